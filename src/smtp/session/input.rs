@@ -1,0 +1,118 @@
+//! Bytes received and not yet used.
+
+use std::fmt;
+
+use memchr::memchr;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::super::command;
+
+/// A larger buffer is given back once it is empty, in bytes.
+const KEPT_BYTES: usize = 16 * 1024;
+
+/// Bytes received and not yet used. Lines are wiped when they are taken, since any may hold a
+/// password that was typed at the wrong moment.
+#[derive(Default)]
+pub(super) struct Input {
+    bytes: Zeroizing<Vec<u8>>,
+    start: usize,
+    /// Bytes behind `start` that are known to hold no LF.
+    searched: usize,
+}
+
+/// The next command line, if there is one.
+#[derive(Debug)]
+pub(super) enum NextLine {
+    /// Not complete.
+    None,
+    /// Ended by CRLF, which is cut off.
+    Line(Zeroizing<Vec<u8>>),
+    /// Ended by a bare LF.
+    BareLf,
+    /// Longer than allowed; there may be no end in sight.
+    TooLong,
+    /// The start of a TLS record.
+    TlsRecord,
+}
+
+impl Input {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let length = self.bytes.len() - self.start;
+        if self.start > 0 || self.bytes.capacity() - self.bytes.len() < bytes.len() {
+            // Moves by hand, so that the bytes left behind are wiped.
+            let room = (length + bytes.len()).max(2 * length).max(1_024);
+            let mut moved = Zeroizing::new(Vec::with_capacity(room));
+            moved.extend_from_slice(self.rest());
+            self.bytes = moved;
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn rest(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest().is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.zeroize();
+        *self = Input::default();
+    }
+
+    /// Forgets bytes that were used as content.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.bytes.len());
+        self.searched = 0;
+        if self.start == self.bytes.len() {
+            self.start = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > KEPT_BYTES {
+                self.bytes = Zeroizing::default();
+            }
+        }
+    }
+
+    /// Takes the next line of at most `line_bytes` bytes without its CRLF, `auth_bytes` if it belongs
+    /// to AUTH. The answer does not depend on how the bytes were split.
+    pub(super) fn next_line(&mut self, line_bytes: usize, auth_bytes: usize) -> NextLine {
+        let rest = self.rest();
+        if command::starts_tls_record(rest) {
+            return NextLine::TlsRecord;
+        }
+        let limit = if command::is_auth(rest) { auth_bytes } else { line_bytes };
+        let unsearched = rest.get(self.searched..).unwrap_or_default();
+        let Some(lf) = memchr(b'\n', unsearched).map(|at| self.searched + at) else {
+            let kept = rest.strip_suffix(b"\r").unwrap_or(rest);
+            if kept.len() > limit {
+                return NextLine::TooLong;
+            }
+            self.searched = rest.len();
+            return NextLine::None;
+        };
+        let before = rest.get(..lf).unwrap_or_default();
+        let stripped = before.strip_suffix(b"\r");
+        let line = stripped.unwrap_or(before);
+        if line.len() > limit {
+            return NextLine::TooLong;
+        }
+        if stripped.is_none() {
+            return NextLine::BareLf;
+        }
+        let line = Zeroizing::new(line.to_vec());
+        if let Some(used) = self.bytes.get_mut(self.start..).and_then(|rest| rest.get_mut(..=lf)) {
+            used.zeroize();
+        }
+        self.consume(lf + 1);
+        NextLine::Line(line)
+    }
+}
+
+/// Hides the bytes: they may be a password or content.
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("bytes", &self.rest().len()).finish_non_exhaustive()
+    }
+}

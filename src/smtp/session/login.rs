@@ -1,0 +1,85 @@
+//! AUTH inside a session (RFC 4954).
+
+use super::super::reply::Reply;
+use super::super::sasl::{self, Exchange, Outcome};
+use super::super::settings::Auth;
+use super::input::NextLine;
+use super::{Authentication, Session, State, Step, Waiting};
+
+impl Session {
+    /// Returns whether AUTH may be used now.
+    pub(super) fn auth_is_usable(&self) -> bool {
+        match self.settings.auth {
+            Auth::None => false,
+            Auth::Offered { in_clear } => self.tls || in_clear,
+        }
+    }
+
+    /// Answers AUTH.
+    pub(super) fn auth(&mut self, arguments: &str) {
+        if self.settings.auth == Auth::None {
+            return self.reject(Reply::disabled("AUTH"));
+        }
+        if !self.auth_is_usable() {
+            return self.reject(Reply::encryption_required());
+        }
+        if self.authenticated {
+            return self.reject(Reply::already_authenticated());
+        }
+        if self.ehlo.is_none() {
+            return self.reject(Reply::need_ehlo());
+        }
+        self.outcome(sasl::start(arguments));
+    }
+
+    /// Reads the next line of an exchange; returns whether there was one.
+    pub(super) fn exchange(&mut self, exchange: Exchange) -> bool {
+        let limit = self.settings.limits.auth_line_bytes;
+        match self.input.next_line(limit, limit) {
+            NextLine::None => {
+                self.state = State::Exchange(exchange);
+                return false;
+            }
+            NextLine::Line(line) if self.input.is_empty() => self.outcome(exchange.answer(&line)),
+            NextLine::Line(_) => self.close(Some(Reply::not_synchronized())),
+            other => self.close_for(&other),
+        }
+        true
+    }
+
+    /// Tells the client whether it is in.
+    pub(super) fn login_answered(&mut self, result: Authentication) {
+        match result {
+            Authentication::Accepted => {
+                self.authenticated = true;
+                self.reply(Reply::authentication_successful());
+            }
+            Authentication::Invalid => self.login_failed(Reply::credentials_invalid()),
+            Authentication::Busy => self.reply(Reply::temporary_authentication_failure()),
+        }
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Challenge(challenge, exchange) => {
+                self.state = State::Exchange(exchange);
+                self.reply(challenge);
+            }
+            Outcome::Credentials(credentials) => {
+                self.wait(Step::Authenticate(credentials), Waiting::Authentication);
+            }
+            Outcome::Refused(reply) if reply == Reply::credentials_invalid() => {
+                self.login_failed(reply);
+            }
+            Outcome::Refused(reply) => self.reject(reply),
+        }
+    }
+
+    fn login_failed(&mut self, reply: Reply) {
+        self.reply(reply);
+        self.counters.auth_failures = self.counters.auth_failures.saturating_add(1);
+        if self.counters.auth_failures >= self.settings.limits.auth_failures {
+            self.close(Some(Reply::too_many_auth_failures()));
+        }
+    }
+}

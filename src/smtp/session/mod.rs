@@ -1,0 +1,337 @@
+//! One SMTP session: what the client sent → what the caller does next.
+//!
+//! This file holds the state and the ways in. `commands` answers command lines, `login` is AUTH,
+//! `transfer` is everything between 354 and the end of data, `input` keeps bytes not yet used.
+
+mod commands;
+mod input;
+mod login;
+mod transfer;
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+
+use self::input::Input;
+use self::transfer::Transfer;
+use super::envelope::{Envelope, ReversePath, Transaction};
+use super::reply::Reply;
+use super::sasl::{Credentials, Exchange};
+use super::settings::{Auth, Settings};
+use crate::address::Address;
+use crate::message::HeaderSection;
+
+/// What the caller does next.
+///
+/// After a step that names a method, the session yields nothing useful until that method is called.
+#[derive(Debug)]
+pub enum Step {
+    /// Hand more bytes to [`Session::receive`].
+    Read,
+    /// Write it. The first step of a session is its banner.
+    Reply(Reply),
+    /// Write it, shake hands, call [`Session::tls_started`]. Bytes in other buffers must be dropped.
+    StartTls(Reply),
+    /// Check them, call [`Session::authenticated`].
+    Authenticate(Credentials),
+    /// May this user still start a transaction? Call [`Session::mail_answered`].
+    Mail(ReversePath),
+    /// Is there room for content now? Call [`Session::data_answered`].
+    Data(Arc<Envelope>),
+    /// The header section is complete and readable. Call [`Session::header_answered`].
+    Header(Arc<Envelope>, Arc<HeaderSection>),
+    /// Carry it out, call [`Session::relayed`].
+    Relay(Transaction),
+    /// Write it if there is one, close.
+    Close(Option<Reply>),
+}
+
+/// What the caller found out about credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// They are right.
+    Accepted,
+    /// User name or password is wrong: `535`.
+    Invalid,
+    /// They cannot be checked now: `454`. Does not count as a failed login.
+    Busy,
+}
+
+/// What the session waits for, so that the caller can choose a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// From the banner to AUTH; never on a listener without AUTH.
+    Unauthenticated,
+    /// Commands of a user.
+    Command,
+    /// From 354 to the end of data, and until the message is answered.
+    Content,
+    /// Nothing more: the connection is to be closed.
+    Closed,
+}
+
+/// One SMTP session, a value without I/O.
+#[derive(Debug)]
+pub struct Session {
+    settings: Arc<Settings>,
+    input: Input,
+    steps: VecDeque<Step>,
+    state: State,
+    tls: bool,
+    authenticated: bool,
+    draining: bool,
+    ehlo: Option<String>,
+    draft: Option<Draft>,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+enum State {
+    Greeting,
+    Command,
+    Exchange(Exchange),
+    Content(Transfer),
+    Waiting(Waiting),
+    Closed,
+}
+
+/// Which method the caller owes.
+#[derive(Debug)]
+enum Waiting {
+    Tls,
+    Authentication,
+    Mail(Draft),
+    Data(Arc<Envelope>),
+    Header(Transfer),
+    Relay,
+}
+
+/// The envelope before DATA.
+#[derive(Debug)]
+struct Draft {
+    reverse_path: Address,
+    body_8bit: bool,
+    forward_paths: Vec<Address>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    errors: u32,
+    unknown: u32,
+    idle_commands: u32,
+    auth_failures: u32,
+    messages: u32,
+}
+
+impl Session {
+    /// Starts a session; `tls` tells whether TLS is in place already (implicit TLS).
+    pub fn new(settings: Arc<Settings>, tls: bool) -> Session {
+        let authenticated = settings.auth == Auth::None;
+        Session {
+            settings,
+            input: Input::default(),
+            steps: VecDeque::new(),
+            state: State::Greeting,
+            tls,
+            authenticated,
+            draining: false,
+            ehlo: None,
+            draft: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Hands over bytes read from the socket.
+    ///
+    /// Call it when asked to by [`Step::Read`], with at most some 64 KiB at a time: memory in use is
+    /// that, one line, and one message.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        if !matches!(self.state, State::Closed) {
+            self.input.push(bytes);
+        }
+    }
+
+    /// Returns what to do next.
+    pub fn next_step(&mut self) -> Step {
+        loop {
+            if let Some(step) = self.steps.pop_front() {
+                if matches!(step, Step::Close(_)) {
+                    self.end();
+                }
+                return step;
+            }
+            match mem::replace(&mut self.state, State::Command) {
+                State::Greeting => self.greet(),
+                State::Command => {
+                    if !self.command() {
+                        return Step::Read;
+                    }
+                }
+                State::Exchange(exchange) => {
+                    if !self.exchange(exchange) {
+                        return Step::Read;
+                    }
+                }
+                State::Content(transfer) => {
+                    if !self.transfer(transfer) {
+                        return Step::Read;
+                    }
+                }
+                // The caller did not answer: nothing can go on, so nothing is relayed.
+                State::Waiting(_) => self.close(Some(Reply::service_closing())),
+                State::Closed => self.close(None),
+            }
+        }
+    }
+
+    /// Says that TLS is in place. The session forgets what it was told in clear (RFC 3207 section 4.2).
+    pub fn tls_started(&mut self) {
+        if let Some(Waiting::Tls) = self.answered() {
+            self.tls = true;
+            self.authenticated = self.settings.auth == Auth::None;
+            self.ehlo = None;
+            self.draft = None;
+            self.input.clear();
+        }
+    }
+
+    /// Says whether credentials are right.
+    pub fn authenticated(&mut self, result: Authentication) {
+        if let Some(Waiting::Authentication) = self.answered() {
+            self.login_answered(result);
+        }
+    }
+
+    /// Says whether this user may start a transaction.
+    pub fn mail_answered(&mut self, result: Result<(), Reply>) {
+        if let Some(Waiting::Mail(draft)) = self.answered() {
+            match result {
+                Ok(()) => {
+                    self.draft = Some(draft);
+                    self.reply(Reply::ok());
+                }
+                Err(reply) => self.reply(reply),
+            }
+        }
+    }
+
+    /// Says whether there is room for content now.
+    pub fn data_answered(&mut self, result: Result<(), Reply>) {
+        if let Some(Waiting::Data(envelope)) = self.answered() {
+            match result {
+                Ok(()) => self.start_transfer(Some(envelope)),
+                Err(reply) => self.refuse_data(reply),
+            }
+        }
+    }
+
+    /// Says whether the message may still be sent. If not, the rest is read without keeping it, then
+    /// that reply is given.
+    pub fn header_answered(&mut self, result: Result<(), Reply>) {
+        if let Some(Waiting::Header(mut transfer)) = self.answered() {
+            if let Err(reply) = result {
+                transfer.refuse(reply);
+            }
+            self.state = State::Content(transfer);
+        }
+    }
+
+    /// Says what became of the message.
+    pub fn relayed(&mut self, reply: Reply) {
+        if let Some(Waiting::Relay) = self.answered() {
+            self.finish_transaction(reply);
+        }
+    }
+
+    /// Returns what the session waits for.
+    pub fn phase(&self) -> Phase {
+        match &self.state {
+            State::Closed => Phase::Closed,
+            State::Content(_) | State::Waiting(Waiting::Header(_) | Waiting::Relay) => {
+                Phase::Content
+            }
+            _ if !self.authenticated => Phase::Unauthenticated,
+            _ => Phase::Command,
+        }
+    }
+
+    /// Returns whether the connection is under TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Returns how many commands were refused since the last accepted message.
+    pub fn errors(&self) -> u32 {
+        self.counters.errors
+    }
+
+    /// Ends the session because the client was silent too long; write the reply, close.
+    pub fn timed_out(&mut self) -> Reply {
+        self.end();
+        Reply::timeout()
+    }
+
+    /// Says that sesgate shuts down. An idle session ends: write the reply, close. One in a
+    /// transaction, or with an answer on its way, goes on and closes behind it.
+    pub fn shutting_down(&mut self) -> Option<Reply> {
+        self.draining = true;
+        let idle = matches!(self.state, State::Greeting | State::Command | State::Exchange(_));
+        if !idle || self.draft.is_some() || !self.steps.is_empty() {
+            return None;
+        }
+        self.end();
+        Some(Reply::service_closing())
+    }
+
+    fn greet(&mut self) {
+        // A client that talks first in clear is no SMTP client, or was made to by someone else.
+        if !self.tls && !self.input.is_empty() {
+            return self.close(Some(Reply::not_synchronized()));
+        }
+        self.reply(Reply::banner(&self.settings.hostname));
+    }
+
+    /// Takes what the caller owed; the session then reads commands unless told otherwise.
+    fn answered(&mut self) -> Option<Waiting> {
+        match mem::replace(&mut self.state, State::Command) {
+            State::Waiting(waiting) => Some(waiting),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    fn wait(&mut self, step: Step, waiting: Waiting) {
+        self.state = State::Waiting(waiting);
+        self.steps.push_back(step);
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        if reply.is_closing() {
+            self.close(Some(reply));
+        } else {
+            self.steps.push_back(Step::Reply(reply));
+        }
+    }
+
+    /// Refuses a command, and ends the session at the limit.
+    fn reject(&mut self, reply: Reply) {
+        self.reply(reply);
+        self.counters.errors = self.counters.errors.saturating_add(1);
+        if self.counters.errors >= self.settings.limits.errors {
+            self.close(Some(Reply::too_many_errors()));
+        }
+    }
+
+    fn close(&mut self, reply: Option<Reply>) {
+        self.steps.push_back(Step::Close(reply));
+    }
+
+    fn end(&mut self) {
+        self.state = State::Closed;
+        self.steps.clear();
+        self.input.clear();
+        self.draft = None;
+    }
+}

@@ -1,0 +1,136 @@
+//! From 354 to the answer to a message.
+
+use std::sync::Arc;
+
+use super::super::content::{Decoder, Event, Fault};
+use super::super::envelope::{Envelope, Transaction};
+use super::super::reply::Reply;
+use super::{Session, State, Step, Waiting};
+use crate::message::{self, HeaderSection};
+
+/// One message on its way in.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    decoder: Decoder,
+    /// `None` once the message is refused: nothing is kept of it any more.
+    envelope: Option<Arc<Envelope>>,
+    header: Option<Arc<HeaderSection>>,
+    /// The first reason to refuse the message; told after its real end.
+    refusal: Option<Reply>,
+    ended: bool,
+}
+
+impl Transfer {
+    /// Gives the message up. The first reason counts.
+    pub(super) fn refuse(&mut self, reply: Reply) {
+        self.refusal.get_or_insert(reply);
+        self.envelope = None;
+        self.header = None;
+        self.decoder.discard();
+    }
+}
+
+impl Session {
+    /// Asks for content. Without an envelope the recipients are too many: the content is read, since
+    /// SES answers after it, and dropped.
+    pub(super) fn start_transfer(&mut self, envelope: Option<Arc<Envelope>>) {
+        let decoder = Decoder::new(self.settings.bare_lf, self.settings.message_bytes);
+        let mut transfer =
+            Transfer { decoder, envelope: None, header: None, refusal: None, ended: false };
+        match envelope {
+            Some(envelope) => transfer.envelope = Some(envelope),
+            None => transfer.refuse(Reply::too_many_recipients()),
+        }
+        self.state = State::Content(transfer);
+        self.reply(Reply::start_content());
+    }
+
+    /// Reads content; returns whether there was something to do.
+    pub(super) fn transfer(&mut self, mut transfer: Transfer) -> bool {
+        if transfer.ended {
+            self.content_ended(transfer);
+            return true;
+        }
+        if self.input.is_empty() {
+            self.state = State::Content(transfer);
+            return false;
+        }
+        let (used, event) = transfer.decoder.decode(self.input.rest());
+        self.input.consume(used);
+        if let Some(fault) = transfer.decoder.fault() {
+            transfer.refuse(Reply::transaction_failed(cause(fault)));
+        } else if transfer.decoder.is_too_long() {
+            transfer.refuse(Reply::message_too_long());
+        }
+        transfer.ended = event == Event::End;
+        let header_is_due = transfer.refusal.is_none() && transfer.header.is_none();
+        let header_is_complete = event == Event::HeaderEnd || transfer.ended;
+        let header_bytes = transfer.decoder.kept().len();
+        if header_is_due && (header_is_complete || header_bytes > message::HEADER_BYTES) {
+            self.header(transfer);
+        } else {
+            self.state = State::Content(transfer);
+        }
+        true
+    }
+
+    /// Answers a message, and clears the way for the next one.
+    pub(super) fn finish_transaction(&mut self, reply: Reply) {
+        self.draft = None;
+        self.counters.idle_commands = 0;
+        if reply.code() == 250 {
+            self.counters.errors = 0;
+        }
+        self.reply(reply);
+    }
+
+    /// Has the header section read, once.
+    fn header(&mut self, mut transfer: Transfer) {
+        // The same bytes however the input was split: one byte over the limit says enough.
+        let kept = transfer.decoder.kept();
+        let section = kept.get(..=message::HEADER_BYTES).unwrap_or(kept);
+        match (HeaderSection::parse(section), transfer.envelope.clone()) {
+            (Ok(header), Some(envelope)) => {
+                let header = Arc::new(header);
+                transfer.header = Some(Arc::clone(&header));
+                self.wait(Step::Header(envelope, header), Waiting::Header(transfer));
+            }
+            (Ok(_), None) => {
+                transfer.refuse(Reply::temporary_failure());
+                self.state = State::Content(transfer);
+            }
+            (Err(error), _) => {
+                transfer.refuse(Reply::transaction_failed(&error.to_string()));
+                self.state = State::Content(transfer);
+            }
+        }
+    }
+
+    fn content_ended(&mut self, mut transfer: Transfer) {
+        self.counters.messages = self.counters.messages.saturating_add(1);
+        match (transfer.refusal, transfer.envelope, transfer.header) {
+            (None, Some(envelope), Some(header)) => {
+                let content = transfer.decoder.take();
+                let transaction = Transaction { envelope, header, content };
+                self.wait(Step::Relay(transaction), Waiting::Relay);
+            }
+            (refusal, _, _) => {
+                let reply = refusal.unwrap_or_else(Reply::temporary_failure);
+                if transfer.decoder.fault().is_some() {
+                    // What the client takes for the end of its message may lie before ours.
+                    self.close(Some(reply));
+                } else {
+                    self.finish_transaction(reply);
+                }
+            }
+        }
+    }
+}
+
+fn cause(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Nul => "Message contains a NUL character.",
+        Fault::BareCr => "Message contains a bare CR: lines must end with CRLF.",
+        Fault::BareLf => "Message contains a bare LF: lines must end with CRLF.",
+    }
+}
