@@ -1,0 +1,156 @@
+//! Reads a header section into the facts that policies ask about.
+//!
+//! One reading or none (decision 5): whatever two mail programs could read differently is refused.
+//! MIME bodies are not looked into. Bare line ends in the body are the content decoder's business.
+
+mod error;
+mod xses;
+
+use std::ops::Range;
+
+use crate::address::Address;
+
+pub use error::{FieldError, MessageError};
+pub use xses::{IdentityArn, ListManagement, XSes};
+
+/// The longest header section, in bytes, with the blank line that ends it.
+pub const HEADER_BYTES: usize = 128 * 1024;
+/// The most lines of a header section.
+pub const HEADER_LINES: usize = 1000;
+/// The longest field, in bytes, with its name and folds.
+pub const FIELD_BYTES: usize = 16 * 1024;
+/// The most Received fields; more is a loop.
+pub const RECEIVED_FIELDS: usize = 50;
+/// The most addresses in To, Cc and Bcc together.
+pub const HEADER_RECIPIENTS: usize = 1000;
+
+/// What a header section says: its authors, feedback address, recipients and `X-SES-` options.
+#[derive(Clone, Debug)]
+pub struct HeaderSection {
+    from: Vec<Mailbox>,
+    sender: Option<Mailbox>,
+    resent_from: Vec<Mailbox>,
+    resent_sender: Vec<Mailbox>,
+    return_path: Option<Address>,
+    recipients: Vec<Address>,
+    xses: XSes,
+    bytes: usize,
+    removed: Vec<Range<usize>>,
+}
+
+/// An address with the name shown for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The name, if there is one that is not empty.
+    pub display_name: Option<DisplayName>,
+    /// The address.
+    pub address: Address,
+}
+
+/// The name shown for an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisplayName {
+    decoded: String,
+    written: String,
+}
+
+impl DisplayName {
+    /// Returns the name as people see it: encoded words decoded, quotes off, runs of blanks one blank.
+    #[must_use]
+    pub fn decoded(&self) -> &str {
+        &self.decoded
+    }
+
+    /// Returns the name with its encoded words as they are, for Deny (decision 7): quotes off, runs of
+    /// blanks one blank.
+    #[must_use]
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+}
+
+impl HeaderSection {
+    /// Reads a header section; `bytes` ends with its blank line, and what follows that is not read.
+    ///
+    /// # Errors
+    ///
+    /// Anything that has no reading, or more than one.
+    pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
+        Err(if bytes.len() > HEADER_BYTES {
+            MessageError::LongSection
+        } else {
+            MessageError::NoBlankLine
+        })
+    }
+
+    /// Returns the authors; at least one.
+    #[must_use]
+    pub fn from(&self) -> &[Mailbox] {
+        &self.from
+    }
+
+    /// Returns the mailbox of Sender.
+    #[must_use]
+    pub fn sender(&self) -> Option<&Mailbox> {
+        self.sender.as_ref()
+    }
+
+    /// Returns the mailboxes of all Resent-From fields.
+    #[must_use]
+    pub fn resent_from(&self) -> &[Mailbox] {
+        &self.resent_from
+    }
+
+    /// Returns the mailboxes of all Resent-Sender fields.
+    #[must_use]
+    pub fn resent_sender(&self) -> &[Mailbox] {
+        &self.resent_sender
+    }
+
+    /// Returns the address of Return-Path; `Return-Path: <>` names none.
+    #[must_use]
+    pub fn return_path(&self) -> Option<&Address> {
+        self.return_path.as_ref()
+    }
+
+    /// Returns the addresses of To, Cc and Bcc, groups included, in order, each once.
+    #[must_use]
+    pub fn recipients(&self) -> &[Address] {
+        &self.recipients
+    }
+
+    /// Returns what the `X-SES-` fields ask for.
+    #[must_use]
+    pub fn xses(&self) -> &XSes {
+        &self.xses
+    }
+
+    /// Returns the length of the section in bytes, with the blank line that ends it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns the content without the fields that never pass: Bcc, Return-Path and `X-SES-…`.
+    ///
+    /// `content` is the whole content, header section first, as it was parsed. Whole lines with their
+    /// folds go; no other byte changes (decision 11).
+    #[must_use]
+    pub fn forwarded(&self, mut content: Vec<u8>) -> Vec<u8> {
+        let length = content.len();
+        let mut kept = self.removed.first().map_or(length, |first| first.start);
+        let starts = self.removed.iter().skip(1).map(|next| next.start);
+        for (removed, end) in self.removed.iter().zip(starts.chain([self.bytes])) {
+            let piece = removed.end.min(length)..end.min(length);
+            let piece_bytes = piece.len();
+            if !piece.is_empty() {
+                content.copy_within(piece, kept);
+            }
+            kept += piece_bytes;
+        }
+        if !self.removed.is_empty() {
+            content.drain(kept.min(length)..self.bytes.min(length));
+        }
+        content
+    }
+}
