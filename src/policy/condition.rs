@@ -1,0 +1,201 @@
+//! Conditions: one operator, one context key, its operands.
+
+use std::collections::HashMap;
+
+use jsonc_parser::ast::Value;
+use jsonc_parser::common::Ranged;
+
+use super::error::{Problems, quoted};
+use super::json;
+use super::operand::Operands;
+use super::operator::{Operator, Qualifier};
+use super::request::{Context, Entry, Spelled, fold_key};
+use super::statement::{Effect, SpellingUsed};
+
+/// A condition of a statement.
+#[derive(Debug, Clone)]
+pub(super) struct Condition {
+    operator_name: Box<str>,
+    operator: Operator,
+    key: Box<str>,
+    folded_key: Box<str>,
+    operands: Operands,
+}
+
+/// How a condition came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held<'a> {
+    No,
+    Yes,
+    /// Only because of another spelling of a value.
+    BySpelling(SpellingUsed<'a>),
+}
+
+impl Condition {
+    /// Reads the `Condition` member of a statement.
+    pub(super) fn read_all<'t>(
+        value: &Value<'t>,
+        variables: bool,
+        problems: &mut Problems<'t>,
+    ) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        let Value::Object(block) = value else {
+            problems.add(
+                value.range().start,
+                format!(
+                    "`Condition` is {}; write an object such as {{\"StringLike\": {{\"ses:FromAddress\": \"*@example.com\"}}}}",
+                    json::kind(value)
+                ),
+            );
+            return conditions;
+        };
+        for member in &block.properties {
+            let name = member.name.as_str();
+            let operator = match Operator::parse(name) {
+                Ok(operator) => operator,
+                Err(problem) => {
+                    problems.add(member.name.range().start, problem);
+                    continue;
+                }
+            };
+            let Value::Object(keys) = &member.value else {
+                let name = quoted(name);
+                let problem = format!("operator {name} takes an object of context keys and values");
+                problems.add(member.value.range().start, problem);
+                continue;
+            };
+            let mut seen = HashMap::new();
+            for entry in &keys.properties {
+                let key = entry.name.as_str();
+                let at = entry.name.range().start;
+                if key.contains("${") {
+                    let key = quoted(key);
+                    problems
+                        .add(at, format!("variable in context key {key}; write the key itself"));
+                }
+                match seen.insert(fold_key(key).into_owned(), key) {
+                    Some(other) if other != key => {
+                        let (key, other) = (quoted(key), quoted(other));
+                        problems
+                            .add(at, format!("{key} and {other} are the same key; merge the two"));
+                    }
+                    _ => {}
+                }
+                conditions.push(Condition {
+                    operator_name: name.into(),
+                    operator,
+                    key: key.into(),
+                    folded_key: fold_key(key).into(),
+                    operands: read_operands(&entry.value, operator, variables, problems),
+                });
+            }
+        }
+        conditions
+    }
+
+    pub(super) fn operator_name(&self) -> &str {
+        &self.operator_name
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Evaluates the condition in a statement of the given effect.
+    ///
+    /// In a Deny, a positive String operator that does not hold for the values as written is tried
+    /// with their other spellings too (decision 7).
+    pub(super) fn held<'a>(&self, context: &'a Context<'a>, effect: Effect) -> Held<'a> {
+        let entry = context.find(&self.folded_key);
+        if let Operands::Null(operands) = &self.operands {
+            let holds = operands.contains(&entry.is_none());
+            return if holds { Held::Yes } else { Held::No };
+        }
+        let Some(entry) = entry else {
+            return if self.holds_without_key() { Held::Yes } else { Held::No };
+        };
+        if self.operands.is_empty() {
+            return Held::No;
+        }
+        let plain =
+            |text: &str| self.operands.hold_for(text, self.operator.negated, context, effect);
+        let holds = match self.operator.qualifier {
+            Some(Qualifier::ForAllValues) => entry.values().iter().all(|value| plain(value.text())),
+            Some(Qualifier::ForAnyValue) => entry.values().iter().any(|value| plain(value.text())),
+            None => entry.single().is_some_and(plain),
+        };
+        if holds {
+            return Held::Yes;
+        }
+        if effect == Effect::Deny && self.operator.is_string() && !self.operator.negated {
+            return self.held_by_spelling(entry, plain);
+        }
+        Held::No
+    }
+
+    /// The outcome for a key that the context does not have.
+    fn holds_without_key(&self) -> bool {
+        match self.operator.qualifier {
+            Some(Qualifier::ForAllValues) => true,
+            Some(Qualifier::ForAnyValue) => false,
+            None if self.operands.is_empty() => self.operator.if_exists,
+            None => self.operator.if_exists || self.operator.negated,
+        }
+    }
+
+    fn held_by_spelling<'a>(&self, entry: &'a Entry<'a>, plain: impl Fn(&str) -> bool) -> Held<'a> {
+        let mut used = None;
+        let values = entry.values();
+        let mut holds_for = |value: &'a Spelled<'a>| {
+            let spelling = value.spellings().find(|spelling| plain(spelling));
+            if used.is_none()
+                && let Some(spelling) = spelling
+            {
+                used = Some(SpellingUsed::Value { key: entry.key(), text: value.text(), spelling });
+            }
+            spelling.is_some()
+        };
+        let holds = match self.operator.qualifier {
+            Some(Qualifier::ForAllValues) => {
+                values.iter().all(|value| plain(value.text()) || holds_for(value))
+            }
+            Some(Qualifier::ForAnyValue) => values.iter().any(holds_for),
+            None => !entry.is_list() && values.iter().any(holds_for),
+        };
+        match used {
+            Some(used) if holds => Held::BySpelling(used),
+            _ => Held::No,
+        }
+    }
+}
+
+fn read_operands<'t>(
+    value: &Value<'t>,
+    operator: Operator,
+    variables: bool,
+    problems: &mut Problems<'t>,
+) -> Operands {
+    let elements = match value {
+        Value::Array(array) => array.elements.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    let mut operands = Operands::none(operator.family);
+    for element in elements {
+        let at = element.range().start;
+        let text = match element {
+            Value::StringLit(text) => text.value.as_ref(),
+            Value::NumberLit(number) => number.value,
+            Value::BooleanLit(boolean) if boolean.value => "true",
+            Value::BooleanLit(_) => "false",
+            other => {
+                let problem = format!("{} as a condition value; write a string", json::kind(other));
+                problems.add(at, problem);
+                continue;
+            }
+        };
+        if let Err(problem) = operands.add(text, operator, variables) {
+            problems.add(at, format!("value {}: {problem}", quoted(text)));
+        }
+    }
+    operands
+}

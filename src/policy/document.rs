@@ -1,0 +1,166 @@
+//! Policy documents: the top level, and what differs between the kinds of policies.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use jsonc_parser::ast::{Object, Value};
+use jsonc_parser::common::Ranged;
+
+use super::error::{PolicyErrors, Problems, quoted};
+use super::json;
+use super::statement::{Dialect, Statement, check_members};
+
+/// What a policy is attached to, which decides what its document may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PolicyKind {
+    /// Of a user, group or role.
+    Identity,
+    /// A permissions boundary.
+    Boundary,
+    /// Given with temporary credentials.
+    Session,
+    /// A service control policy (SCP) of the organization of the principal.
+    ServiceControl,
+    /// A resource control policy (RCP) of the organization of the resource.
+    ResourceControl,
+    /// Of a resource; for SES a sending authorization policy of an identity.
+    Resource,
+}
+
+impl fmt::Display for PolicyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PolicyKind::Identity => "an identity policy",
+            PolicyKind::Boundary => "a permissions boundary",
+            PolicyKind::Session => "a session policy",
+            PolicyKind::ServiceControl => "a service control policy",
+            PolicyKind::ResourceControl => "a resource control policy",
+            PolicyKind::Resource => "a resource policy",
+        })
+    }
+}
+
+/// A policy document, read and compiled.
+///
+/// Immutable; cloning copies it, so share it in an `Arc`.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    kind: PolicyKind,
+    name: Box<str>,
+    statements: Vec<Statement>,
+}
+
+impl Policy {
+    /// Reads a policy document. `name` is what the operator knows it by, such as its file.
+    ///
+    /// The text is at most 64 KiB and nested at most 32 deep.
+    ///
+    /// # Errors
+    ///
+    /// All problems found, with their places: whatever IAM refuses to store, and whatever cannot be
+    /// read in exactly one way. A text that is not JSON gives one problem.
+    pub fn parse(kind: PolicyKind, name: &str, text: &str) -> Result<Policy, PolicyErrors> {
+        let mut problems = Problems::new(name, text);
+        let statements = match json::parse(text, &mut problems) {
+            Some(Value::Object(document)) => read_document(&document, kind, &mut problems),
+            Some(other) => {
+                let kind = json::kind(&other);
+                problems.add(other.range().start, format!("a policy is an object, not {kind}"));
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        problems.finish()?;
+        Ok(Policy { kind, name: name.into(), statements })
+    }
+
+    /// Returns what the policy is attached to.
+    pub fn kind(&self) -> PolicyKind {
+        self.kind
+    }
+
+    /// Returns the name given to [`Policy::parse`].
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the statements in the order of the document.
+    pub fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+}
+
+fn read_document<'t>(
+    document: &Object<'t>,
+    kind: PolicyKind,
+    problems: &mut Problems<'t>,
+) -> Vec<Statement> {
+    check_members(document, &["Version", "Id", "Statement"], "a policy", problems);
+    let variables = read_version(document, problems);
+    if let Some(member) = document.get("Id") {
+        if kind != PolicyKind::Resource {
+            let problem = format!("`Id` in {kind}; leave it out");
+            problems.add(member.name.range().start, problem);
+        } else if member.value.as_string_lit().is_none() {
+            let problem = format!("`Id` is {}; write a string", json::kind(&member.value));
+            problems.add(member.value.range().start, problem);
+        }
+    }
+    let Some(member) = document.get("Statement") else {
+        problems.add(document.range.start, "`Statement` is missing; write at least one statement");
+        return Vec::new();
+    };
+    let elements = match &member.value {
+        Value::Array(array) if array.elements.is_empty() => {
+            problems.add(array.range.start, "`Statement` is empty; write at least one statement");
+            return Vec::new();
+        }
+        Value::Array(array) => array.elements.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    let mut statements = Vec::new();
+    let mut sids = HashMap::new();
+    for (index, element) in elements.iter().enumerate() {
+        let Value::Object(object) = element else {
+            let kind = json::kind(element);
+            problems.add(element.range().start, format!("a statement is an object, not {kind}"));
+            continue;
+        };
+        statements.extend(Statement::read(index, object, Dialect { kind, variables }, problems));
+        if kind != PolicyKind::Resource {
+            check_unique(object, &mut sids, problems);
+        }
+    }
+    statements
+}
+
+/// Reads `Version`; tells whether it is the one with variables. Without one it is 2008-10-17.
+fn read_version<'t>(document: &Object<'t>, problems: &mut Problems<'t>) -> bool {
+    let Some(member) = document.get("Version") else { return false };
+    match member.value.as_string_lit().map(|text| text.value.as_ref()) {
+        Some("2012-10-17") => true,
+        Some("2008-10-17") => false,
+        other => {
+            let shown = other.map_or_else(|| json::kind(&member.value).to_owned(), quoted);
+            problems.add(
+                member.value.range().start,
+                format!("`Version` is {shown}; write \"2012-10-17\" as it is"),
+            );
+            true
+        }
+    }
+}
+
+fn check_unique<'t>(
+    object: &Object<'t>,
+    sids: &mut HashMap<String, usize>,
+    problems: &mut Problems<'t>,
+) {
+    let Some(sid) = object.get_string("Sid").filter(|sid| !sid.value.is_empty()) else { return };
+    let at = sid.range.start;
+    if let Some(first) = sids.insert(sid.value.to_string(), at) {
+        let (line, _) = problems.position(first);
+        let sid = quoted(&sid.value);
+        problems.add(at, format!("`Sid` {sid} was used before, in line {line}; give each its own"));
+    }
+}

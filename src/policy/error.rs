@@ -1,0 +1,173 @@
+//! Problems of a policy document, each with its place and what to write instead.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+/// A problem of a policy document.
+///
+/// Its text is one line, `name:line:column: statement `Sid`: what is wrong; what to write`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}:{line}:{column}: {}{problem}", StatementLabel(.statement.as_deref()))]
+pub struct PolicyError {
+    name: String,
+    line: usize,
+    column: usize,
+    statement: Option<String>,
+    problem: String,
+}
+
+impl PolicyError {
+    /// Returns the line of the problem, counted from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Returns the column of the problem in characters, counted from 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// Returns the `Sid` of the statement the problem is in, or its number counted from 1.
+    pub fn statement(&self) -> Option<&str> {
+        self.statement.as_deref()
+    }
+
+    /// Returns what is wrong and what to write instead.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
+struct StatementLabel<'a>(Option<&'a str>);
+
+impl fmt::Display for StatementLabel<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(label) => write!(f, "statement `{label}`: "),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All problems of one policy document, in the order of the text; never empty.
+///
+/// Displayed as one line a problem.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", OneLineEach(.0))]
+pub struct PolicyErrors(pub(super) Vec<PolicyError>);
+
+impl PolicyErrors {
+    /// Iterates over the problems.
+    pub fn iter(&self) -> impl Iterator<Item = &PolicyError> {
+        self.0.iter()
+    }
+}
+
+struct OneLineEach<'a>(&'a [PolicyError]);
+
+impl fmt::Display for OneLineEach<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, error) in self.0.iter().enumerate() {
+            if number > 0 {
+                f.write_char('\n')?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects the problems of one document while it is read.
+pub(super) struct Problems<'t> {
+    name: &'t str,
+    text: &'t str,
+    line_starts: Vec<usize>,
+    statement: Option<String>,
+    found: Vec<(usize, PolicyError)>,
+}
+
+/// The most problems kept of one document; a hostile file may have tens of thousands.
+const MOST_PROBLEMS: usize = 100;
+
+impl<'t> Problems<'t> {
+    pub(super) fn new(name: &'t str, text: &'t str) -> Self {
+        let line_starts =
+            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Problems { name, text, line_starts, statement: None, found: Vec::new() }
+    }
+
+    /// Names the statement that the next problems are in.
+    pub(super) fn enter(&mut self, statement: Option<String>) {
+        self.statement = statement;
+    }
+
+    /// Adds a problem found at byte offset `at` of the text.
+    pub(super) fn add(&mut self, at: usize, problem: impl Into<String>) {
+        if self.found.len() >= MOST_PROBLEMS {
+            return;
+        }
+        let (line, column) = self.position(at);
+        let name = self.name.to_owned();
+        let statement = self.statement.clone();
+        self.found
+            .push((at, PolicyError { name, line, column, statement, problem: problem.into() }));
+    }
+
+    /// Returns line and column, both from 1, of a byte offset.
+    pub(super) fn position(&self, at: usize) -> (usize, usize) {
+        let line = self.line_starts.partition_point(|start| *start <= at);
+        let start = line.checked_sub(1).and_then(|index| self.line_starts.get(index)).copied();
+        let start = start.unwrap_or(0);
+        let before = self.text.as_bytes().get(start..at).unwrap_or_default();
+        // Bytes that do not continue a character begin one.
+        let characters = before.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+        (line, characters + 1)
+    }
+
+    /// Ends the collection: the problems in the order of the text, if there are any.
+    pub(super) fn finish(mut self) -> Result<(), PolicyErrors> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        self.found.sort_by_key(|(at, _)| *at);
+        Err(PolicyErrors(self.found.into_iter().map(|(_, error)| error).collect()))
+    }
+}
+
+/// Puts the user's words in backticks: control characters escaped, long text cut.
+pub(super) fn quoted(text: &str) -> String {
+    const MOST_CHARACTERS: usize = 80;
+    let mut shown = String::from("`");
+    for (number, character) in text.chars().enumerate() {
+        if number == MOST_CHARACTERS {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown.push('`');
+    shown
+}
+
+/// Finds the word of `known` that `unknown` most probably stands for.
+pub(super) fn nearest<S: AsRef<str>>(
+    unknown: &str,
+    known: impl IntoIterator<Item = S>,
+) -> Option<S> {
+    const LONGEST: usize = 64;
+    if unknown.len() > LONGEST {
+        return None;
+    }
+    let folded = unknown.to_lowercase();
+    let furthest = (folded.len() / 3).clamp(1, 4);
+    known
+        .into_iter()
+        .map(|word| (strsim::damerau_levenshtein(&folded, &word.as_ref().to_lowercase()), word))
+        .filter(|(distance, _)| *distance <= furthest)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}

@@ -1,0 +1,174 @@
+//! Strict JSON with positions: RFC 8259, no duplicate members, bounded in size and depth.
+//!
+//! The grammar is checked by `serde_json`; `jsonc-parser` then gives the tree with places, written
+//! order and number text. What the members mean is read elsewhere.
+
+use std::collections::HashMap;
+
+use jsonc_parser::ast::Value;
+use jsonc_parser::common::Ranged;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+
+use super::error::{Problems, quoted};
+
+/// The largest policy document read, in bytes. The largest quota of AWS is 10,240.
+pub(super) const MOST_BYTES: usize = 64 * 1024;
+/// The deepest nesting of objects and arrays read. A policy needs six.
+pub(super) const MOST_DEPTH: usize = 32;
+
+/// Reads a JSON text; what is wrong with it goes to `problems`.
+///
+/// With duplicate members the value is returned all the same, so that the rest can be checked too.
+pub(super) fn parse<'t>(text: &'t str, problems: &mut Problems<'t>) -> Option<Value<'t>> {
+    if text.len() > MOST_BYTES {
+        problems.add(0, format!("larger than {MOST_BYTES} bytes; split it into several policies"));
+        return None;
+    }
+    if text.starts_with('\u{FEFF}') {
+        problems.add(0, "starts with a byte order mark; save it as UTF-8 without one");
+        return None;
+    }
+    if let Some(at) = too_deep(text) {
+        problems.add(at, format!("nested deeper than {MOST_DEPTH} levels; a policy needs six"));
+        return None;
+    }
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
+        let (at, what) = syntax_error(text, &error);
+        problems.add(at, format!("not valid JSON: {what}"));
+        return None;
+    }
+    match parse_to_ast(text, &CollectOptions::default(), &strict()) {
+        Ok(parsed) => {
+            let value = parsed.value?;
+            find_duplicates(&value, problems);
+            Some(value)
+        }
+        Err(error) => {
+            let what = error.kind().to_string().to_lowercase();
+            problems.add(error.range().start, format!("not valid JSON: {what}"));
+            None
+        }
+    }
+}
+
+/// Finds the bracket that goes beyond the depth allowed, before any parser recurses into it.
+fn too_deep(text: &str) -> Option<usize> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > MOST_DEPTH {
+                    return Some(at);
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Returns byte offset and text of a syntax error, whose own text ends in line and column.
+fn syntax_error(text: &str, error: &serde_json::Error) -> (usize, String) {
+    let line_start = match error.line().checked_sub(2) {
+        Some(breaks_before) => {
+            text.match_indices('\n').nth(breaks_before).map_or(text.len(), |(at, _)| at + 1)
+        }
+        None => 0,
+    };
+    let at = (line_start + error.column().saturating_sub(1)).min(text.len());
+    let what = error.to_string();
+    let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(before, _)| before);
+    let what = if what.starts_with("EOF") {
+        format!("{}; is it cut off?", what.replace("EOF", "the text ends"))
+    } else {
+        what.to_owned()
+    };
+    (at, what)
+}
+
+fn strict() -> ParseOptions {
+    ParseOptions {
+        allow_comments: false,
+        allow_loose_object_property_names: false,
+        allow_trailing_commas: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    }
+}
+
+/// Reports members of one object with the same name after unescaping. IAM grammar.
+///
+/// Recurses at most as deep as the nesting allowed.
+fn find_duplicates<'t>(value: &Value<'t>, problems: &mut Problems<'t>) {
+    match value {
+        Value::Object(object) => {
+            let mut seen = HashMap::new();
+            for member in &object.properties {
+                let at = member.name.range().start;
+                let name = member.name.as_str();
+                if let Some(first) = seen.insert(name, at) {
+                    let (line, _) = problems.position(first);
+                    let name = quoted(name);
+                    problems
+                        .add(at, format!("{name} was given before, in line {line}; merge the two"));
+                }
+                find_duplicates(&member.value, problems);
+            }
+        }
+        Value::Array(array) => {
+            array.elements.iter().for_each(|element| find_duplicates(element, problems));
+        }
+        _ => {}
+    }
+}
+
+/// Reads a string or a list of at least one string; returns each with its place.
+///
+/// `what` names one of them in the problems, such as `an action`.
+pub(super) fn strings<'t>(
+    value: &Value<'t>,
+    what: &str,
+    problems: &mut Problems<'t>,
+) -> Vec<(usize, String)> {
+    let elements = match value {
+        Value::Array(array) if array.elements.is_empty() => {
+            problems.add(array.range.start, format!("empty list; give {what} or leave it out"));
+            return Vec::new();
+        }
+        Value::Array(array) => array.elements.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    let mut texts = Vec::new();
+    for element in elements {
+        match element {
+            Value::StringLit(text) => texts.push((text.range.start, text.value.to_string())),
+            other => problems.add(
+                other.range().start,
+                format!("{} is not {what}; write it as a string", kind(other)),
+            ),
+        }
+    }
+    texts
+}
+
+/// Names what a value is.
+pub(super) fn kind(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::StringLit(_) => "a string",
+        Value::NumberLit(_) => "a number",
+        Value::BooleanLit(_) => "a boolean",
+        Value::Object(_) => "an object",
+        Value::Array(_) => "a list",
+        Value::NullKeyword(_) => "`null`",
+    }
+}

@@ -1,0 +1,247 @@
+//! What a policy is asked: action, resource, principal and context keys.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use super::date;
+use super::principal::Principal;
+
+/// The keys that AWS declares as lists, in lower case. All others hold one value.
+const LIST_KEYS: [&str; 7] = [
+    "aws:calledvia",
+    "aws:principalorgpaths",
+    "aws:principalservicenameslist",
+    "aws:resourceorgpaths",
+    "aws:sourceorgpaths",
+    "aws:tagkeys",
+    "ses:recipients",
+];
+
+/// Tells whether AWS declares the context key as a list, in any case of letters.
+///
+/// The declaration counts, not the number of values: `ses:Recipients` is a list with one recipient
+/// too.
+pub fn is_list_key(key: &str) -> bool {
+    LIST_KEYS.iter().any(|list_key| list_key.eq_ignore_ascii_case(key))
+}
+
+/// Brings a context key to the form in which keys are compared; IAM ignores their case.
+pub(super) fn fold_key(key: &str) -> Cow<'_, str> {
+    if key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        Cow::Borrowed(key)
+    } else {
+        Cow::Owned(key.to_lowercase())
+    }
+}
+
+/// A question to the policies: may this principal do this to this resource?
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The action, such as `ses:SendRawEmail`.
+    pub action: &'a str,
+    /// The ARN of the resource, or `*` for an action that has none.
+    pub resource: &'a str,
+    /// ARNs of the identities of parent domains of the resource. Only `Resource` of a Deny sees
+    /// them (decision 7).
+    pub parents: &'a [String],
+    /// The account that owns the resource, 12 digits.
+    pub resource_account: &'a str,
+    /// Who asks.
+    pub principal: &'a Principal<'a>,
+    /// The context keys.
+    pub context: &'a Context<'a>,
+}
+
+/// A value of a context key, with other spellings of the same thing.
+///
+/// Only the positive String operators of a Deny see the spellings (decision 7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spelled<'a> {
+    text: Cow<'a, str>,
+    spellings: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Spelled<'a> {
+    /// Adds spellings to the value as written.
+    pub fn with_spellings<S: Into<Cow<'a, str>>>(
+        mut self,
+        spellings: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.spellings.extend(spellings.into_iter().map(Into::into));
+        self
+    }
+
+    /// Returns the value as written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Iterates over the other spellings.
+    pub fn spellings(&self) -> impl Iterator<Item = &str> {
+        self.spellings.iter().map(AsRef::as_ref)
+    }
+}
+
+impl<'a> From<&'a str> for Spelled<'a> {
+    fn from(text: &'a str) -> Self {
+        Cow::Borrowed(text).into()
+    }
+}
+
+impl From<String> for Spelled<'_> {
+    fn from(text: String) -> Self {
+        Spelled { text: Cow::Owned(text), spellings: Vec::new() }
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Spelled<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Spelled { text, spellings: Vec::new() }
+    }
+}
+
+/// The context keys of a request and their values. Keys are compared without regard to case.
+#[derive(Debug, Clone, Default)]
+pub struct Context<'a> {
+    entries: Vec<Entry<'a>>,
+}
+
+/// A context key with its values; never without one.
+#[derive(Debug, Clone)]
+pub(super) struct Entry<'a> {
+    folded_key: Box<str>,
+    key: Box<str>,
+    values: Vec<Spelled<'a>>,
+}
+
+impl Entry<'_> {
+    /// Tells whether the key holds a list, for which plain operators never hold.
+    pub(super) fn is_list(&self) -> bool {
+        self.values.len() != 1 || is_list_key(&self.folded_key)
+    }
+
+    /// Returns the value of a key that holds one.
+    pub(super) fn single(&self) -> Option<&str> {
+        match self.values.as_slice() {
+            [value] if !is_list_key(&self.folded_key) => Some(&value.text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(super) fn values(&self) -> &[Spelled<'_>] {
+        &self.values
+    }
+}
+
+impl<'a> Context<'a> {
+    /// Returns a context without keys.
+    pub fn new() -> Self {
+        Context::default()
+    }
+
+    /// Sets a key to one value, in place of what it had.
+    pub fn set(&mut self, key: &str, value: impl Into<Cow<'a, str>>) {
+        self.set_spelled(key, Spelled::from(value.into()));
+    }
+
+    /// Sets a key to one value with other spellings, in place of what it had.
+    pub fn set_spelled(&mut self, key: &str, value: Spelled<'a>) {
+        self.set_list(key, vec![value]);
+    }
+
+    /// Sets a key to several values, in place of what it had.
+    ///
+    /// Meant for the keys of [`is_list_key`]. No values at all is the same as an absent key;
+    /// several values of any other key make that a list too.
+    pub fn set_list(&mut self, key: &str, values: Vec<Spelled<'a>>) {
+        let folded_key = fold_key(key);
+        let place =
+            self.entries.binary_search_by(|entry| entry.folded_key.as_ref().cmp(&folded_key));
+        if values.is_empty() {
+            if let Ok(at) = place {
+                self.entries.remove(at);
+            }
+            return;
+        }
+        let entry = Entry { folded_key: folded_key.into(), key: key.into(), values };
+        match place {
+            Ok(at) => {
+                if let Some(old) = self.entries.get_mut(at) {
+                    *old = entry;
+                }
+            }
+            Err(at) => self.entries.insert(at, entry),
+        }
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: &str) {
+        self.set_list(key, Vec::new());
+    }
+
+    /// Sets `aws:CurrentTime` (ISO 8601 in UTC with milliseconds) and `aws:EpochTime` (whole
+    /// seconds).
+    ///
+    /// Times outside the years 0 to 9999 become the nearest moment of these years.
+    pub fn set_time(&mut self, now: SystemTime) {
+        let millis = date::millis(now);
+        self.set("aws:CurrentTime", date::format(millis));
+        self.set("aws:EpochTime", millis.div_euclid(1000).to_string());
+    }
+
+    /// Iterates over the keys, as they were spelled when set, with their values; sorted by key in
+    /// lower case.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Spelled<'a>])> {
+        self.entries.iter().map(|entry| (entry.key.as_ref(), entry.values.as_slice()))
+    }
+
+    /// Finds a key given in the form of [`fold_key`].
+    pub(super) fn find(&self, folded_key: &str) -> Option<&Entry<'a>> {
+        let at = self
+            .entries
+            .binary_search_by(|entry| entry.folded_key.as_ref().cmp(folded_key))
+            .ok()?;
+        self.entries.get(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_one_in_any_case() {
+        let mut context = Context::new();
+        context.set("aws:PrincipalTag/Équipe", "a");
+        context.set("AWS:principaltag/éQUIPE", "b");
+        assert_eq!(context.iter().count(), 1);
+        let entry = context.find("aws:principaltag/équipe").unwrap();
+        assert_eq!((entry.key(), entry.single()), ("AWS:principaltag/éQUIPE", Some("b")));
+        context.remove("aws:PrincipalTag/équipe");
+        assert_eq!(context.iter().count(), 0);
+    }
+
+    #[test]
+    fn time_is_told_twice() {
+        let mut context = Context::new();
+        context.set_time(SystemTime::UNIX_EPOCH + Duration::from_millis(1_535_716_800_001));
+        let value = |key| context.find(key).and_then(Entry::single);
+        assert_eq!(value("aws:currenttime"), Some("2018-08-31T12:00:00.001Z"));
+        assert_eq!(value("aws:epochtime"), Some("1535716800"));
+    }
+
+    #[test]
+    fn a_list_is_declared() {
+        let mut context = Context::new();
+        context.set("SES:RECIPIENTS", "a@example.com");
+        context.set_list("ses:FromAddress", vec!["a@example.com".into()]);
+        assert!(context.find("ses:recipients").unwrap().is_list());
+        assert!(!context.find("ses:fromaddress").unwrap().is_list());
+    }
+}

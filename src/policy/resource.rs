@@ -1,0 +1,169 @@
+//! `Resource` and `NotResource` entries: patterns over whole ARNs.
+//!
+//! Before the fifth colon of the pattern a wildcard does not match a colon, except a `*` that ends
+//! its field. After the fifth colon wildcards match everything. The Arn operators compare by other
+//! rules; see `arn`.
+
+use std::borrow::Cow;
+
+use super::document::PolicyKind;
+use super::pattern::{Piece, Reach};
+use super::request::Context;
+use super::variable::{Part, Syntax, Template};
+
+const FIELDS: usize = 6;
+
+/// A `Resource` or `NotResource` entry.
+#[derive(Debug, Clone)]
+pub(super) struct ResourcePattern {
+    written: Box<str>,
+    matcher: Matcher,
+}
+
+#[derive(Debug, Clone)]
+enum Matcher {
+    /// `*`
+    Every,
+    /// An ARN with fewer than six fields, where IAM does not complete it.
+    Never,
+    Pattern(Template),
+}
+
+impl ResourcePattern {
+    /// Reads an entry.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong and what to write instead.
+    pub(super) fn parse(text: &str, kind: PolicyKind, variables: bool) -> Result<Self, String> {
+        let written: Box<str> = text.into();
+        if text == "*" {
+            return Ok(ResourcePattern { written, matcher: Matcher::Every });
+        }
+        if !text.starts_with("arn:") {
+            return Err(
+                "not a resource; write `*` or an ARN such as `arn:aws:ses:us-east-1:111122223333:identity/example.com`"
+                    .to_owned(),
+            );
+        }
+        let mut template = Template::parse(text, Syntax { variables, wildcards: true })?;
+        let fields = check_fields(&template)?;
+        let matcher = if fields == FIELDS {
+            hold_wildcards(&mut template);
+            Matcher::Pattern(template)
+        } else {
+            match kind {
+                PolicyKind::Identity | PolicyKind::Boundary => {
+                    complete(&mut template, fields);
+                    hold_wildcards(&mut template);
+                    Matcher::Pattern(template)
+                }
+                PolicyKind::Session => {
+                    return Err(format!(
+                        "the ARN has {fields} of six fields; a session policy needs all, such as `arn:aws:ses:*:*:*`"
+                    ));
+                }
+                _ => Matcher::Never,
+            }
+        };
+        Ok(ResourcePattern { written, matcher })
+    }
+
+    /// Returns the entry as written.
+    pub(super) fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// Tells whether the ARN matches. An entry whose variable has no value matches none.
+    pub(super) fn matches(&self, resource: &str, context: &Context<'_>) -> bool {
+        match &self.matcher {
+            Matcher::Every => true,
+            Matcher::Never => false,
+            Matcher::Pattern(template) => {
+                template.with(context, |pattern| pattern.matches(resource)).unwrap_or(false)
+            }
+        }
+    }
+}
+
+/// Counts the fields, up to six, after checking that partition and service are there and the
+/// service has no wildcard.
+fn check_fields(template: &Template) -> Result<usize, String> {
+    let mut field = 0;
+    let mut is_empty = [true; FIELDS];
+    let mut wild_service = false;
+    for piece in template.pieces() {
+        let text = match piece {
+            Some(Piece::Text(text)) => text.as_ref(),
+            wildcard => {
+                wild_service |= field == 2 && wildcard.is_some();
+                fill(&mut is_empty, field);
+                continue;
+            }
+        };
+        for (number, run) in text.split(':').enumerate() {
+            if number > 0 {
+                field = (field + 1).min(FIELDS - 1);
+            }
+            if !run.is_empty() {
+                fill(&mut is_empty, field);
+            }
+        }
+    }
+    match is_empty {
+        [_, true, ..] => Err("the ARN has no partition; write `arn:aws:ses:…`".to_owned()),
+        [_, _, true, ..] => Err("the ARN has no service; write `arn:aws:ses:…`".to_owned()),
+        _ if wild_service => {
+            Err("wildcard in the service of the ARN; write `ses`, or `*` alone for every resource"
+                .to_owned())
+        }
+        _ => Ok(field + 1),
+    }
+}
+
+fn fill(is_empty: &mut [bool; FIELDS], field: usize) {
+    if let Some(empty) = is_empty.get_mut(field) {
+        *empty = false;
+    }
+}
+
+/// Completes an ARN of fewer than six fields with `*` fields.
+fn complete(template: &mut Template, fields: usize) {
+    for _ in fields..FIELDS {
+        template.push(Piece::Text(Cow::Borrowed(":")));
+        template.push(Piece::Any(Reach::Anything));
+    }
+}
+
+/// Holds the wildcards before the fifth colon in their fields, except a `*` that ends its field.
+fn hold_wildcards(template: &mut Template) {
+    match template {
+        Template::Fixed(pattern) => hold(pattern.pieces_mut().iter_mut().map(Some)),
+        Template::Variable(parts) => hold(parts.iter_mut().map(|part| match part {
+            Part::Piece(piece) => Some(piece),
+            Part::Variable { .. } => None,
+        })),
+    }
+}
+
+fn hold<'p>(pieces: impl Iterator<Item = Option<&'p mut Piece<'static>>>) {
+    let mut colons = 0;
+    let mut pieces = pieces.peekable();
+    while let Some(piece) = pieces.next() {
+        match piece {
+            Some(Piece::Text(text)) => colons += text.matches(':').count(),
+            Some(Piece::One(reach)) if colons < FIELDS - 1 => *reach = Reach::Field,
+            Some(Piece::Any(reach)) if colons < FIELDS - 1 => {
+                let ends_field = match pieces.peek() {
+                    None => true,
+                    Some(Some(Piece::Text(text))) => text.starts_with(':'),
+                    Some(_) => false,
+                };
+                if !ends_field {
+                    *reach = Reach::Field;
+                }
+            }
+            _ => {}
+        }
+    }
+}
