@@ -11,6 +11,7 @@ use std::mem;
 use memchr::memchr3;
 
 use super::settings::BareLf;
+use crate::message::HEADER_BYTES;
 
 /// First allocation for content, in bytes; never the declared SIZE.
 const FIRST_BYTES: usize = 16 * 1024;
@@ -22,8 +23,8 @@ pub struct Decoder {
     message_bytes: usize,
     kept: Vec<u8>,
     keeping: bool,
-    too_long: bool,
     fault: Option<Fault>,
+    ambiguous: bool,
     line_is_empty: bool,
     header_ended: bool,
 }
@@ -35,6 +36,8 @@ pub enum Event {
     More,
     /// The blank line behind the header section was read; told once, while content is kept.
     HeaderEnd,
+    /// The header section is longer than any may be; told once, while content is kept.
+    HeaderTooLong,
     /// The end of data was read.
     End,
 }
@@ -48,6 +51,8 @@ pub enum Fault {
     BareCr,
     /// An LF without a CR before it, where that is refused (decision 5).
     BareLf,
+    /// More bytes than a message may have.
+    TooLong,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +80,8 @@ impl Decoder {
             message_bytes,
             kept: Vec::new(),
             keeping: true,
-            too_long: false,
             fault: None,
+            ambiguous: false,
             line_is_empty: true,
             header_ended: false,
         }
@@ -88,6 +93,10 @@ impl Decoder {
         let mut event = Event::More;
         while event == Event::More && !rest.is_empty() {
             (rest, event) = self.step(rest);
+            if event == Event::More && self.in_header() && self.kept.len() > HEADER_BYTES {
+                self.header_ended = true;
+                event = Event::HeaderTooLong;
+            }
         }
         (input.len() - rest.len(), event)
     }
@@ -108,19 +117,14 @@ impl Decoder {
         mem::take(&mut self.kept)
     }
 
-    /// Returns whether the blank line behind the header section was read.
-    pub fn header_ended(&self) -> bool {
-        self.header_ended
-    }
-
     /// Returns the first thing that spoils the content.
     pub fn fault(&self) -> Option<Fault> {
         self.fault
     }
 
-    /// Returns whether the content is larger than allowed.
-    pub fn is_too_long(&self) -> bool {
-        self.too_long
+    /// Returns whether a NUL, a bare CR or a bare LF was read: others may see another end of data.
+    pub fn is_ambiguous(&self) -> bool {
+        self.ambiguous
     }
 
     fn step<'a>(&mut self, input: &'a [u8]) -> (&'a [u8], Event) {
@@ -140,6 +144,7 @@ impl Decoder {
             }
             (State::Cr, [b'\n', rest @ ..]) => (rest, self.end_line(true)),
             (State::DotCr | State::Cr, _) => {
+                self.ambiguous = true;
                 self.spoil(Fault::BareCr);
                 self.state = State::Text;
                 (input, Event::More)
@@ -149,22 +154,29 @@ impl Decoder {
         }
     }
 
-    /// Reads up to the next byte that means something.
+    /// Reads text up to the next byte that means something, or that byte.
     fn text<'a>(&mut self, input: &'a [u8]) -> (&'a [u8], Event) {
         self.state = State::Text;
-        let at = memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
-        let (text, rest) = input.split_at_checked(at).unwrap_or((input, &[]));
-        self.line_is_empty &= text.is_empty();
-        self.keep(text);
-        match rest {
-            [] => (rest, Event::More),
+        match input {
             [b'\r', rest @ ..] => {
                 self.state = State::Cr;
                 (rest, Event::More)
             }
             [b'\n', rest @ ..] if self.bare_lf == BareLf::Normalize => (rest, self.end_line(false)),
-            [byte, rest @ ..] => {
-                self.spoil(if *byte == b'\n' { Fault::BareLf } else { Fault::Nul });
+            [byte @ (b'\n' | 0), rest @ ..] => {
+                self.ambiguous = true;
+                self.spoil(if *byte == 0 { Fault::Nul } else { Fault::BareLf });
+                (rest, Event::More)
+            }
+            _ => {
+                let mut at = memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
+                if self.in_header() {
+                    // Stops right behind the limit, so that no later byte is judged before it.
+                    at = at.min((HEADER_BYTES + 1).saturating_sub(self.kept.len()).max(1));
+                }
+                let (text, rest) = input.split_at_checked(at).unwrap_or((input, &[]));
+                self.line_is_empty = false;
+                self.keep(text);
                 (rest, Event::More)
             }
         }
@@ -174,16 +186,19 @@ impl Decoder {
         self.keep(b"\r\n");
         self.state = State::LineStart { hard };
         let blank = mem::replace(&mut self.line_is_empty, true);
-        if blank && self.keeping && !self.header_ended {
+        if blank && self.in_header() {
             self.header_ended = true;
             return Event::HeaderEnd;
         }
         Event::More
     }
 
+    fn in_header(&self) -> bool {
+        self.keeping && !self.header_ended
+    }
+
     fn spoil(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
-        self.line_is_empty = false;
         self.discard();
     }
 
@@ -193,9 +208,7 @@ impl Decoder {
         }
         let needed = self.kept.len() + bytes.len();
         if needed > self.message_bytes {
-            self.too_long = true;
-            self.discard();
-            return;
+            return self.spoil(Fault::TooLong);
         }
         if needed > self.kept.capacity() {
             let doubled = (2 * self.kept.capacity()).max(FIRST_BYTES).min(self.message_bytes);
@@ -213,5 +226,73 @@ impl fmt::Debug for Decoder {
             .field("kept_bytes", &self.kept.len())
             .field("fault", &self.fault)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(decoder: &mut Decoder, mut input: &[u8]) -> Vec<Event> {
+        let mut events = Vec::new();
+        while !input.is_empty() {
+            let (used, event) = decoder.decode(input);
+            input = &input[used..];
+            events.push(event);
+        }
+        events
+    }
+
+    #[test]
+    fn the_header_section_ends_at_its_blank_line_and_is_told_once() {
+        let mut decoder = Decoder::new(BareLf::Refuse, 1_000);
+        let content = b"From: a\r\n\r\n\r\nbody\r\n.\r\n";
+        let (used, event) = decoder.decode(content);
+        assert_eq!((used, event), (11, Event::HeaderEnd));
+        assert_eq!(decoder.kept(), b"From: a\r\n\r\n");
+        assert_eq!(decode(&mut decoder, &content[used..]), [Event::End]);
+        assert_eq!(decoder.take(), b"From: a\r\n\r\n\r\nbody\r\n");
+    }
+
+    #[test]
+    fn a_header_section_without_end_is_told_right_behind_its_limit() {
+        for size in [1, 7, 4_096, 300_000] {
+            let mut decoder = Decoder::new(BareLf::Refuse, 1_000_000);
+            let content = vec![b'x'; 300_000];
+            let event = content
+                .chunks(size)
+                .map(|piece| decoder.decode(piece).1)
+                .find(|e| *e != Event::More);
+            assert_eq!(event, Some(Event::HeaderTooLong));
+            assert_eq!(decoder.kept().len(), HEADER_BYTES + 1);
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_of_refused_content() {
+        for (content, fault) in [
+            (&b"From: a\r\n\r\nb\nc"[..], Some(Fault::BareLf)),
+            (b"From: a\r\n\r\nb\rc", Some(Fault::BareCr)),
+            (b"From: a\r\n\r\nb\0c", Some(Fault::Nul)),
+            (b"From: a\r\n\r\n0123456789", Some(Fault::TooLong)),
+            (b"From: a\r\n\r\n0123456789\nb", Some(Fault::TooLong)),
+        ] {
+            let mut decoder = Decoder::new(BareLf::Refuse, 20);
+            decode(&mut decoder, content);
+            decode(&mut decoder, b"more\r\n\r\n");
+            assert_eq!(decoder.fault(), fault);
+            assert_eq!(decoder.kept.capacity(), 0);
+            assert_eq!(decode(&mut decoder, b".\r\n"), [Event::End]);
+        }
+    }
+
+    #[test]
+    fn memory_grows_with_the_content_up_to_its_limit() {
+        let mut decoder = Decoder::new(BareLf::Refuse, 100_000);
+        assert_eq!(decoder.kept.capacity(), 0);
+        decode(&mut decoder, b"From: a\r\n\r\n");
+        assert!(decoder.kept.capacity() <= FIRST_BYTES);
+        decode(&mut decoder, &[b'x'; 80_000]);
+        assert!(decoder.kept.capacity() <= 100_000);
     }
 }

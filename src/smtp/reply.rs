@@ -131,12 +131,14 @@ impl Reply {
         Reply::fixed(421, "Too many concurrent SMTP connections")
     }
 
+    /// Says that the listener speaks for nobody at this address (decision 17). RFC 5321 section 3.1.
+    pub fn no_service() -> Reply {
+        Reply::fixed(554, "No SMTP service for this client address")
+    }
+
     /// Says that this connection has carried its share. SES.
     pub fn too_many_messages() -> Reply {
-        Reply::fixed(
-            421,
-            "Connection closed by server. Maximum message count per session reached.",
-        )
+        Reply::fixed(421, "Connection closed by server. Maximum message count per session reached.")
     }
 
     /// Says that the client made too many mistakes. RFC 5321 section 3.8.

@@ -204,7 +204,7 @@ impl Session {
 
     /// Refuses DATA. Bytes behind it may be content, which must never be read as commands
     /// (RFC 2920 section 3.1), so they end the session.
-    pub(super) fn refuse_data(&mut self, reply: Reply) {
+    fn refuse_data(&mut self, reply: Reply) {
         self.draft = None;
         if self.input.is_empty() {
             self.reject(reply);
@@ -237,7 +237,7 @@ impl Session {
     }
 
     /// Answers a command that moves nothing forward; too many of them between messages are errors.
-    fn idle_command(&mut self, reply: Reply) {
+    pub(super) fn idle_command(&mut self, reply: Reply) {
         self.counters.idle_commands = self.counters.idle_commands.saturating_add(1);
         if self.counters.idle_commands > self.settings.limits.idle_commands {
             self.reject(reply);

@@ -21,7 +21,6 @@ pub(super) struct Input {
 }
 
 /// The next command line, if there is one.
-#[derive(Debug)]
 pub(super) enum NextLine {
     /// Not complete.
     None,

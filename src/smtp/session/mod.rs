@@ -9,6 +9,7 @@ mod login;
 mod transfer;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
@@ -23,8 +24,7 @@ use crate::message::HeaderSection;
 
 /// What the caller does next.
 ///
-/// After a step that names a method, the session yields nothing useful until that method is called.
-#[derive(Debug)]
+/// A step that names a method waits for that call; another call, or none, ends the session.
 pub enum Step {
     /// Hand more bytes to [`Session::receive`].
     Read,
@@ -71,7 +71,6 @@ pub enum Phase {
 }
 
 /// One SMTP session, a value without I/O.
-#[derive(Debug)]
 pub struct Session {
     settings: Arc<Settings>,
     input: Input,
@@ -85,7 +84,6 @@ pub struct Session {
     counters: Counters,
 }
 
-#[derive(Debug)]
 enum State {
     Greeting,
     Command,
@@ -96,7 +94,6 @@ enum State {
 }
 
 /// Which method the caller owes.
-#[derive(Debug)]
 enum Waiting {
     Tls,
     Authentication,
@@ -107,7 +104,6 @@ enum Waiting {
 }
 
 /// The envelope before DATA.
-#[derive(Debug)]
 struct Draft {
     reverse_path: Address,
     body_8bit: bool,
@@ -186,7 +182,7 @@ impl Session {
 
     /// Says that TLS is in place. The session forgets what it was told in clear (RFC 3207 section 4.2).
     pub fn tls_started(&mut self) {
-        if let Some(Waiting::Tls) = self.answered() {
+        if self.answered(|waiting| matches!(waiting, Waiting::Tls).then_some(())).is_some() {
             self.tls = true;
             self.authenticated = self.settings.auth == Auth::None;
             self.ehlo = None;
@@ -197,38 +193,52 @@ impl Session {
 
     /// Says whether credentials are right.
     pub fn authenticated(&mut self, result: Authentication) {
-        if let Some(Waiting::Authentication) = self.answered() {
+        let answered =
+            self.answered(|waiting| matches!(waiting, Waiting::Authentication).then_some(()));
+        if answered.is_some() {
             self.login_answered(result);
         }
     }
 
     /// Says whether this user may start a transaction.
     pub fn mail_answered(&mut self, result: Result<(), Reply>) {
-        if let Some(Waiting::Mail(draft)) = self.answered() {
-            match result {
-                Ok(()) => {
-                    self.draft = Some(draft);
-                    self.reply(Reply::ok());
-                }
-                Err(reply) => self.reply(reply),
+        let draft = self.answered(|waiting| match waiting {
+            Waiting::Mail(draft) => Some(draft),
+            _ => None,
+        });
+        match (draft, result) {
+            (Some(draft), Ok(())) => {
+                self.draft = Some(draft);
+                self.reply(Reply::ok());
             }
+            (Some(_), Err(reply)) => self.idle_command(reply),
+            (None, _) => {}
         }
     }
 
     /// Says whether there is room for content now.
     pub fn data_answered(&mut self, result: Result<(), Reply>) {
-        if let Some(Waiting::Data(envelope)) = self.answered() {
-            match result {
-                Ok(()) => self.start_transfer(Some(envelope)),
-                Err(reply) => self.refuse_data(reply),
-            }
+        let envelope = self.answered(|waiting| match waiting {
+            Waiting::Data(envelope) => Some(envelope),
+            _ => None,
+        });
+        match (envelope, result) {
+            (Some(envelope), Ok(())) => self.start_transfer(Some(envelope)),
+            (Some(_), Err(reply)) if self.input.is_empty() => self.idle_command(reply),
+            // As for every refused DATA: what is behind it may be content.
+            (Some(_), Err(reply)) => self.close(Some(reply)),
+            (None, _) => {}
         }
     }
 
     /// Says whether the message may still be sent. If not, the rest is read without keeping it, then
     /// that reply is given.
     pub fn header_answered(&mut self, result: Result<(), Reply>) {
-        if let Some(Waiting::Header(mut transfer)) = self.answered() {
+        let transfer = self.answered(|waiting| match waiting {
+            Waiting::Header(transfer) => Some(transfer),
+            _ => None,
+        });
+        if let Some(mut transfer) = transfer {
             if let Err(reply) = result {
                 transfer.refuse(reply);
             }
@@ -238,7 +248,7 @@ impl Session {
 
     /// Says what became of the message.
     pub fn relayed(&mut self, reply: Reply) {
-        if let Some(Waiting::Relay) = self.answered() {
+        if self.answered(|waiting| matches!(waiting, Waiting::Relay).then_some(())).is_some() {
             self.finish_transaction(reply);
         }
     }
@@ -291,15 +301,21 @@ impl Session {
         self.reply(Reply::banner(&self.settings.hostname));
     }
 
-    /// Takes what the caller owed; the session then reads commands unless told otherwise.
-    fn answered(&mut self) -> Option<Waiting> {
-        match mem::replace(&mut self.state, State::Command) {
-            State::Waiting(waiting) => Some(waiting),
-            other => {
-                self.state = other;
-                None
+    /// Takes what the caller owed; the session then reads commands unless told otherwise. An answer
+    /// to a question that was not asked ends the session, unless it has ended already.
+    fn answered<T>(&mut self, pick: impl FnOnce(Waiting) -> Option<T>) -> Option<T> {
+        let answered = match mem::replace(&mut self.state, State::Command) {
+            State::Closed => {
+                self.state = State::Closed;
+                return None;
             }
+            State::Waiting(waiting) => pick(waiting),
+            _ => None,
+        };
+        if answered.is_none() {
+            self.close(Some(Reply::service_closing()));
         }
+        answered
     }
 
     fn wait(&mut self, step: Step, waiting: Waiting) {
@@ -333,5 +349,38 @@ impl Session {
         self.steps.clear();
         self.input.clear();
         self.draft = None;
+    }
+}
+
+/// Hides what was received, and the envelope.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("phase", &self.phase())
+            .field("tls", &self.tls)
+            .field("draining", &self.draining)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Hides the header section; credentials and content hide themselves.
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Read => f.write_str("Read"),
+            Step::Reply(reply) => f.debug_tuple("Reply").field(reply).finish(),
+            Step::StartTls(reply) => f.debug_tuple("StartTls").field(reply).finish(),
+            Step::Authenticate(credentials) => {
+                f.debug_tuple("Authenticate").field(credentials).finish()
+            }
+            Step::Mail(reverse_path) => f.debug_tuple("Mail").field(reverse_path).finish(),
+            Step::Data(envelope) => f.debug_tuple("Data").field(envelope).finish(),
+            Step::Header(envelope, _) => {
+                f.debug_tuple("Header").field(envelope).finish_non_exhaustive()
+            }
+            Step::Relay(transaction) => f.debug_tuple("Relay").field(transaction).finish(),
+            Step::Close(reply) => f.debug_tuple("Close").field(reply).finish(),
+        }
     }
 }

@@ -6,10 +6,9 @@ use super::super::content::{Decoder, Event, Fault};
 use super::super::envelope::{Envelope, Transaction};
 use super::super::reply::Reply;
 use super::{Session, State, Step, Waiting};
-use crate::message::{self, HeaderSection};
+use crate::message::HeaderSection;
 
 /// One message on its way in.
-#[derive(Debug)]
 pub(super) struct Transfer {
     decoder: Decoder,
     /// `None` once the message is refused: nothing is kept of it any more.
@@ -58,15 +57,12 @@ impl Session {
         let (used, event) = transfer.decoder.decode(self.input.rest());
         self.input.consume(used);
         if let Some(fault) = transfer.decoder.fault() {
-            transfer.refuse(Reply::transaction_failed(cause(fault)));
-        } else if transfer.decoder.is_too_long() {
-            transfer.refuse(Reply::message_too_long());
+            transfer.refuse(refusal(fault));
         }
         transfer.ended = event == Event::End;
+        // Too long a header section is for `message` to refuse, and so is one without an end.
         let header_is_due = transfer.refusal.is_none() && transfer.header.is_none();
-        let header_is_complete = event == Event::HeaderEnd || transfer.ended;
-        let header_bytes = transfer.decoder.kept().len();
-        if header_is_due && (header_is_complete || header_bytes > message::HEADER_BYTES) {
+        if header_is_due && event != Event::More {
             self.header(transfer);
         } else {
             self.state = State::Content(transfer);
@@ -86,10 +82,8 @@ impl Session {
 
     /// Has the header section read, once.
     fn header(&mut self, mut transfer: Transfer) {
-        // The same bytes however the input was split: one byte over the limit says enough.
-        let kept = transfer.decoder.kept();
-        let section = kept.get(..=message::HEADER_BYTES).unwrap_or(kept);
-        match (HeaderSection::parse(section), transfer.envelope.clone()) {
+        let header = HeaderSection::parse(transfer.decoder.kept());
+        match (header, transfer.envelope.clone()) {
             (Ok(header), Some(envelope)) => {
                 let header = Arc::new(header);
                 transfer.header = Some(Arc::clone(&header));
@@ -116,7 +110,7 @@ impl Session {
             }
             (refusal, _, _) => {
                 let reply = refusal.unwrap_or_else(Reply::temporary_failure);
-                if transfer.decoder.fault().is_some() {
+                if transfer.decoder.is_ambiguous() {
                     // What the client takes for the end of its message may lie before ours.
                     self.close(Some(reply));
                 } else {
@@ -127,10 +121,15 @@ impl Session {
     }
 }
 
-fn cause(fault: Fault) -> &'static str {
+fn refusal(fault: Fault) -> Reply {
     match fault {
-        Fault::Nul => "Message contains a NUL character.",
-        Fault::BareCr => "Message contains a bare CR: lines must end with CRLF.",
-        Fault::BareLf => "Message contains a bare LF: lines must end with CRLF.",
+        Fault::Nul => Reply::transaction_failed("Message contains a NUL character."),
+        Fault::BareCr => {
+            Reply::transaction_failed("Message contains a bare CR: lines must end with CRLF.")
+        }
+        Fault::BareLf => {
+            Reply::transaction_failed("Message contains a bare LF: lines must end with CRLF.")
+        }
+        Fault::TooLong => Reply::message_too_long(),
     }
 }
