@@ -1,0 +1,280 @@
+//! The configuration file: TOML text to checked values (decisions 16 to 18).
+//!
+//! Reading notes every problem at once, each with its line, and still gives a [`Config`], so that
+//! what the values point at (policies, hashes, certificates) can be checked in the same run. The
+//! files behind the values are read by the parts that use them. `config/sesgate.toml` is the
+//! reference of every key with its default.
+
+mod reader;
+mod sections;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use reader::{Place, Placed, Problem};
+
+/// Everything the operator said, with defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// The process as a whole.
+    pub server: Server,
+    /// The AWS account that mail is sent from.
+    pub account: Account,
+    /// The SES identities of the account (decision 9).
+    pub identities: Identities,
+    /// Where mail is taken.
+    pub listeners: Vec<Listener>,
+    /// Where health is told; none turns it off.
+    pub admin: Option<SocketAddr>,
+    /// Who may log in.
+    pub users: Vec<User>,
+    /// Policies that several users share.
+    pub groups: Vec<Group>,
+    /// Where permitted mail goes.
+    pub upstream: Upstream,
+    /// Bounds on what clients may use.
+    pub limits: Limits,
+    /// How the log looks.
+    pub log: Log,
+}
+
+/// Settings of the process as a whole.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Named in the banner, in EHLO and in a self-signed certificate.
+    pub hostname: String,
+    /// How long transactions in flight may take after SIGTERM (decision 20).
+    pub drain: Duration,
+}
+
+/// The AWS account that mail is sent from.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Twelve digits.
+    pub id: String,
+    /// For example `eu-west-1`.
+    pub region: String,
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    pub partition: String,
+    /// In the SES sandbox the recipients' identities are resources too (decision 9).
+    pub sandbox: bool,
+    /// Service control policies: levels from the root to the account.
+    pub service_control_policies: Vec<Placed<PathBuf>>,
+}
+
+/// The SES identities of the account.
+#[derive(Debug, Clone, Default)]
+pub struct Identities {
+    /// Whether the list is complete: then an address without identity is refused as SES would.
+    pub authoritative: bool,
+    /// The identities.
+    pub known: Vec<Identity>,
+}
+
+/// One SES identity.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// A domain or an address.
+    pub name: Placed<String>,
+    /// The configuration set that SES applies when a message names none.
+    pub configuration_set: Option<String>,
+    /// Sending authorization policies.
+    pub policies: Vec<Placed<PathBuf>>,
+}
+
+/// One address where mail is taken.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Address and port.
+    pub address: Placed<SocketAddr>,
+    /// How TLS is used.
+    pub tls: ListenerTls,
+    /// Certificate chain and private key, both PEM; absent is self-signed at start-up.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// AUTH without TLS, on loopback alone (decision 17).
+    pub auth_in_clear: bool,
+    /// Who the clients are when they do not log in; empty means AUTH.
+    pub clients: Vec<ClientNetwork>,
+    /// States `aws:SourceIp` for clients whose own address says nothing (decision 17).
+    pub source_ip: Option<IpAddr>,
+    /// States `aws:SecureTransport` (decision 17).
+    pub secure_transport: Option<bool>,
+    /// What happens to a line feed without a carriage return in content (decision 5).
+    pub normalize_bare_lf: bool,
+}
+
+/// How a listener uses TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerTls {
+    /// Starts in clear, offers STARTTLS.
+    StartTls,
+    /// TLS from the first byte.
+    Implicit,
+    /// Never TLS.
+    Off,
+}
+
+/// A network of clients that speak for one user without logging in.
+#[derive(Debug, Clone)]
+pub struct ClientNetwork {
+    /// The clients' addresses.
+    pub network: IpNet,
+    /// The user's name.
+    pub user: Placed<String>,
+}
+
+/// One user.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The name given to AUTH.
+    pub name: Placed<String>,
+    /// An argon2id or bcrypt hash; absent for a user that listeners speak for.
+    pub password_hash: Option<Placed<String>>,
+    /// The ARN of the IAM user.
+    pub arn: Placed<String>,
+    /// `aws:userid`.
+    pub user_id: Option<String>,
+    /// `aws:PrincipalTag/…`.
+    pub tags: Vec<(String, String)>,
+    /// Identity policies.
+    pub policies: Vec<Placed<PathBuf>>,
+    /// Names of groups.
+    pub groups: Vec<Placed<String>>,
+    /// The permissions boundary, when there is one.
+    pub boundary: Option<Placed<PathBuf>>,
+    /// Leaves the header's recipients out of the claims (decision 6).
+    pub envelope_recipients_only: bool,
+}
+
+/// Policies that several users share.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Its name.
+    pub name: Placed<String>,
+    /// Identity policies.
+    pub policies: Vec<Placed<PathBuf>>,
+}
+
+/// Where permitted mail goes.
+#[derive(Debug, Clone)]
+pub enum Upstream {
+    /// A directory: one `.eml` and one `.json` per message.
+    Outbox {
+        /// The directory, created when it is missing.
+        directory: PathBuf,
+    },
+    /// The SESv2 API.
+    Ses(Ses),
+}
+
+/// How SES is called.
+#[derive(Debug, Clone)]
+pub struct Ses {
+    /// Instead of the endpoint of the region.
+    pub endpoint_url: Option<String>,
+    /// Calls in flight at once.
+    pub calls: usize,
+    /// How long a connection to SES may take.
+    pub connect: Duration,
+    /// How long a client waits for the answer to its content, at most 55 s (decision 15).
+    pub answer: Duration,
+    /// How long a call goes on after its client was answered (decision 15).
+    pub finish: Duration,
+    /// Answers `451` instead of `554` when SES has paused the account (decision 14).
+    pub defer_when_paused: bool,
+}
+
+/// Bounds on what clients may use.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest content, in bytes.
+    pub message_bytes: usize,
+    /// Connections at once, over all listeners.
+    pub connections: usize,
+    /// Messages of one connection.
+    pub messages_per_connection: usize,
+    /// Errors of one connection.
+    pub errors_per_connection: usize,
+    /// TLS handshake.
+    pub handshake: Duration,
+    /// From connecting to a successful login.
+    pub login: Duration,
+    /// Silence between commands.
+    pub command: Duration,
+    /// Silence within content.
+    pub content: Duration,
+    /// Content as a whole.
+    pub content_total: Duration,
+    /// Writing a reply.
+    pub reply: Duration,
+    /// Password checks that wait for a processor before `454`.
+    pub password_queue: usize,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// JSON, text, or by whether the output is a terminal.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: tracing::Level,
+    /// How much of an address is shown (decision 21).
+    pub addresses: LogAddresses,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// How much of an address the log shows (decision 21).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogAddresses {
+    /// The whole address.
+    Full,
+    /// The domain alone.
+    Domain,
+    /// A keyed hash, the same for the same address until the process ends.
+    Hash,
+}
+
+impl Config {
+    /// Reads a file and notes everything that is wrong with it.
+    ///
+    /// A file that cannot be read or is not TOML gives no configuration and one problem.
+    #[must_use]
+    pub fn read(file: &Path) -> (Option<Config>, Vec<Problem>) {
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(file, &text),
+            Err(error) => {
+                let message = format!("cannot be read: {error}; name another with `--config`");
+                let file = file.display().to_string();
+                (None, vec![Problem { file, place: None, message }])
+            }
+        }
+    }
+
+    /// Reads the text of a file; paths in it are relative to `file`.
+    #[must_use]
+    pub fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
+        if let Err(error) = toml_span::parse(text) {
+            let source = reader::Source::new(file, text);
+            source.note(error.span, error.kind.to_string());
+            return (None, source.into_problems());
+        }
+        let source = reader::Source::new(file, text);
+        let config = sections::config(file, source.table());
+        (Some(config), source.into_problems())
+    }
+}

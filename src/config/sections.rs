@@ -1,0 +1,430 @@
+//! Which keys exist, their defaults and bounds, and what contradicts what.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::reader::Reader;
+use super::{
+    Account, ClientNetwork, Config, Group, Identities, Identity, Limits, Listener, ListenerTls,
+    Log, LogAddresses, LogFormat, Placed, Server, Ses, Upstream, User,
+};
+
+pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
+    let config = Config {
+        file: file.to_owned(),
+        server: server(root.section("server")),
+        account: account(root.section("account")),
+        identities: identities(root.section("identities")),
+        listeners: root.sections("listeners").into_iter().map(listener).collect(),
+        admin: admin(root.section("admin")),
+        users: root.sections("users").into_iter().map(user).collect(),
+        groups: root.sections("groups").into_iter().map(group).collect(),
+        upstream: upstream(root.section("upstream")),
+        limits: limits(root.section("limits")),
+        log: log(root.section("log")),
+    };
+    if config.listeners.is_empty() {
+        root.note("no `[[listeners]]`: nothing would take mail");
+    }
+    references(&config, &root);
+    root.finish();
+    config
+}
+
+/// What names another part of the file must name one that exists, once.
+fn references(config: &Config, root: &Reader<'_, '_>) {
+    let source = root.source();
+    let names: Vec<_> = config.users.iter().map(|user| &user.name).collect();
+    let groups: Vec<_> = config.groups.iter().map(|group| &group.name).collect();
+    let addresses: Vec<_> = config.listeners.iter().map(|listener| &listener.address).collect();
+    for (kind, list) in [("user", &names), ("group", &groups)] {
+        for (at, name) in list.iter().enumerate() {
+            if list.iter().take(at).any(|earlier| earlier.value == name.value) {
+                source.note_at(name.place, format!("{kind} `{}` is there twice", name.value));
+            }
+        }
+    }
+    for (at, address) in addresses.iter().enumerate() {
+        let twice = addresses.iter().take(at).any(|earlier| earlier.value == address.value);
+        if twice && address.value.port() != 0 {
+            source.note_at(address.place, format!("address `{}` is there twice", address.value));
+        }
+    }
+    for wanted in config.users.iter().flat_map(|user| &user.groups) {
+        if !groups.iter().any(|group| group.value == wanted.value) {
+            source.note_at(wanted.place, format!("there is no group `{}`", wanted.value));
+        }
+    }
+    for client in config.listeners.iter().flat_map(|listener| &listener.clients) {
+        if !names.iter().any(|name| name.value == client.user.value) {
+            source.note_at(client.user.place, format!("there is no user `{}`", client.user.value));
+        }
+    }
+    if config.listeners.iter().any(|listener| listener.clients.is_empty())
+        && !config.users.iter().any(|user| user.password_hash.is_some())
+    {
+        root.note(
+            "a listener asks for AUTH, but no user has a `password_hash`; \
+             make one with `sesgate user hash-password`",
+        );
+    }
+}
+
+fn server(mut table: Reader<'_, '_>) -> Server {
+    let hostname = table.string("hostname");
+    if let Some(hostname) = &hostname
+        && !is_hostname(&hostname.value)
+    {
+        table.source().note_at(
+            hostname.place,
+            format!("`hostname` must be a host name, not `{}`", hostname.value),
+        );
+    }
+    let server = Server {
+        hostname: hostname.map_or_else(|| "localhost".to_owned(), |hostname| hostname.value),
+        drain: table.seconds("drain_seconds", 25, 0..=3600),
+    };
+    table.finish();
+    server
+}
+
+fn account(mut table: Reader<'_, '_>) -> Account {
+    let id = table.required("id");
+    if !id.value.is_empty() && !is_account(&id.value) {
+        table
+            .source()
+            .note_at(id.place, format!("`id` must be twelve digits in quotes, not `{}`", id.value));
+    }
+    let region = table.required("region");
+    let region_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !region.value.chars().all(region_char) {
+        table.source().note_at(
+            region.place,
+            format!("`region` must look like `eu-west-1`, not `{}`", region.value),
+        );
+    }
+    let partition = table
+        .choice("partition", &[("aws", "aws"), ("aws-cn", "aws-cn"), ("aws-us-gov", "aws-us-gov")]);
+    let account = Account {
+        id: id.value,
+        region: region.value,
+        partition: partition.unwrap_or("aws").to_owned(),
+        sandbox: table.boolean("sandbox").unwrap_or(false),
+        service_control_policies: table.paths("service_control_policies"),
+    };
+    table.finish();
+    account
+}
+
+fn identities(mut table: Reader<'_, '_>) -> Identities {
+    let identities = Identities {
+        authoritative: table.boolean("authoritative").unwrap_or(false),
+        known: table.sections("known").into_iter().map(identity).collect(),
+    };
+    for (at, identity) in identities.known.iter().enumerate() {
+        if identities.known.iter().take(at).any(|earlier| earlier.name.value == identity.name.value)
+        {
+            table.source().note_at(
+                identity.name.place,
+                format!("identity `{}` is there twice", identity.name.value),
+            );
+        }
+    }
+    table.finish();
+    identities
+}
+
+fn identity(mut table: Reader<'_, '_>) -> Identity {
+    let name = table.required("name");
+    let domain = name.value.rsplit_once('@').map_or(&*name.value, |(_, domain)| domain);
+    if !name.value.is_empty() && !is_identity_domain(domain) {
+        table.source().note_at(
+            name.place,
+            format!("`name` must be a domain or an address, not `{}`", name.value),
+        );
+    }
+    let set = table.string("configuration_set");
+    if let Some(set) = &set
+        && !is_set_name(&set.value)
+    {
+        table.source().note_at(
+            set.place,
+            "`configuration_set` must be 1 to 64 letters, digits, `-` and `_`".to_owned(),
+        );
+    }
+    let identity = Identity {
+        name,
+        configuration_set: set.map(|set| set.value),
+        policies: table.paths("policies"),
+    };
+    table.finish();
+    identity
+}
+
+fn listener(mut table: Reader<'_, '_>) -> Listener {
+    if !table.has("address") {
+        table.note("`address` is missing in `listeners`; write for example `127.0.0.1:2525`");
+    }
+    let address = table
+        .parsed::<SocketAddr>("address", "an IP address and a port such as `127.0.0.1:2525`")
+        .unwrap_or(Placed {
+            value: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            place: table.place(),
+        });
+    let tls = table
+        .choice(
+            "tls",
+            &[
+                ("starttls", ListenerTls::StartTls),
+                ("implicit", ListenerTls::Implicit),
+                ("off", ListenerTls::Off),
+            ],
+        )
+        .unwrap_or(ListenerTls::StartTls);
+    let certificate = match (table.path("certificate"), table.path("key")) {
+        (Some(certificate), Some(key)) => Some((certificate.value, key.value)),
+        (None, None) => None,
+        (Some(only), None) => {
+            table.source().note_at(only.place, "`certificate` needs a `key` beside it");
+            None
+        }
+        (None, Some(only)) => {
+            table.source().note_at(only.place, "`key` needs a `certificate` beside it");
+            None
+        }
+    };
+    let auth_in_clear = table.boolean("auth_in_clear").unwrap_or(false);
+    let listener = Listener {
+        clients: clients(&mut table, &address),
+        address,
+        tls,
+        certificate,
+        auth_in_clear,
+        source_ip: table
+            .parsed::<IpAddr>("source_ip", "an IP address")
+            .map(|address| address.value),
+        secure_transport: table.boolean("secure_transport"),
+        normalize_bare_lf: table
+            .choice("bare_lf", &[("refuse", false), ("normalize", true)])
+            .unwrap_or(false),
+    };
+    let loopback = listener.address.value.ip().is_loopback();
+    if auth_in_clear && !loopback {
+        table.note("`auth_in_clear` is possible on a loopback address alone (decision 17)");
+    }
+    if tls == ListenerTls::Off && listener.clients.is_empty() && !auth_in_clear {
+        table.note(
+            "with `tls = \"off\"` nobody could log in; offer TLS, or on loopback set \
+             `auth_in_clear = true`, or name a `user`",
+        );
+    }
+    if tls == ListenerTls::Off && listener.certificate.is_some() {
+        table.note("`certificate` has no use with `tls = \"off\"`");
+    }
+    table.finish();
+    listener
+}
+
+/// Whom a listener without AUTH speaks for (decision 17).
+fn clients(table: &mut Reader<'_, '_>, address: &Placed<SocketAddr>) -> Vec<ClientNetwork> {
+    let mut clients: Vec<_> = table.sections("clients").into_iter().filter_map(client).collect();
+    if let Some(user) = table.string("user") {
+        if !clients.is_empty() {
+            table.source().note_at(user.place, "write `user` or `clients`, not both");
+        } else if address.value.ip().is_loopback() {
+            let networks = [
+                IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+                IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+            ];
+            clients.extend(networks.map(|network| ClientNetwork { network, user: user.clone() }));
+        } else {
+            table.source().note_at(
+                user.place,
+                "a listener that is not on loopback and speaks for a user would be an open relay; \
+                 name the `clients`, each network with its user (decision 17)",
+            );
+        }
+    }
+    clients
+}
+
+fn client(mut table: Reader<'_, '_>) -> Option<ClientNetwork> {
+    let user = table.required("user");
+    let network = table.required("network");
+    let parsed = network.value.parse::<IpNet>().ok();
+    if parsed.is_none() && !network.value.is_empty() {
+        table.source().note_at(
+            network.place,
+            format!("`network` must look like `10.0.0.0/8`, not `{}`", network.value),
+        );
+    }
+    if parsed.is_some_and(|network| network.prefix_len() == 0) {
+        table.source().note_at(
+            network.place,
+            "a network of all addresses would be an open relay; name the clients' networks",
+        );
+    }
+    table.finish();
+    Some(ClientNetwork { network: parsed?, user })
+}
+
+fn admin(mut table: Reader<'_, '_>) -> Option<SocketAddr> {
+    let enabled = table.boolean("enabled").unwrap_or(true);
+    let address = table
+        .parsed("address", "an IP address and a port such as `127.0.0.1:8025`")
+        .map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)), |address| address.value);
+    table.finish();
+    enabled.then_some(address)
+}
+
+fn user(mut table: Reader<'_, '_>) -> User {
+    let name = table.required("name");
+    if !name.value.chars().all(|c| c.is_ascii_graphic()) {
+        table.source().note_at(
+            name.place,
+            format!("`name` must be printable ASCII without blanks, not `{}`", name.value),
+        );
+    }
+    let user = User {
+        name,
+        password_hash: table.string("password_hash"),
+        arn: table.required("arn"),
+        user_id: table.string("user_id").map(|id| id.value),
+        tags: table.string_table("tags"),
+        policies: table.paths("policies"),
+        groups: table.strings("groups"),
+        boundary: table.path("boundary"),
+        envelope_recipients_only: table
+            .choice("recipients", &[("envelope-and-header", false), ("envelope", true)])
+            .unwrap_or(false),
+    };
+    table.finish();
+    user
+}
+
+fn group(mut table: Reader<'_, '_>) -> Group {
+    let group = Group { name: table.required("name"), policies: table.paths("policies") };
+    table.finish();
+    group
+}
+
+fn upstream(mut table: Reader<'_, '_>) -> Upstream {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Outbox,
+        Ses,
+    }
+    if !table.has("kind") {
+        table.note("`[upstream]` needs `kind`: `outbox` or `ses`");
+    }
+    let kind = table.choice("kind", &[("outbox", Kind::Outbox), ("ses", Kind::Ses)]);
+    let directory = table.path("directory");
+    let endpoint_url = table.string("endpoint_url");
+    if let Some(url) = &endpoint_url
+        && !(url.value.starts_with("https://") || url.value.starts_with("http://"))
+    {
+        table.source().note_at(
+            url.place,
+            format!("`endpoint_url` must begin with `https://` or `http://`, not `{}`", url.value),
+        );
+    }
+    let ses = Ses {
+        endpoint_url: endpoint_url.map(|url| url.value),
+        calls: table.number("calls", 256, 1..=10_000),
+        connect: table.seconds("connect_seconds", 5, 1..=30),
+        answer: table.seconds("answer_seconds", 55, 1..=55),
+        finish: table.seconds("finish_seconds", 120, 1..=120),
+        defer_when_paused: table
+            .choice("when_paused", &[("reject", false), ("defer", true)])
+            .unwrap_or(false),
+    };
+    let upstream = match (kind, directory) {
+        (Some(Kind::Ses), _) => Upstream::Ses(ses),
+        (Some(Kind::Outbox), Some(directory)) => Upstream::Outbox { directory: directory.value },
+        (Some(Kind::Outbox), None) => {
+            table.note("`kind = \"outbox\"` needs a `directory`");
+            Upstream::Outbox { directory: "outbox".into() }
+        }
+        (None, _) => Upstream::Outbox { directory: "outbox".into() },
+    };
+    table.finish();
+    upstream
+}
+
+fn limits(mut table: Reader<'_, '_>) -> Limits {
+    let limits = Limits {
+        message_bytes: table.number("message_bytes", 41_943_040, 1_024..=41_943_040),
+        connections: table.number("connections", 1_000, 1..=1_000_000),
+        messages_per_connection: table.number("messages_per_connection", 1_000, 1..=1_000_000),
+        errors_per_connection: table.number("errors_per_connection", 20, 1..=1_000),
+        handshake: table.seconds("handshake_seconds", 10, 1..=600),
+        login: table.seconds("login_seconds", 60, 1..=3_600),
+        command: table.seconds("command_seconds", 300, 1..=3_600),
+        content: table.seconds("content_seconds", 180, 1..=3_600),
+        content_total: table.seconds("content_total_seconds", 900, 1..=36_000),
+        reply: table.seconds("reply_seconds", 30, 1..=600),
+        password_queue: table.number("password_queue", 32, 0..=10_000),
+    };
+    table.finish();
+    limits
+}
+
+fn log(mut table: Reader<'_, '_>) -> Log {
+    let log = Log {
+        format: table
+            .choice(
+                "format",
+                &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)],
+            )
+            .unwrap_or(LogFormat::Auto),
+        level: table
+            .choice(
+                "level",
+                &[
+                    ("info", tracing::Level::INFO),
+                    ("error", tracing::Level::ERROR),
+                    ("warn", tracing::Level::WARN),
+                    ("debug", tracing::Level::DEBUG),
+                    ("trace", tracing::Level::TRACE),
+                ],
+            )
+            .unwrap_or(tracing::Level::INFO),
+        addresses: table
+            .choice(
+                "addresses",
+                &[
+                    ("full", LogAddresses::Full),
+                    ("domain", LogAddresses::Domain),
+                    ("hash", LogAddresses::Hash),
+                ],
+            )
+            .unwrap_or(LogAddresses::Full),
+    };
+    table.finish();
+    log
+}
+
+fn is_account(id: &str) -> bool {
+    id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_hostname(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
+fn is_identity_domain(domain: &str) -> bool {
+    is_hostname(domain) && domain.contains('.')
+}
+
+fn is_set_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
