@@ -1,0 +1,163 @@
+//! One stored password: what a hash may look like, and comparing a password with it.
+
+use argon2::password_hash::PasswordVerifier;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params};
+use zeroize::Zeroizing;
+
+/// A password hash that can be checked: argon2id (PHC string) or bcrypt.
+#[derive(Clone)]
+pub struct StoredPassword(Format);
+
+#[derive(Clone)]
+enum Format {
+    Argon2(Box<PasswordHash>),
+    Bcrypt(String),
+}
+
+/// Why a text is no usable password hash.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordHashError {
+    /// Neither format.
+    #[error(
+        "is neither an argon2id hash (`$argon2id$…`) nor a bcrypt hash (`$2b$…`); \
+         make one with `sesgate user hash-password`"
+    )]
+    Unknown,
+    /// The format is right, its content is not.
+    #[error("is damaged: {0}; make a new one with `sesgate user hash-password`")]
+    Damaged(String),
+    /// Checking it would take so much time or memory that it could be used to stall the relay.
+    #[error(
+        "asks for too much work: at most 256 MiB, 10 passes and 16 lanes (argon2id) or cost 14 \
+         (bcrypt)"
+    )]
+    TooCostly,
+}
+
+const MEMORY_KIB_MAX: u32 = 256 * 1024;
+const PASSES_MAX: u32 = 10;
+const LANES_MAX: u32 = 16;
+const BCRYPT_COST_MAX: u32 = 14;
+
+/// What OWASP names as the least for argon2id: 19 MiB, two passes, one lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+impl StoredPassword {
+    /// Reads a hash as the configuration holds it.
+    ///
+    /// # Errors
+    /// When it is of neither format, damaged, or asks for an absurd amount of work.
+    pub fn parse(text: &str) -> Result<Self, PasswordHashError> {
+        if text.starts_with("$argon2id$") {
+            let hash = PasswordHash::new(text)
+                .map_err(|error| PasswordHashError::Damaged(error.to_string()))?;
+            let params = Params::try_from(&hash)
+                .map_err(|error| PasswordHashError::Damaged(error.to_string()))?;
+            if hash.salt.is_none() || hash.hash.is_none() {
+                return Err(PasswordHashError::Damaged("salt or hash is missing".to_owned()));
+            }
+            if params.m_cost() > MEMORY_KIB_MAX
+                || params.t_cost() > PASSES_MAX
+                || params.p_cost() > LANES_MAX
+            {
+                return Err(PasswordHashError::TooCostly);
+            }
+            Ok(Self(Format::Argon2(Box::new(hash))))
+        } else if ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|form| text.starts_with(form)) {
+            let parts: bcrypt::HashParts = text.parse().map_err(|error: bcrypt::BcryptError| {
+                PasswordHashError::Damaged(error.to_string())
+            })?;
+            if parts.get_cost() > BCRYPT_COST_MAX {
+                return Err(PasswordHashError::TooCostly);
+            }
+            Ok(Self(Format::Bcrypt(text.to_owned())))
+        } else {
+            Err(PasswordHashError::Unknown)
+        }
+    }
+
+    /// Whether guessing it is cheaper than it should be (OWASP: argon2id with 19 MiB and two
+    /// passes, bcrypt with cost 10).
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        match &self.0 {
+            Format::Argon2(hash) => Params::try_from(hash.as_ref())
+                .is_ok_and(|params| params.m_cost() < MEMORY_KIB || params.t_cost() < PASSES),
+            Format::Bcrypt(text) => {
+                text.parse().is_ok_and(|parts: bcrypt::HashParts| parts.get_cost() < 10)
+            }
+        }
+    }
+
+    /// Compares a password with the hash; takes milliseconds of a processor.
+    #[must_use]
+    pub fn verify(&self, password: &str) -> bool {
+        match &self.0 {
+            Format::Argon2(hash) => {
+                Argon2::default().verify_password(password.as_bytes(), hash.as_ref()).is_ok()
+            }
+            Format::Bcrypt(text) => bcrypt::non_truncating_verify(password, text).unwrap_or(false),
+        }
+    }
+}
+
+/// Makes an argon2id hash of a password, with the parameters that OWASP names.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn hash_password(password: &Zeroizing<String>) -> Result<String, argon2::password_hash::Error> {
+    use argon2::password_hash::PasswordHasher;
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
+    let hasher = Argon2::new(Algorithm::Argon2id, argon2::Version::V0x13, params);
+    Ok(hasher.hash_password(password.as_bytes())?.to_string())
+}
+
+impl std::fmt::Debug for StoredPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoredPassword")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_hash_accepts_its_password_alone() {
+        let text = hash_password(&Zeroizing::new("secret".to_owned())).unwrap();
+        let stored = StoredPassword::parse(&text).unwrap();
+        assert!(stored.verify("secret"));
+        for wrong in ["", "Secret", "secret ", "secretsecret"] {
+            assert!(!stored.verify(wrong), "{wrong:?}");
+        }
+        assert!(!stored.is_weak());
+    }
+
+    #[test]
+    fn bcrypt_is_read_and_never_truncates() {
+        let long = "x".repeat(72);
+        let stored = StoredPassword::parse(&bcrypt::hash(&long, 4).unwrap()).unwrap();
+        assert!(stored.is_weak());
+        assert!(!stored.verify(&format!("{long}y")), "73 bytes are not the first 72");
+        let stored = StoredPassword::parse(&bcrypt::hash("secret", 4).unwrap()).unwrap();
+        assert!(stored.verify("secret"));
+    }
+
+    #[test]
+    fn what_is_no_usable_hash_is_refused() {
+        let damaged =
+            |text| matches!(StoredPassword::parse(text), Err(PasswordHashError::Damaged(_)));
+        assert_eq!(StoredPassword::parse("secret").unwrap_err(), PasswordHashError::Unknown);
+        assert_eq!(StoredPassword::parse("").unwrap_err(), PasswordHashError::Unknown);
+        assert!(damaged("$argon2id$v=19$m=19456,t=2,p=1"));
+        assert!(damaged("$2b$12$tooshort"));
+        let costly = "$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQxMjM0$\
+                      AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        assert_eq!(StoredPassword::parse(costly).unwrap_err(), PasswordHashError::TooCostly);
+        let costly = bcrypt::hash("x", 4).unwrap().replacen("$04$", "$31$", 1);
+        assert_eq!(StoredPassword::parse(&costly).unwrap_err(), PasswordHashError::TooCostly);
+    }
+}
