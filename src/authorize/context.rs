@@ -1,0 +1,63 @@
+//! The context keys of one message (decision 8).
+
+use std::time::SystemTime;
+
+use super::Client;
+use super::claims::spelled;
+use crate::address::Address;
+use crate::identities::Account;
+use crate::message::Mailbox;
+use crate::policy::{Context, Spelled};
+use crate::smtp::Envelope;
+
+/// The keys that are the same for all claims.
+pub(super) fn of_message<'m>(
+    client: &'m Client,
+    envelope: &'m Envelope,
+    now: SystemTime,
+    account: &'m Account,
+) -> Context<'m> {
+    let principal = &client.principal;
+    let mut context = Context::new();
+    context.set("ses:ApiVersion", "2");
+    context.set_time(now);
+    context.set("aws:SourceIp", client.source_ip.to_string());
+    context.set("aws:SecureTransport", if client.secure_transport { "true" } else { "false" });
+    context.set("aws:UserAgent", envelope.ehlo.as_str());
+    context.set("aws:RequestedRegion", account.region.as_str());
+    context.set("aws:ResourceAccount", account.id.as_str());
+    context.set("aws:username", principal.user_name.as_str());
+    if let Some(user_id) = &principal.user_id {
+        context.set("aws:userid", user_id.as_str());
+    }
+    context.set("aws:PrincipalArn", principal.arn.as_str());
+    context.set("aws:PrincipalAccount", principal.account.as_str());
+    context.set("aws:PrincipalType", "User");
+    context.set("aws:PrincipalIsAWSService", "false");
+    context.set("aws:ViaAWSService", "false");
+    for (key, value) in &principal.tags {
+        context.set(&format!("aws:PrincipalTag/{key}"), value.as_str());
+    }
+    context
+}
+
+/// The keys of one combination of claims.
+pub(super) fn set_claims<'m>(
+    context: &mut Context<'m>,
+    author: &'m Mailbox,
+    feedback: &'m Address,
+    recipients: &[&'m Address],
+) {
+    context.set_spelled("ses:FromAddress", spelled(&author.address));
+    match &author.display_name {
+        Some(name) => {
+            let written = Some(name.written()).filter(|written| *written != name.decoded());
+            let value = Spelled::from(name.decoded()).with_spellings(written);
+            context.set_spelled("ses:FromDisplayName", value);
+        }
+        None => context.remove("ses:FromDisplayName"),
+    }
+    context.set_spelled("ses:FeedbackAddress", spelled(feedback));
+    let recipients = recipients.iter().map(|address| spelled(address)).collect();
+    context.set_list("ses:Recipients", recipients);
+}

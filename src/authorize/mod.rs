@@ -1,0 +1,225 @@
+//! Mail terms to IAM terms: which requests a message makes, and whether all of them are allowed.
+//!
+//! The only source of a [`Permit`], without which nothing can be sent. Policies and identities are
+//! plain values here; where they come from is left to `gateway`.
+
+mod claims;
+mod context;
+mod permit;
+mod resources;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use uuid::Uuid;
+
+pub use permit::{Parameters, Permit, Verdict};
+
+use crate::identities::{Account, Identities};
+use crate::message::HeaderSection;
+use crate::policy::{self, Layers, Policy, Request};
+use crate::principals::Principal;
+use crate::smtp::{Envelope, Transaction};
+pub use claims::Claim;
+use claims::{AUTHORS_MAX, Claims};
+use resources::Resource;
+
+/// Who is at the other end of a connection, as policies see it (decision 8).
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The user that logged in, or for whom the listener speaks.
+    pub principal: Arc<Principal>,
+    /// The socket's peer.
+    pub peer: SocketAddr,
+    /// `aws:SourceIp`: the peer's address, or what the listener states; never IPv4-mapped.
+    pub source_ip: IpAddr,
+    /// `aws:SecureTransport`: the state of the connection, or what the listener states.
+    pub secure_transport: bool,
+}
+
+/// One decision: when it is made, and its name in reply and log.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion {
+    /// The decision id.
+    pub id: Uuid,
+    /// `aws:CurrentTime`, one moment for all claims.
+    pub now: SystemTime,
+}
+
+/// Why a message gets no permit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// A policy denies a request, or none allows it.
+    #[error("{} on `{resource}`", verdict.decision)]
+    Policy {
+        /// The ARN of the user.
+        user: String,
+        /// The ARN of the resource, the first denied in the order of decision 13.
+        resource: String,
+        /// The combination of claims that was denied.
+        claim: Box<Claim>,
+        /// What settled it.
+        verdict: Box<Verdict>,
+    },
+    /// An allowed address belongs to no identity of the account, whose list is complete.
+    #[error("no identity of the account covers {}", identities.join(", "))]
+    NotVerified {
+        /// The region of the account.
+        region: String,
+        /// The addresses.
+        identities: Vec<String>,
+    },
+    /// The message asks for something that the relay does not do for this user.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// Decides about messages.
+#[derive(Debug)]
+pub struct Authorizer {
+    account: Account,
+    identities: Identities,
+    service_control_policies: Vec<Vec<Arc<Policy>>>,
+}
+
+impl Authorizer {
+    /// Puts account, identities and service control policies (levels, root first) together.
+    #[must_use]
+    pub fn new(
+        account: Account,
+        identities: Identities,
+        service_control_policies: Vec<Vec<Arc<Policy>>>,
+    ) -> Self {
+        Self { account, identities, service_control_policies }
+    }
+
+    /// Decides about a message whose content is still to come.
+    ///
+    /// # Errors
+    /// When any of its requests is not allowed, or it asks for what cannot be done.
+    pub fn decide(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        header: &HeaderSection,
+        occasion: Occasion,
+    ) -> Result<Verdict, Denial> {
+        let claims = Claims::new(envelope, header, client.principal.envelope_recipients_only);
+        if claims.authors.len() > AUTHORS_MAX {
+            let text =
+                format!("More than {AUTHORS_MAX} mailboxes in From, Sender and Resent fields.");
+            return Err(Denial::Unsupported(text));
+        }
+        self.supported(header)?;
+        let mut context = context::of_message(client, envelope, occasion.now, &self.account);
+        let mut allowed = None;
+        for resource in resources::of(&self.account, &self.identities, &claims, header) {
+            for (author, feedback, recipients) in resource.combinations(&claims) {
+                context::set_claims(&mut context, author, feedback, recipients);
+                let verdict = self.evaluate(&client.principal, &resource, &context);
+                if verdict.decision != Verdict::ALLOWED {
+                    return Err(Denial::Policy {
+                        user: client.principal.arn.clone(),
+                        resource: resource.arn,
+                        claim: Box::new(Claim::new(author, feedback, recipients)),
+                        verdict: Box::new(verdict),
+                    });
+                }
+                allowed.get_or_insert(verdict);
+            }
+        }
+        self.verified(&claims)?;
+        // There is a resource and a combination for each author, and at least one author.
+        allowed.ok_or_else(|| Denial::Unsupported("Missing required header 'From'.".to_owned()))
+    }
+
+    /// Decides about a complete message and hands out the permit to send it.
+    ///
+    /// # Errors
+    /// As [`Authorizer::decide`].
+    pub fn permit(
+        &self,
+        client: &Client,
+        transaction: Transaction,
+        occasion: Occasion,
+    ) -> Result<Permit, Denial> {
+        let verdict = self.decide(client, &transaction.envelope, &transaction.header, occasion)?;
+        Ok(Permit::new(client, transaction, occasion, verdict))
+    }
+
+    fn evaluate(
+        &self,
+        principal: &Principal,
+        resource: &Resource<'_>,
+        context: &policy::Context<'_>,
+    ) -> Verdict {
+        let layers = Layers {
+            identity: &principal.policies,
+            boundary: principal.boundary.as_deref(),
+            session: None,
+            scps: &self.service_control_policies,
+            rcps: &[],
+            resource: resource.policies,
+        };
+        let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
+        let request = Request {
+            action: ACTION,
+            resource: &resource.arn,
+            parents: &resource.parents,
+            resource_account: &self.account.id,
+            principal: &who,
+            context,
+        };
+        Verdict::of(&policy::evaluate(&layers, &request))
+    }
+
+    /// What no condition key or policy covers is not done for anybody yet.
+    fn supported(&self, header: &HeaderSection) -> Result<(), Denial> {
+        let xses = header.xses();
+        if xses.tenant.is_some() {
+            let text = "X-SES-TENANT is not allowed for this user.".to_owned();
+            return Err(Denial::Unsupported(text));
+        }
+        let arns = [
+            ("X-SES-SOURCE-ARN", &xses.source_arn),
+            ("X-SES-FROM-ARN", &xses.from_arn),
+            ("X-SES-RETURN-PATH-ARN", &xses.return_path_arn),
+        ];
+        for (field, arn) in arns {
+            let Some(arn) = arn else { continue };
+            let own = arn.as_str() == self.account.arn(&format!("identity/{}", arn.name()));
+            if !own {
+                let text = format!(
+                    "{field} must name an identity of account {} in {}.",
+                    self.account.id, self.account.region
+                );
+                return Err(Denial::Unsupported(text));
+            }
+        }
+        Ok(())
+    }
+
+    /// With a complete list, what SES would refuse for want of an identity is refused here.
+    fn verified(&self, claims: &Claims<'_>) -> Result<(), Denial> {
+        if !self.identities.is_authoritative() {
+            return Ok(());
+        }
+        let authors = claims.authors.iter().map(|mailbox| &mailbox.address);
+        let mut identities: Vec<String> = Vec::new();
+        for address in authors.chain(claims.feedback.iter().copied()) {
+            if self.identities.covering(address).is_none()
+                && !identities.iter().any(|known| known == address.as_str())
+            {
+                identities.push(address.as_str().to_owned());
+            }
+        }
+        if identities.is_empty() {
+            return Ok(());
+        }
+        Err(Denial::NotVerified { region: self.account.region.clone(), identities })
+    }
+}
+
+/// What the SMTP endpoint of SES is authorized as.
+const ACTION: &str = "ses:SendRawEmail";
