@@ -1,0 +1,37 @@
+//! What can become of a message that was not taken, by what the client and the operator do then.
+
+/// Why a message was not taken, or why that cannot be known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// A rate or a quota is used up: later.
+    #[error("throttled: {0}")]
+    Throttled(String),
+    /// SES rejects the message: content or identity.
+    #[error("message rejected: {0}")]
+    Rejected(String),
+    /// SES cannot read the message.
+    #[error("transaction failed: {0}")]
+    Failed(String),
+    /// The message is larger than SES takes.
+    #[error("message too long: {0}")]
+    TooLong(String),
+    /// The custom MAIL FROM domain is broken.
+    #[error("MAIL FROM domain not verified: {0}")]
+    MailFromNotVerified(String),
+    /// A configuration set is missing.
+    #[error("configuration set does not exist: {0}")]
+    NoConfigurationSet(String),
+    /// The account or the configuration set is paused.
+    #[error("sending paused: {0}")]
+    Paused(String),
+    /// The relay's own trouble, or that of SES: later.
+    #[error("{detail}")]
+    Temporary {
+        /// What happened.
+        detail: String,
+        /// What the operator does about it.
+        remedy: &'static str,
+        /// SES may have taken the message all the same.
+        possible_duplicate: bool,
+    },
+}

@@ -1,0 +1,47 @@
+//! Where permitted mail goes: the SESv2 API, or a directory.
+//!
+//! Both take a [`Permit`] and nothing else, and say what became of the message. An answer is `Ok`
+//! only when the message was taken whole: SES returned a message id, or the files and their
+//! directory are on disk (decision 1).
+
+mod credentials;
+mod error;
+mod outbox;
+mod progress;
+mod ses;
+
+pub use error::UpstreamError;
+pub use outbox::Outbox;
+pub use ses::{Ses, SesSettings};
+
+use crate::authorize::Permit;
+
+/// Where permitted mail goes.
+#[derive(Debug)]
+pub enum Upstream {
+    /// The SESv2 API.
+    Ses(Ses),
+    /// A directory.
+    Outbox(Outbox),
+}
+
+impl Upstream {
+    /// Hands over a message and returns its message id once it was taken.
+    ///
+    /// # Errors
+    /// When the message was not taken, or when it cannot be known.
+    pub async fn send(&self, permit: Permit) -> Result<String, UpstreamError> {
+        match self {
+            Self::Ses(ses) => ses.send(permit).await,
+            Self::Outbox(outbox) => outbox.send(permit).await,
+        }
+    }
+
+    /// Waits for calls that outlived the answer to their client.
+    pub async fn settle(&self) {
+        match self {
+            Self::Ses(ses) => ses.settle().await,
+            Self::Outbox(_) => {}
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The outbox: one `.eml` and one `.json` per message in a directory, on disk before the answer.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::UpstreamError;
+use crate::authorize::Permit;
+
+/// A directory that takes messages.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    directory: PathBuf,
+}
+
+impl Outbox {
+    /// Opens a directory, making it when it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made or is no directory.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        Ok(Self { directory: directory.to_owned() })
+    }
+
+    /// Writes `<id>.json`, then `<id>.eml`, and syncs both and the directory.
+    ///
+    /// A message is there when its `.eml` is. Its id is the decision id.
+    ///
+    /// # Errors
+    /// When anything cannot be written; nothing then remains under the final names but what a
+    /// failure after the renaming leaves.
+    pub async fn send(&self, permit: Permit) -> Result<String, UpstreamError> {
+        let directory = self.directory.clone();
+        let written = tokio::task::spawn_blocking(move || write(&directory, &permit)).await;
+        let detail = match written {
+            Ok(Ok(id)) => return Ok(id),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        Err(UpstreamError::Temporary {
+            detail: format!("cannot write to `{}`: {detail}", self.directory.display()),
+            remedy: "make room in the outbox directory and let the relay write to it",
+            possible_duplicate: false,
+        })
+    }
+}
+
+fn write(directory: &Path, permit: &Permit) -> io::Result<String> {
+    let id = permit.id().to_string();
+    let record = serde_json::to_vec_pretty(&permit.record())?;
+    let files = [("json", record.as_slice()), ("eml", permit.content())];
+    let draft = |kind: &str| directory.join(format!(".{id}.{kind}.part"));
+    let result = (|| {
+        for (kind, bytes) in files {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(draft(kind))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+        }
+        for (kind, _) in files {
+            fs::rename(draft(kind), directory.join(format!("{id}.{kind}")))?;
+        }
+        File::open(directory)?.sync_all()
+    })();
+    if result.is_err() {
+        for (kind, _) in files {
+            let _ = fs::remove_file(draft(kind));
+            let _ = fs::remove_file(directory.join(format!("{id}.{kind}")));
+        }
+    }
+    result.map(|()| id)
+}

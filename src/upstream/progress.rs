@@ -1,0 +1,177 @@
+//! How far a request got: the proof on which a second attempt or a cancellation rests (decision 15).
+//!
+//! The request body is handed to the HTTP client in pieces, and the last piece is the gate: before
+//! it was handed over, SES cannot have taken the message. Cancelling closes the gate in the same
+//! atomic step in which it finds out whether the piece has gone.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::ConfigBag;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+const WRITING: u8 = 0;
+const WRITTEN: u8 = 1;
+const CANCELLED: u8 = 2;
+
+/// Bytes handed to the HTTP client at a time.
+const PIECE: usize = 64 * 1024;
+
+/// How far the current attempt of one call got.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Progress(Arc<AtomicU8>);
+
+impl Progress {
+    /// Whether the whole request may have reached SES.
+    pub(super) fn is_written(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == WRITTEN
+    }
+
+    /// Makes sure that the request never becomes whole; false when it already is.
+    pub(super) fn cancel(&self) -> bool {
+        self.0.compare_exchange(WRITING, CANCELLED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == CANCELLED
+    }
+
+    /// Opens the gate for the last piece.
+    fn finish(&self) -> bool {
+        self.0.compare_exchange(WRITING, WRITTEN, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// A new attempt begins: nothing of it is written.
+    fn restart(&self) {
+        let _ = self.0.compare_exchange(WRITTEN, WRITING, Ordering::SeqCst, Ordering::SeqCst);
+    }
+}
+
+impl Intercept for Progress {
+    fn name(&self) -> &'static str {
+        "Progress"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.restart();
+        let body = context.request_mut().body_mut();
+        let whole = std::mem::replace(body, SdkBody::taken());
+        *body = SdkBody::from_body_1_x(Pieces::new(whole, self.clone()));
+        Ok(())
+    }
+}
+
+/// The request body in pieces.
+struct Pieces {
+    whole: Option<SdkBody>,
+    left: Bytes,
+    length: u64,
+    progress: Progress,
+}
+
+/// The call was given up before its body was written.
+#[derive(Debug, thiserror::Error)]
+#[error("given up before the request was written")]
+struct GivenUp;
+
+impl Pieces {
+    fn new(whole: SdkBody, progress: Progress) -> Self {
+        let length = whole.content_length().unwrap_or_default();
+        Self { whole: Some(whole), left: Bytes::new(), length, progress }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = aws_smithy_types::body::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.progress.is_cancelled() {
+            return Poll::Ready(Some(Err(GivenUp.into())));
+        }
+        while self.left.is_empty() {
+            let Some(whole) = self.whole.as_mut() else { return Poll::Ready(None) };
+            match Pin::new(whole).poll_frame(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.left = data;
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => self.whole = None,
+            }
+        }
+        let at = self.left.len().min(PIECE);
+        let piece = self.left.split_to(at);
+        self.length = self.length.saturating_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        if self.length == 0 && !self.progress.finish() {
+            return Poll::Ready(Some(Err(GivenUp.into())));
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.length == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pieces(progress: &Progress, length: usize, cancel_after: usize) -> Vec<usize> {
+        let mut body = Pieces::new(SdkBody::from(vec![b'x'; length]), progress.clone());
+        let mut lengths = Vec::new();
+        loop {
+            if lengths.len() == cancel_after {
+                progress.cancel();
+            }
+            let next =
+                std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+            match next {
+                Some(Ok(frame)) => lengths.push(frame.into_data().unwrap().len()),
+                _ => return lengths,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_piece_is_the_gate() {
+        let progress = Progress::default();
+        let lengths = pieces(&progress, 2 * PIECE + 1, usize::MAX).await;
+        assert_eq!(lengths, [PIECE, PIECE, 1]);
+        assert!(progress.is_written());
+        assert!(!progress.cancel(), "what is written cannot be cancelled");
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_request_never_becomes_whole() {
+        for cancel_after in 0..3 {
+            let progress = Progress::default();
+            let lengths = pieces(&progress, 2 * PIECE + 1, cancel_after).await;
+            assert_eq!(lengths.len(), cancel_after);
+            assert!(!progress.is_written());
+        }
+    }
+}

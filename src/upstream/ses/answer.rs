@@ -1,0 +1,227 @@
+//! What an answer of SES means for the message (`ses` table of replies, decision 14).
+
+use aws_sdk_sesv2::config::http::HttpResponse;
+use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::operation::send_email::SendEmailError;
+
+use super::super::UpstreamError;
+use super::super::progress::Progress;
+
+/// Codes that say "slow down" whatever their HTTP status.
+const THROTTLES: [&str; 8] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "SlowDown",
+    "RequestLimitExceeded",
+];
+
+/// Codes about the relay's own credentials and rights.
+const CREDENTIALS: [&str; 12] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnrecognizedClient",
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "MissingAuthenticationToken",
+    "OptInRequired",
+];
+
+/// Whether the answer is a throttle, which proves that the message was not taken.
+///
+/// The daily quota (`LimitExceededException`) is none: trying again within the dialogue is no use.
+pub(super) fn is_throttle(code: Option<&str>, status: Option<u16>) -> bool {
+    status == Some(429) || code.is_some_and(|code| THROTTLES.contains(&code))
+}
+
+/// Whether the answer says that the credentials were good once.
+pub(super) fn is_expired(code: Option<&str>) -> bool {
+    matches!(code, Some("ExpiredToken" | "ExpiredTokenException"))
+}
+
+/// A 2xx answer: taken when it names a message id.
+pub(super) fn taken(
+    message_id: Option<String>,
+    progress: &Progress,
+) -> Result<String, UpstreamError> {
+    message_id
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| unknown("SES answered without a message id".to_owned(), progress))
+}
+
+/// No answer, or none that can be understood.
+pub(super) fn unknown(detail: String, progress: &Progress) -> UpstreamError {
+    let possible_duplicate = progress.is_written();
+    let remedy = if possible_duplicate {
+        "SES may have taken the message: expect a duplicate when the client tries again"
+    } else {
+        "check the network path to SES, `endpoint_url` and the relay's AWS credentials"
+    };
+    UpstreamError::Temporary { detail, remedy, possible_duplicate }
+}
+
+/// An error of the SDK.
+pub(super) fn refused(
+    error: &SdkError<SendEmailError, HttpResponse>,
+    progress: &Progress,
+) -> UpstreamError {
+    let SdkError::ServiceError(service) = error else {
+        return unknown(DisplayErrorContext(error).to_string(), progress);
+    };
+    let status = service.raw().status().as_u16();
+    let code = service.err().code().unwrap_or_default();
+    let message = service.err().message().unwrap_or(code);
+    meaning(status, code, message)
+}
+
+/// The meaning of an HTTP status, an error code and its message.
+fn meaning(status: u16, code: &str, message: &str) -> UpstreamError {
+    let text = message.to_owned();
+    if is_throttle(Some(code), Some(status)) || code == "LimitExceededException" {
+        return UpstreamError::Throttled(text);
+    }
+    if CREDENTIALS.contains(&code) {
+        return UpstreamError::Temporary {
+            detail: format!("SES refuses the relay itself: {code}: {message}"),
+            remedy: remedy_for(code),
+            possible_duplicate: false,
+        };
+    }
+    if status == 413 || (status == 400 && speaks_of_size(message)) {
+        return UpstreamError::TooLong(text);
+    }
+    match code {
+        "MessageRejected" if message.contains("Sending paused") => UpstreamError::Paused(text),
+        "MessageRejected" | "AccountSuspendedException" => UpstreamError::Rejected(text),
+        "SendingPausedException" => UpstreamError::Paused(text),
+        "MailFromDomainNotVerifiedException" => UpstreamError::MailFromNotVerified(text),
+        "NotFoundException" if message.to_ascii_lowercase().contains("configuration set") => {
+            UpstreamError::NoConfigurationSet(text)
+        }
+        "NotFoundException" => UpstreamError::Failed(text),
+        _ if status == 400 => UpstreamError::Failed(text),
+        _ => UpstreamError::Temporary {
+            detail: format!("SES answered {status} {code}: {message}"),
+            remedy: "trouble at SES: if it lasts, see the AWS health dashboard",
+            // Since the whole request was read and answered with an error, SES says it was not
+            // taken; a 5xx leaves a doubt.
+            possible_duplicate: status >= 500,
+        },
+    }
+}
+
+fn remedy_for(code: &str) -> &'static str {
+    match code {
+        "AccessDenied" | "AccessDeniedException" => {
+            "grant the relay's role ses:SendEmail and ses:SendRawEmail on the identities and \
+             configuration sets in use"
+        }
+        "ExpiredToken" | "ExpiredTokenException" => {
+            "the relay's AWS credentials have expired: see where its credential chain takes them"
+        }
+        "OptInRequired" => "the relay's AWS account is not signed up for SES in this region",
+        _ => "the relay's AWS credentials are wrong: check them, the region and the clock",
+    }
+}
+
+/// SES has no code of its own for a message that is too large.
+fn speaks_of_size(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["message length", "message is too long", "message too long", "message size", "too large"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answer_has_its_meaning() {
+        use UpstreamError as E;
+        let text = |text: &str| text.to_owned();
+        let cases = [
+            (
+                400,
+                "MessageRejected",
+                "Email address is not verified.",
+                E::Rejected(text("Email address is not verified.")),
+            ),
+            (
+                400,
+                "BadRequestException",
+                "Duplicate header 'To'.",
+                E::Failed(text("Duplicate header 'To'.")),
+            ),
+            (
+                400,
+                "BadRequestException",
+                "Message length is more than 41943040 bytes long",
+                E::TooLong(text("Message length is more than 41943040 bytes long")),
+            ),
+            (413, "", "x", E::TooLong(text("x"))),
+            (400, "MailFromDomainNotVerifiedException", "x", E::MailFromNotVerified(text("x"))),
+            (
+                404,
+                "NotFoundException",
+                "Configuration set <x> does not exist.",
+                E::NoConfigurationSet(text("Configuration set <x> does not exist.")),
+            ),
+            (
+                404,
+                "NotFoundException",
+                "List x does not exist.",
+                E::Failed(text("List x does not exist.")),
+            ),
+            (400, "AccountSuspendedException", "x", E::Rejected(text("x"))),
+            (400, "SendingPausedException", "x", E::Paused(text("x"))),
+            (
+                400,
+                "MessageRejected",
+                "Sending paused for this account.",
+                E::Paused(text("Sending paused for this account.")),
+            ),
+            (
+                429,
+                "TooManyRequestsException",
+                "Maximum sending rate exceeded.",
+                E::Throttled(text("Maximum sending rate exceeded.")),
+            ),
+            (429, "SomethingNew", "x", E::Throttled(text("x"))),
+            (400, "ThrottlingException", "x", E::Throttled(text("x"))),
+            (
+                400,
+                "LimitExceededException",
+                "Daily message quota exceeded.",
+                E::Throttled(text("Daily message quota exceeded.")),
+            ),
+            (400, "SomethingNew", "x", E::Failed(text("x"))),
+        ];
+        for (status, code, message, expected) in cases {
+            assert_eq!(meaning(status, code, message), expected, "{status} {code} {message}");
+        }
+    }
+
+    #[test]
+    fn trouble_of_the_relay_or_of_ses_is_temporary() {
+        let duplicate = |status, code| match meaning(status, code, "x") {
+            UpstreamError::Temporary { possible_duplicate, .. } => possible_duplicate,
+            other => panic!("{status} {code}: {other}"),
+        };
+        for code in CREDENTIALS {
+            assert!(!duplicate(403, code), "{code}");
+            assert!(!duplicate(400, code), "{code}");
+        }
+        assert!(!duplicate(409, "SomethingNew"));
+        assert!(duplicate(500, "InternalFailure"));
+        assert!(duplicate(503, "ServiceUnavailable"));
+    }
+}

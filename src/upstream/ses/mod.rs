@@ -1,0 +1,216 @@
+//! The SESv2 API: one permitted message, one `SendEmail` (decisions 4, 14 and 15).
+//!
+//! A call runs in a task of its own: a client that goes away, or an answer that takes longer than
+//! a client waits, does not end a call that SES may have taken.
+
+mod answer;
+mod retry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::config::retry::RetryConfig;
+use aws_sdk_sesv2::config::timeout::TimeoutConfig;
+use aws_sdk_sesv2::config::{
+    BehaviorVersion, Config, IdentityCache, Region, StalledStreamProtectionConfig,
+};
+use aws_sdk_sesv2::primitives::Blob;
+use aws_sdk_sesv2::types::{
+    Destination, EmailContent, ListManagementOptions, MessageTag, RawMessage,
+};
+use aws_smithy_http_client::Builder as HttpClient;
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::UpstreamError;
+use super::credentials::Refreshing;
+use super::progress::Progress;
+use crate::authorize::Permit;
+use retry::Proven;
+
+/// How long a message waits for its turn among the calls in flight.
+const TURN: Duration = Duration::from_secs(5);
+/// Attempts of one call, the first included.
+const ATTEMPTS: u32 = 3;
+
+/// How SES is called.
+#[derive(Debug, Clone)]
+pub struct SesSettings {
+    /// The region of the account.
+    pub region: String,
+    /// Instead of the endpoint of the region.
+    pub endpoint_url: Option<String>,
+    /// Calls in flight at once.
+    pub calls: usize,
+    /// How long a connection may take.
+    pub connect: Duration,
+    /// How long a client waits for its answer.
+    pub answer: Duration,
+    /// How long a call goes on after its client was answered.
+    pub finish: Duration,
+}
+
+/// The SESv2 API.
+#[derive(Debug)]
+pub struct Ses {
+    client: Client,
+    credentials: Refreshing,
+    turns: Arc<Semaphore>,
+    calls: TaskTracker,
+    answer: Duration,
+    finish: Duration,
+}
+
+impl Ses {
+    /// Prepares calls with the default credential chain; nothing is sent yet.
+    pub async fn new(settings: SesSettings) -> Self {
+        let region = Region::new(settings.region);
+        let chain = aws_config::default_provider::credentials::DefaultCredentialsChain::builder()
+            .region(region.clone())
+            .build()
+            .await;
+        let credentials = Refreshing::new(SharedCredentialsProvider::new(chain));
+        let http =
+            HttpClient::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc)).build_https();
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(region)
+            .http_client(http)
+            .credentials_provider(credentials.clone())
+            .identity_cache(IdentityCache::no_cache())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(settings.connect).build())
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS)
+                    .with_initial_backoff(Duration::from_millis(500))
+                    .with_max_backoff(Duration::from_secs(4)),
+            );
+        config.set_endpoint_url(settings.endpoint_url);
+        Self {
+            client: Client::from_conf(config.build()),
+            credentials,
+            turns: Arc::new(Semaphore::new(settings.calls)),
+            calls: TaskTracker::new(),
+            answer: settings.answer,
+            finish: settings.finish,
+        }
+    }
+
+    /// Sends a message and returns the id that SES gave it.
+    ///
+    /// # Errors
+    /// As [`UpstreamError`] tells them apart.
+    pub async fn send(&self, permit: Permit) -> Result<String, UpstreamError> {
+        let id = permit.id();
+        let progress = Progress::default();
+        let mut call = self.calls.spawn(self.call(permit, progress.clone()));
+        tokio::select! {
+            ended = &mut call => return ended.unwrap_or_else(|error| {
+                Err(answer::unknown(format!("the call to SES broke off: {error}"), &progress))
+            }),
+            () = tokio::time::sleep(self.answer) => {}
+        }
+        if progress.cancel() {
+            call.abort();
+            return Err(UpstreamError::Temporary {
+                detail: format!("SES did not take the message within {:?}", self.answer),
+                remedy: "check the network path to SES and its latency",
+                possible_duplicate: false,
+            });
+        }
+        self.calls.spawn(async move {
+            match call.await {
+                Ok(Ok(message_id)) => tracing::warn!(
+                    decision = %id, message_id,
+                    "SES took a message after its client was told to try again; \
+                     expect a duplicate",
+                ),
+                Ok(Err(error)) => {
+                    tracing::info!(decision = %id, %error, "SES did not take a late message");
+                }
+                Err(error) => {
+                    tracing::error!(decision = %id, %error, "a late call to SES broke off");
+                }
+            }
+        });
+        Err(answer::unknown(format!("no answer from SES within {:?}", self.answer), &progress))
+    }
+
+    /// Waits for the calls whose clients were already answered.
+    pub async fn settle(&self) {
+        self.calls.close();
+        self.calls.wait().await;
+    }
+
+    fn call(
+        &self,
+        permit: Permit,
+        progress: Progress,
+    ) -> impl Future<Output = Result<String, UpstreamError>> + use<> {
+        let client = self.client.clone();
+        let turns = Arc::clone(&self.turns);
+        let classifier = Proven::new(progress.clone(), self.credentials.clone());
+        let bound = self.answer.max(self.finish);
+        async move {
+            let turn = tokio::time::timeout(TURN, turns.acquire_owned()).await;
+            let Ok(Ok(_turn)) = turn else {
+                return Err(UpstreamError::Temporary {
+                    detail: format!("no call to SES came free within {TURN:?}"),
+                    remedy: "raise `calls` in `[upstream]`, or find out why SES is slow",
+                    possible_duplicate: false,
+                });
+            };
+            let sent = request(&client, permit)
+                .customize()
+                .interceptor(progress.clone())
+                .config_override(Config::builder().retry_classifier(classifier))
+                .send();
+            match tokio::time::timeout(bound, sent).await {
+                Ok(Ok(output)) => answer::taken(output.message_id, &progress),
+                Ok(Err(error)) => Err(answer::refused(&error, &progress)),
+                Err(_) => {
+                    Err(answer::unknown(format!("no answer from SES within {bound:?}"), &progress))
+                }
+            }
+        }
+    }
+}
+
+/// Everything of the permit, and nothing else (decision 4): `FromEmailAddress` and
+/// `ReplyToAddresses` stay unset, since SES would replace the header fields with them.
+fn request(
+    client: &Client,
+    permit: Permit,
+) -> aws_sdk_sesv2::operation::send_email::builders::SendEmailFluentBuilder {
+    let parameters = permit.parameters();
+    let destination = Destination::builder().set_to_addresses(Some(permit.forward_paths())).build();
+    let tags = parameters.message_tags.iter().filter_map(|(name, value)| {
+        // Both are set, so that building never fails.
+        MessageTag::builder().name(name).value(value).build().ok()
+    });
+    let list = parameters.list_management.as_ref().and_then(|list| {
+        ListManagementOptions::builder()
+            .contact_list_name(&list.contact_list)
+            .set_topic_name(list.topic.clone())
+            .build()
+            .ok()
+    });
+    let request = client
+        .send_email()
+        .destination(destination)
+        .feedback_forwarding_email_address(permit.reverse_path())
+        .set_configuration_set_name(parameters.configuration_set.clone())
+        .set_from_email_address_identity_arn(parameters.from_arn.clone())
+        .set_feedback_forwarding_email_address_identity_arn(parameters.return_path_arn.clone())
+        .set_email_tags(Some(tags.collect::<Vec<_>>()).filter(|tags| !tags.is_empty()))
+        .set_list_management_options(list)
+        .set_tenant_name(parameters.tenant.clone());
+    match RawMessage::builder().data(Blob::new(permit.into_content())).build() {
+        Ok(raw) => request.content(EmailContent::builder().raw(raw).build()),
+        Err(_) => request,
+    }
+}
