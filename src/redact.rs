@@ -1,0 +1,72 @@
+//! How much of an address the log shows (decision 21).
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+
+/// Shows addresses in full, in part, or under a hash.
+#[derive(Debug, Clone)]
+pub enum Redaction {
+    /// The whole address.
+    Full,
+    /// The domain alone.
+    Domain,
+    /// A keyed hash: the same for the same address until the process ends.
+    Hash(Box<hmac::Key>),
+}
+
+impl Redaction {
+    /// Makes hashes with a key that nobody else knows.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn hash() -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?;
+        Ok(Self::Hash(Box::new(key)))
+    }
+
+    /// Returns whether addresses may be seen as they are.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+
+    /// Shows one address.
+    #[must_use]
+    pub fn show(&self, address: &str) -> String {
+        match self {
+            Self::Full => address.to_owned(),
+            Self::Domain => address
+                .rsplit_once('@')
+                .map_or_else(|| "*".to_owned(), |(_, domain)| format!("*@{domain}")),
+            Self::Hash(key) => {
+                let tag = hmac::sign(key, address.as_bytes());
+                let hash: String =
+                    tag.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+                format!("#{hash}")
+            }
+        }
+    }
+
+    /// Shows several addresses, separated by commas.
+    pub fn show_all<'a>(&self, addresses: impl IntoIterator<Item = &'a str>) -> String {
+        let shown: Vec<_> = addresses.into_iter().map(|address| self.show(address)).collect();
+        shown.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_shows_what_it_says() {
+        let address = "a@example.com";
+        assert_eq!(Redaction::Full.show(address), address);
+        assert_eq!(Redaction::Domain.show(address), "*@example.com");
+        let hash = Redaction::hash().unwrap();
+        assert_eq!(hash.show(address), hash.show(address));
+        assert_ne!(hash.show(address), hash.show("b@example.com"));
+        assert!(!hash.show(address).contains("example"));
+        assert_ne!(hash.show(address), Redaction::hash().unwrap().show(address));
+    }
+}

@@ -1,0 +1,314 @@
+//! One finished transaction: one decision, one upstream call, one reply, one log line.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::authorize::{Authorizer, Client, Denial, Occasion, Verdict};
+use crate::message::HeaderSection;
+use crate::redact::Redaction;
+use crate::smtp::{Envelope, Reply, Transaction};
+use crate::upstream::{Upstream, UpstreamError};
+
+/// Why a message was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No permit was given.
+    #[error("{source}")]
+    Denied {
+        /// The decision id, which the client is told.
+        id: Uuid,
+        /// Why.
+        source: Denial,
+    },
+    /// The upstream did not take it.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// SES has paused the account, and the operator wants clients to keep their mail meanwhile.
+    #[error("sending paused: {0}")]
+    Deferred(String),
+}
+
+/// Carries out transactions.
+#[derive(Debug)]
+pub struct Relay {
+    authorizer: Authorizer,
+    upstream: Upstream,
+    redaction: Redaction,
+    defer_when_paused: bool,
+}
+
+impl Relay {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        authorizer: Authorizer,
+        upstream: Upstream,
+        redaction: Redaction,
+        defer_when_paused: bool,
+    ) -> Self {
+        Self { authorizer, upstream, redaction, defer_when_paused }
+    }
+
+    /// Decides about a message whose header section is complete: one that is refused here need not
+    /// be read to its end. The binding decision is that of [`Relay::carry_out`].
+    ///
+    /// # Errors
+    /// The reply that refuses it.
+    pub fn screen(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        header: &HeaderSection,
+    ) -> Result<(), Reply> {
+        let occasion = occasion();
+        let started = now();
+        match self.authorizer.decide(client, envelope, header, occasion) {
+            Ok(_) => Ok(()),
+            Err(source) => {
+                let refusal = Refusal::Denied { id: occasion.id, source };
+                let line = Line::new(&self.redaction, client, envelope, Some(header), occasion.id);
+                Err(line.refused(&refusal, None, started.elapsed()))
+            }
+        }
+    }
+
+    /// Decides about a complete message, sends it if it may be sent, and returns the reply.
+    pub async fn carry_out(&self, client: &Client, transaction: Transaction) -> Reply {
+        let occasion = occasion();
+        let started = now();
+        let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
+        let bytes = transaction.content.len();
+        let line = Line::new(&self.redaction, client, &envelope, Some(&header), occasion.id);
+        let permit = match self.authorizer.permit(client, transaction, occasion) {
+            Ok(permit) => permit,
+            Err(source) => {
+                let refusal = Refusal::Denied { id: occasion.id, source };
+                return line.refused(&refusal, Some(bytes), started.elapsed());
+            }
+        };
+        let verdict = permit.verdict().clone();
+        match self.upstream.send(permit).await {
+            Ok(message_id) => line.relayed(&verdict, &message_id, bytes, started.elapsed()),
+            Err(UpstreamError::Paused(text)) if self.defer_when_paused => {
+                line.refused(&Refusal::Deferred(text), Some(bytes), started.elapsed())
+            }
+            Err(error) => line.refused(&error.into(), Some(bytes), started.elapsed()),
+        }
+    }
+
+    /// Logs a message that was refused before anything could be decided about it.
+    pub fn unreadable(&self, client: &Client, envelope: &Envelope, reply: &Reply) {
+        let id = occasion().id;
+        Line::new(&self.redaction, client, envelope, None, id).unreadable(reply);
+    }
+
+    /// Waits for calls that outlived the answer to their client.
+    pub async fn settle(&self) {
+        self.upstream.settle().await;
+    }
+}
+
+/// The reply to each refusal (decisions 13 and 14).
+impl From<&Refusal> for Reply {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Denied { id, source } => match source {
+                Denial::Policy { user, resource, .. } => {
+                    Self::access_denied(user, resource, &id.to_string())
+                }
+                Denial::NotVerified { region, identities } => Self::message_rejected(&format!(
+                    "Email address is not verified. The following identities failed the check in \
+                     region {}: {}",
+                    region.to_ascii_uppercase(),
+                    identities.join(", ")
+                )),
+                Denial::Unsupported(text) => Self::transaction_failed(text),
+            },
+            Refusal::Upstream(error) => match error {
+                UpstreamError::Throttled(text) => Self::throttled(text),
+                UpstreamError::Rejected(text) | UpstreamError::Paused(text) => {
+                    Self::message_rejected(text)
+                }
+                UpstreamError::Failed(text) => Self::transaction_failed(text),
+                UpstreamError::TooLong(_) => Self::message_too_long(),
+                UpstreamError::MailFromNotVerified(text) => Self::mail_from_not_verified(text),
+                UpstreamError::NoConfigurationSet(text) => Self::configuration_set_missing(text),
+                UpstreamError::Temporary { .. } => Self::temporary_failure(),
+            },
+            Refusal::Deferred(text) => Self::temporarily_rejected(text),
+        }
+    }
+}
+
+/// The log line of one transaction, begun with what is known before it ends.
+struct Line<'a> {
+    redaction: &'a Redaction,
+    client: &'a Client,
+    id: Uuid,
+    ehlo: &'a str,
+    reverse_path: String,
+    recipients: String,
+    from: String,
+}
+
+impl<'a> Line<'a> {
+    fn new(
+        redaction: &'a Redaction,
+        client: &'a Client,
+        envelope: &'a Envelope,
+        header: Option<&HeaderSection>,
+        id: Uuid,
+    ) -> Self {
+        let recipients = envelope.forward_paths.iter().map(|address| address.as_str());
+        let from = header.map_or(&[][..], HeaderSection::from);
+        Self {
+            redaction,
+            client,
+            id,
+            ehlo: &envelope.ehlo,
+            reverse_path: redaction.show(envelope.reverse_path.as_str()),
+            recipients: redaction.show_all(recipients),
+            from: redaction.show_all(from.iter().map(|mailbox| mailbox.address.as_str())),
+        }
+    }
+
+    /// What may be seen of a text that may hold addresses: all of it, or the reply code.
+    fn shown(&self, reply: &Reply) -> String {
+        if self.redaction.is_full() { reply.to_string() } else { reply.code().to_string() }
+    }
+
+    /// Texts of SES and about identities name addresses; those about the relay itself do not.
+    fn error(&self, refusal: &Refusal) -> Option<String> {
+        let names_addresses = !matches!(
+            refusal,
+            Refusal::Upstream(UpstreamError::Temporary { .. } | UpstreamError::Throttled(_))
+        );
+        (self.redaction.is_full() || !names_addresses).then(|| refusal.to_string())
+    }
+
+    fn relayed(self, verdict: &Verdict, message_id: &str, bytes: usize, took: Duration) -> Reply {
+        let reply = Reply::accepted(message_id);
+        tracing::info!(
+            decision = %self.id,
+            principal = self.client.principal.name,
+            ehlo = self.ehlo,
+            reverse_path = self.reverse_path,
+            recipients = self.recipients,
+            from = self.from,
+            bytes,
+            verdict = verdict.decision,
+            statement = verdict.statement,
+            message_id,
+            reply = self.shown(&reply),
+            elapsed_ms = milliseconds(took),
+            "relayed",
+        );
+        reply
+    }
+
+    fn refused(self, refusal: &Refusal, bytes: Option<usize>, took: Duration) -> Reply {
+        let reply = Reply::from(refusal);
+        let mut details = Details::default();
+        match refusal {
+            Refusal::Denied { source: Denial::Policy { resource, claim, verdict, .. }, .. } => {
+                details.resource = Some(resource.as_str());
+                details.verdict = Some(verdict.decision);
+                details.statement = verdict.statement.as_deref();
+                details.spelling = verdict.spelling.as_deref().filter(|_| self.redaction.is_full());
+                details.author = Some(self.redaction.show(&claim.author));
+                details.display_name = claim.display_name.as_deref().map(cut);
+                details.feedback = Some(self.redaction.show(&claim.feedback));
+                let recipients = claim.recipients.iter().map(String::as_str);
+                details.claimed_recipients = Some(self.redaction.show_all(recipients));
+            }
+            Refusal::Upstream(UpstreamError::Temporary { remedy, possible_duplicate, .. }) => {
+                details.remedy = Some(remedy);
+                details.possible_duplicate = Some(*possible_duplicate);
+            }
+            _ => {}
+        }
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(
+                    decision = %self.id,
+                    principal = self.client.principal.name,
+                    ehlo = self.ehlo,
+                    reverse_path = self.reverse_path,
+                    recipients = self.recipients,
+                    from = self.from,
+                    bytes,
+                    verdict = details.verdict,
+                    statement = details.statement,
+                    spelling = details.spelling,
+                    resource = details.resource.filter(|_| self.redaction.is_full()),
+                    author = details.author,
+                    display_name = details.display_name,
+                    feedback = details.feedback,
+                    claimed_recipients = details.claimed_recipients,
+                    error = self.error(refusal),
+                    remedy = details.remedy,
+                    possible_duplicate = details.possible_duplicate,
+                    reply = self.shown(&reply),
+                    elapsed_ms = milliseconds(took),
+                    "refused",
+                )
+            };
+        }
+        match refusal {
+            Refusal::Upstream(UpstreamError::Temporary { .. } | UpstreamError::Paused(_))
+            | Refusal::Deferred(_) => event!(error),
+            Refusal::Upstream(UpstreamError::Throttled(_)) => event!(warn),
+            _ => event!(info),
+        }
+        reply
+    }
+
+    fn unreadable(self, reply: &Reply) {
+        tracing::info!(
+            decision = %self.id,
+            principal = self.client.principal.name,
+            ehlo = self.ehlo,
+            reverse_path = self.reverse_path,
+            recipients = self.recipients,
+            reply = self.shown(reply),
+            "refused",
+        );
+    }
+}
+
+/// What a refusal has to say beside the envelope.
+#[derive(Default)]
+struct Details<'a> {
+    resource: Option<&'a str>,
+    verdict: Option<&'a str>,
+    statement: Option<&'a str>,
+    spelling: Option<&'a str>,
+    author: Option<String>,
+    display_name: Option<String>,
+    feedback: Option<String>,
+    claimed_recipients: Option<String>,
+    remedy: Option<&'a str>,
+    possible_duplicate: Option<bool>,
+}
+
+/// Display names are logged up to 64 characters, escaped.
+fn cut(text: &str) -> String {
+    text.chars().take(64).flat_map(char::escape_default).collect()
+}
+
+fn occasion() -> Occasion {
+    #[expect(clippy::disallowed_methods, reason = "the moment of the decision (decision 8)")]
+    let now = SystemTime::now();
+    Occasion { id: Uuid::now_v7(), now }
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "how long a transaction took")]
+    Instant::now()
+}
+
+fn milliseconds(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
