@@ -1,0 +1,160 @@
+//! Accept loops, the limit on connections, and draining (decision 20).
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use crate::connection::{Connection, Service};
+use crate::smtp::Reply;
+
+/// How long an accept loop rests when the process has no descriptor left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+/// How long a connection over the limit may take to read its refusal.
+const REFUSAL: Duration = Duration::from_secs(2);
+
+/// All listeners and their connections.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<(TcpListener, Arc<Service>)>,
+    room: Arc<Semaphore>,
+    /// Asks listeners and sessions to end.
+    shutdown: CancellationToken,
+    /// Ends connections whatever they are doing.
+    abort: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Makes a server for at most `connections` at once, without listeners yet.
+    #[must_use]
+    pub fn new(connections: usize) -> Self {
+        Self {
+            listeners: Vec::new(),
+            room: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            shutdown: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Binds an address and returns the one that was bound, which says the port where 0 was asked.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn bind(
+        &mut self,
+        address: SocketAddr,
+        service: Arc<Service>,
+    ) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        self.listeners.push((listener, service));
+        Ok(bound)
+    }
+
+    /// Serves until `stop` is done, then drains: transactions in flight may take as long as `grace`.
+    pub async fn run(self, stop: impl Future<Output = ()>, grace: Duration) {
+        let Self { listeners, room, shutdown, abort, tasks } = self;
+        let doors = TaskTracker::new();
+        for (listener, service) in listeners {
+            let door = Door {
+                service,
+                room: Arc::clone(&room),
+                shutdown: shutdown.clone(),
+                abort: abort.clone(),
+                tasks: tasks.clone(),
+            };
+            doors.spawn(door.accept(listener));
+        }
+        stop.await;
+        tracing::info!(
+            connections = tasks.len(),
+            grace_seconds = grace.as_secs(),
+            "draining: no new connections",
+        );
+        shutdown.cancel();
+        doors.close();
+        doors.wait().await;
+        tasks.close();
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+            tracing::warn!(
+                connections = tasks.len(),
+                "transactions did not finish in time; raise `drain_seconds` in `[server]`",
+            );
+            abort.cancel();
+            tasks.wait().await;
+        }
+    }
+}
+
+/// One listener and what its connections need.
+struct Door {
+    service: Arc<Service>,
+    room: Arc<Semaphore>,
+    shutdown: CancellationToken,
+    abort: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Door {
+    async fn accept(self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((socket, peer)) => self.welcome(socket, peer),
+                // The peer gave up before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    tracing::error!(
+                        listener = self.service.name, %error,
+                        "cannot accept; lower `connections` in `[limits]` or raise the \
+                         descriptor limit of the process",
+                    );
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+            }
+        }
+    }
+
+    fn welcome(&self, socket: TcpStream, peer: SocketAddr) {
+        let span = tracing::info_span!(
+            "connection", listener = self.service.name, %peer, tls = "none",
+        );
+        let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
+            span.in_scope(|| {
+                tracing::warn!("refused: too many connections; see `connections` in `[limits]`");
+            });
+            self.tasks.spawn(refuse(socket));
+            return;
+        };
+        let service = Arc::clone(&self.service);
+        let (shutdown, abort) = (self.shutdown.clone(), self.abort.clone());
+        let conversation = async move {
+            tokio::select! {
+                biased;
+                () = abort.cancelled() => {}
+                () = Connection::serve(service, socket, peer, shutdown) => {}
+            }
+            drop(place);
+        };
+        self.tasks.spawn(conversation.instrument(span));
+    }
+}
+
+async fn refuse(mut socket: TcpStream) {
+    let mut out = Vec::new();
+    Reply::too_many_connections().write_to(&mut out);
+    let _ = tokio::time::timeout(REFUSAL, socket.write_all(&out)).await;
+}

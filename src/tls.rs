@@ -1,0 +1,91 @@
+//! Certificate files to a rustls server configuration, or a certificate made at start-up.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// A TLS configuration and the certificate it shows.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// For the acceptor.
+    pub config: Arc<ServerConfig>,
+    /// SHA-256 of the certificate, as `AB:CD:…`; what clients pin.
+    pub fingerprint: String,
+}
+
+/// Why TLS cannot be offered.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A PEM file cannot be read or holds nothing usable.
+    #[error("cannot read a certificate or key from `{file}`: {source}")]
+    Pem {
+        /// The file.
+        file: String,
+        /// What rustls says.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The certificate file holds no certificate.
+    #[error("no certificate in `{0}`")]
+    Empty(String),
+    /// Certificate and key do not fit together, or are of a kind that rustls refuses.
+    #[error("certificate and key cannot be used: {0}")]
+    Unusable(#[from] rustls::Error),
+    /// No certificate could be made.
+    #[error("cannot make a certificate: {0}")]
+    SelfSigned(#[from] rcgen::Error),
+}
+
+impl Tls {
+    /// Reads a certificate chain and a private key from PEM files.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or certificate and key cannot be used together.
+    pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let pem = |file: &Path, source| TlsError::Pem { file: file.display().to_string(), source };
+        let chain = CertificateDer::pem_file_iter(certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| pem(certificate, error))?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| pem(key, error))?;
+        Self::new(chain, key)?.ok_or_else(|| TlsError::Empty(certificate.display().to_string()))
+    }
+
+    /// Makes a certificate for `hostname` (and `localhost`), signed by its own key.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn self_signed(hostname: &str) -> Result<Self, TlsError> {
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        if !names.iter().any(|name| name == hostname) {
+            names.insert(0, hostname.to_owned());
+        }
+        let made = rcgen::generate_simple_self_signed(names)?;
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        Self::new(vec![made.cert.der().clone()], key.into())?
+            .ok_or_else(|| TlsError::Empty(hostname.to_owned()))
+    }
+
+    fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Option<Self>, TlsError> {
+        let Some(fingerprint) = chain.first().map(fingerprint) else { return Ok(None) };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        // A client that names protocols must name this one: an HTTP request that was led here by an
+        // attacker on the path does not (ALPACA).
+        config.alpn_protocols = vec![b"smtp".to_vec()];
+        Ok(Some(Self { config: Arc::new(config), fingerprint }))
+    }
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+    let bytes: Vec<_> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    bytes.join(":")
+}
