@@ -1,1 +1,25 @@
+//! sesgate: an SMTP relay proxy in front of Amazon SES that authorizes every message with IAM
+//! policies.
+//!
+//! The way of a message: [`server`] accepts a connection, [`connection`] moves its bytes, [`smtp`]
+//! converses and [`message`] understands, [`authorize`] decides with [`policy`], [`upstream`]
+//! forwards, and [`relay`] answers.
 
+pub mod address;
+pub mod admin;
+pub mod authorize;
+pub mod cli;
+pub mod config;
+pub mod connection;
+pub mod gateway;
+pub mod identities;
+pub mod message;
+pub mod policy;
+pub mod principals;
+pub mod redact;
+pub mod relay;
+pub mod server;
+pub mod smtp;
+pub mod telemetry;
+pub mod tls;
+pub mod upstream;

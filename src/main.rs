@@ -1,1 +1,7 @@
-fn main() {}
+//! The `sesgate` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sesgate::cli::run()
+}

@@ -1,0 +1,77 @@
+//! The command line: one file a subcommand.
+
+mod check;
+mod healthcheck;
+mod serve;
+mod user;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Problem};
+use crate::gateway::{self, Parts};
+
+/// Exit status for a configuration that cannot be used: EX_CONFIG of sysexits.h.
+const EX_CONFIG: u8 = 78;
+
+/// An SMTP relay proxy in front of Amazon SES that authorizes every message with IAM policies.
+#[derive(Debug, Parser)]
+#[command(name = "sesgate", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Takes mail, decides, and forwards what is permitted.
+    Serve(ConfigFile),
+    /// Reads the configuration and everything that it names, and lists every mistake.
+    Check(ConfigFile),
+    /// Makes what the configuration of users needs.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Asks a running relay whether it takes mail; exit status 0 if so.
+    Healthcheck(ConfigFile),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file; paths in it are relative to it.
+    #[arg(long, value_name = "FILE", default_value = "config/sesgate.toml")]
+    config: PathBuf,
+}
+
+/// Runs the command line and returns the exit status.
+#[must_use]
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(file) => serve::run(&file.config),
+        Command::Check(file) => check::run(&file.config),
+        Command::User(command) => user::run(&command),
+        Command::Healthcheck(file) => healthcheck::run(&file.config),
+    }
+}
+
+/// Reads a configuration with everything that it names. Prints what is wrong, all of it, to
+/// standard error, and gives the exit status when there is any.
+fn read(file: &Path) -> Result<(Config, Parts, Vec<Problem>), ExitCode> {
+    let (config, mut problems) = Config::read(file);
+    let loaded = config.as_ref().map(gateway::load);
+    if let Some(loaded) = &loaded {
+        problems.extend(loaded.problems.iter().cloned());
+    }
+    match (config, loaded) {
+        (Some(config), Some(loaded)) if problems.is_empty() => {
+            Ok((config, loaded.parts, loaded.warnings))
+        }
+        _ => {
+            for problem in &problems {
+                eprintln!("{problem}");
+            }
+            Err(ExitCode::from(EX_CONFIG))
+        }
+    }
+}

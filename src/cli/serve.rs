@@ -1,0 +1,57 @@
+//! `sesgate serve`: runs the relay until a signal ends it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::LogFormat;
+use crate::gateway::Gateway;
+use crate::telemetry;
+
+pub(super) fn run(file: &Path) -> ExitCode {
+    let (config, parts, warnings) = match super::read(file) {
+        Ok(read) => read,
+        Err(status) => return status,
+    };
+    let json = match config.log.format {
+        LogFormat::Auto => None,
+        LogFormat::Json => Some(true),
+        LogFormat::Text => Some(false),
+    };
+    telemetry::start(json, config.log.level);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start threads");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            tracing::error!("cannot listen for signals");
+            return ExitCode::FAILURE;
+        };
+        let gateway = match Gateway::start(&config, parts).await {
+            Ok(gateway) => gateway,
+            Err(error) => {
+                tracing::error!(%error, "cannot start");
+                return ExitCode::FAILURE;
+            }
+        };
+        gateway
+            .run(async move {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            })
+            .await;
+        ExitCode::SUCCESS
+    })
+}

@@ -1,0 +1,266 @@
+//! Reads what the configuration points at: policies, password hashes, certificates.
+//!
+//! Everything that is wrong is noted, so that one run of `sesgate check` shows all of it.
+
+use std::sync::Arc;
+
+use crate::config::{self, Config, Placed, Problem};
+use crate::identities::{Account, Identities, Identity};
+use crate::policy::{Policy, PolicyKind};
+use crate::principals::{PolicyFileError, PolicyFiles, Principal, StoredPassword, User};
+use crate::tls::Tls;
+
+/// What the configuration points at, read and checked.
+#[derive(Debug)]
+pub struct Parts {
+    pub(super) account: Account,
+    pub(super) identities: Identities,
+    pub(super) service_control_policies: Vec<Vec<Arc<Policy>>>,
+    pub(super) users: Vec<User>,
+    /// TLS of each listener, in the order of the configuration.
+    pub(super) tls: Vec<Option<Tls>>,
+}
+
+/// What reading came to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The parts; to be used only when there are no problems.
+    pub parts: Parts,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// What works and may not be meant.
+    pub warnings: Vec<Problem>,
+}
+
+struct Loader<'c> {
+    config: &'c Config,
+    files: PolicyFiles,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+/// Reads everything that a configuration points at.
+#[must_use]
+pub fn load(config: &Config) -> Loaded {
+    let files = PolicyFiles::default();
+    let mut loader = Loader { config, files, problems: Vec::new(), warnings: Vec::new() };
+    let account = &config.account;
+    let scps = loader.policies(PolicyKind::ServiceControl, &account.service_control_policies);
+    let parts = Parts {
+        account: Account {
+            id: account.id.clone(),
+            region: account.region.clone(),
+            partition: account.partition.clone(),
+            sandbox: account.sandbox,
+        },
+        identities: loader.identities(),
+        // Each policy is a level of its own: all must allow, the stricter reading of a plain list.
+        service_control_policies: scps.into_iter().map(|policy| vec![policy]).collect(),
+        users: config.users.iter().map(|user| loader.user(user)).collect(),
+        tls: loader.tls(),
+    };
+    loader.unknown_identities(&parts);
+    loader.problems.sort();
+    loader.problems.dedup();
+    Loaded { parts, problems: loader.problems, warnings: loader.warnings }
+}
+
+impl Loader<'_> {
+    fn note<T>(&mut self, at: &Placed<T>, message: String) {
+        let problem = self.problem(at, message);
+        self.problems.push(problem);
+    }
+
+    fn problem<T>(&self, at: &Placed<T>, message: String) -> Problem {
+        Problem {
+            file: self.config.file.display().to_string(),
+            place: Some((at.place.line, at.place.column)),
+            message,
+        }
+    }
+
+    fn policies(
+        &mut self,
+        kind: PolicyKind,
+        files: &[Placed<std::path::PathBuf>],
+    ) -> Vec<Arc<Policy>> {
+        files.iter().filter_map(|file| self.policy(kind, file)).collect()
+    }
+
+    fn policy(
+        &mut self,
+        kind: PolicyKind,
+        file: &Placed<std::path::PathBuf>,
+    ) -> Option<Arc<Policy>> {
+        match self.files.read(kind, &file.value) {
+            Ok(policy) => return Some(policy),
+            Err(PolicyFileError::Unreadable(error)) => {
+                self.note(file, format!("`{}` cannot be read: {error}", file.value.display()));
+            }
+            Err(PolicyFileError::Refused(errors)) => {
+                self.problems.extend(errors.iter().map(|error| Problem {
+                    file: file.value.display().to_string(),
+                    place: Some((error.line(), error.column())),
+                    message: match error.statement() {
+                        Some(statement) => {
+                            format!("statement `{statement}`: {}", error.problem())
+                        }
+                        None => error.problem().to_owned(),
+                    },
+                }));
+            }
+        }
+        None
+    }
+
+    fn identities(&mut self) -> Identities {
+        let list = &self.config.identities;
+        let known = list.known.iter().map(|identity| Identity {
+            name: identity.name.value.clone(),
+            configuration_set: identity.configuration_set.clone(),
+            policies: self.policies(PolicyKind::Resource, &identity.policies),
+        });
+        Identities::new(known.collect(), list.authoritative)
+    }
+
+    fn user(&mut self, user: &config::User) -> User {
+        let password = user.password_hash.as_ref().and_then(|hash| self.password(hash));
+        let (account, user_name) = self.user_arn(&user.arn);
+        let mut policies = self.policies(PolicyKind::Identity, &user.policies);
+        for group in &self.config.groups {
+            if user.groups.iter().any(|name| name.value == group.name.value) {
+                policies.extend(self.policies(PolicyKind::Identity, &group.policies));
+            }
+        }
+        let boundary = user
+            .boundary
+            .as_ref()
+            .map(|file| self.policies(PolicyKind::Boundary, std::slice::from_ref(file)));
+        if policies.is_empty() {
+            let message = format!(
+                "user `{}` has no policy: nothing that it sends is allowed",
+                user.name.value
+            );
+            let warning = self.problem(&user.name, message);
+            self.warnings.push(warning);
+        }
+        let principal = Principal {
+            name: user.name.value.clone(),
+            arn: user.arn.value.clone(),
+            account,
+            user_name,
+            user_id: user.user_id.clone(),
+            tags: user.tags.clone(),
+            policies,
+            boundary,
+            envelope_recipients_only: user.envelope_recipients_only,
+        };
+        User { principal, password }
+    }
+
+    fn password(&mut self, hash: &Placed<String>) -> Option<StoredPassword> {
+        match StoredPassword::parse(&hash.value) {
+            Ok(stored) => {
+                if stored.is_weak() {
+                    let message = "`password_hash` is cheap to guess; make a new one with \
+                                   `sesgate user hash-password`";
+                    let warning = self.problem(hash, message.to_owned());
+                    self.warnings.push(warning);
+                }
+                Some(stored)
+            }
+            Err(error) => {
+                self.note(hash, format!("`password_hash` {error}"));
+                None
+            }
+        }
+    }
+
+    /// Account and friendly name of `arn:PARTITION:iam::ACCOUNT:user/PATH/NAME`.
+    fn user_arn(&mut self, arn: &Placed<String>) -> (String, String) {
+        let prefix = format!("arn:{}:iam::", self.config.account.partition);
+        let parts = arn.value.strip_prefix(&prefix).and_then(|rest| rest.split_once(":user/"));
+        if let Some((account, path)) = parts
+            && account.len() == 12
+            && account.bytes().all(|byte| byte.is_ascii_digit())
+            && path.split('/').all(|part| !part.is_empty() && part.chars().all(is_name))
+        {
+            let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+            return (account.to_owned(), name.to_owned());
+        }
+        if !arn.value.is_empty() {
+            self.note(
+                arn,
+                format!(
+                    "`arn` must look like `{prefix}123456789012:user/name`, not `{}`",
+                    arn.value
+                ),
+            );
+        }
+        (String::new(), String::new())
+    }
+
+    fn tls(&mut self) -> Vec<Option<Tls>> {
+        let mut self_signed: Option<Tls> = None;
+        let mut all = Vec::new();
+        for listener in &self.config.listeners {
+            let made = match (&listener.certificate, listener.tls) {
+                (_, config::ListenerTls::Off) => Ok(None),
+                (Some((certificate, key)), _) => Tls::from_files(certificate, key).map(Some),
+                (None, _) => match &self_signed {
+                    Some(tls) => Ok(Some(tls.clone())),
+                    None => Tls::self_signed(&self.config.server.hostname).map(Some),
+                },
+            };
+            match made {
+                Ok(tls) => {
+                    if listener.certificate.is_none() && tls.is_some() {
+                        self_signed.clone_from(&tls);
+                        if !listener.address.value.ip().is_loopback() {
+                            let message = "the certificate is made at start-up, so that clients \
+                                           cannot check it; set `certificate` and `key`";
+                            let warning = self.problem(&listener.address, message.to_owned());
+                            self.warnings.push(warning);
+                        }
+                    }
+                    all.push(tls);
+                }
+                Err(error) => {
+                    self.note(&listener.address, error.to_string());
+                    all.push(None);
+                }
+            }
+        }
+        all
+    }
+
+    /// Decision 9: a Resource that names an identity which is not listed may be a mistake.
+    fn unknown_identities(&mut self, parts: &Parts) {
+        let users = parts.users.iter().flat_map(|user| &user.principal.policies);
+        for policy in users {
+            for statement in policy.statements() {
+                for pattern in statement.resource_patterns() {
+                    let Some((_, name)) = pattern.split_once(":identity/") else { continue };
+                    if name.contains(['*', '?', '$']) || parts.identities.find(name).is_some() {
+                        continue;
+                    }
+                    self.warnings.push(Problem {
+                        file: policy.name().to_owned(),
+                        place: Some((statement.line(), statement.column())),
+                        message: format!(
+                            "`Resource` names the identity `{name}`, which is not listed in \
+                             `[[identities.known]]`; if SES has it, list it"
+                        ),
+                    });
+                }
+            }
+        }
+        self.warnings.sort();
+        self.warnings.dedup();
+    }
+}
+
+/// Characters of IAM names and paths.
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "+=,.@_-".contains(c)
+}
