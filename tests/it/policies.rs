@@ -9,6 +9,8 @@
 //! - `condition` instead of `policies`: one statement `Under` with that condition that allows
 //!   everything, or denies it with `effect` set to `Deny`, next to a statement `Rest` that allows
 //!   everything. `version` sets its version.
+//! - `holds` and `fails` instead of `request` and `expect`: contexts in which the condition holds or
+//!   does not, each a case of its own.
 //! - `request`: `action`, `resource`, `resource_account`, `principal`, `context`, `parents`, each
 //!   with a default. `principal` is a user's or root's ARN, or an object of `role` and `session`. A
 //!   value with other spellings is an object of `text` and `spellings`.
@@ -99,7 +101,31 @@ fn cases(path: &Path) -> Vec<Map<String, Value>> {
         whole.extend(case.as_object().expect("a case is an object").clone());
         whole
     };
-    cases.into_iter().map(with_shared).collect()
+    cases.into_iter().map(with_shared).flat_map(by_context).collect()
+}
+
+/// Makes a case of each context under `holds` and `fails`.
+fn by_context(mut case: Map<String, Value>) -> Vec<Map<String, Value>> {
+    let decisions = [
+        ("holds", json!({ "decision": "allow", "statement": "Under" })),
+        ("fails", json!({ "decision": "implicit deny" })),
+    ];
+    let contexts = decisions.map(|(member, expect)| (case.remove(member), expect));
+    if contexts.iter().all(|(contexts, _)| contexts.is_none()) {
+        return vec![case];
+    }
+    assert!(case.contains_key("condition"), "{}: no condition", case["name"]);
+    let mut cases = Vec::new();
+    for (contexts, expect) in contexts {
+        for context in list(contexts.as_ref()) {
+            let mut one = case.clone();
+            one.insert("name".to_owned(), json!(format!("{} with {context}", case["name"])));
+            one.insert("request".to_owned(), json!({ "context": context }));
+            one.insert("expect".to_owned(), expect.clone());
+            cases.push(one);
+        }
+    }
+    cases
 }
 
 fn play(case: &Map<String, Value>) -> Result<(), String> {
