@@ -74,6 +74,11 @@ pub enum MessageError {
         /// What is wrong with it.
         error: FieldError,
     },
+    /// There are more mailboxes than [`HEADER_AUTHORS`](super::HEADER_AUTHORS).
+    #[error(
+        "Headers 'From', 'Sender', 'Resent-From' and 'Resent-Sender' name more than 50 authors."
+    )]
+    ManyAuthors,
     /// There are more addresses than [`HEADER_RECIPIENTS`](super::HEADER_RECIPIENTS).
     #[error("Headers 'To', 'Cc' and 'Bcc' name more than 1000 recipients.")]
     ManyRecipients,

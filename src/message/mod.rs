@@ -2,12 +2,22 @@
 //!
 //! One reading or none (decision 5): whatever two mail programs could read differently is refused.
 //! MIME bodies are not looked into. Bare line ends in the body are the content decoder's business.
+//!
+//! Reply-To, Resent-To, Resent-Cc and Resent-Bcc pass as they are: they are no claims (decision 6), and
+//! SES delivers to none of them, since the recipients are always given to it.
 
 mod error;
+mod fields;
+mod header;
+mod names;
+mod opinion;
 mod xses;
 
+use std::collections::HashSet;
 use std::ops::Range;
 
+use self::header::{Field, Scan};
+use self::opinion::Reading;
 use crate::address::Address;
 
 pub use error::{FieldError, MessageError};
@@ -21,6 +31,9 @@ pub const HEADER_LINES: usize = 1000;
 pub const FIELD_BYTES: usize = 16 * 1024;
 /// The most Received fields; more is a loop.
 pub const RECEIVED_FIELDS: usize = 50;
+/// The most mailboxes in From, Sender, Resent-From and Resent-Sender together; each is judged for
+/// itself.
+pub const HEADER_AUTHORS: usize = 50;
 /// The most addresses in To, Cc and Bcc together.
 pub const HEADER_RECIPIENTS: usize = 1000;
 
@@ -52,6 +65,8 @@ pub struct Mailbox {
 pub struct DisplayName {
     decoded: String,
     written: String,
+    /// Whether it is written in a way that the second parser reads as we do.
+    plain: bool,
 }
 
 impl DisplayName {
@@ -76,11 +91,67 @@ impl HeaderSection {
     ///
     /// Anything that has no reading, or more than one.
     pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
-        Err(if bytes.len() > HEADER_BYTES {
-            MessageError::LongSection
+        let Scan { fields, bytes: length } = header::scan(bytes)?;
+        let mut section = Self {
+            from: Vec::new(),
+            sender: None,
+            resent_from: Vec::new(),
+            resent_sender: Vec::new(),
+            return_path: None,
+            recipients: Vec::new(),
+            xses: XSes::default(),
+            bytes: length,
+            removed: Vec::new(),
+        };
+        let mut readings = Vec::new();
+        for field in &fields {
+            readings.extend(section.read(field)?);
+        }
+        if section.from.is_empty() {
+            return Err(MessageError::Missing("From"));
+        }
+        section.xses.check()?;
+        let authors = section.from.len() + section.resent_from.len() + section.resent_sender.len();
+        if authors + usize::from(section.sender.is_some()) > HEADER_AUTHORS {
+            return Err(MessageError::ManyAuthors);
+        }
+        if section.recipients.len() > HEADER_RECIPIENTS {
+            return Err(MessageError::ManyRecipients);
+        }
+        opinion::check(bytes.get(..length).unwrap_or(bytes), &readings)?;
+        let mut seen = HashSet::new();
+        section.recipients.retain(|address| seen.insert(address.clone()));
+        Ok(section)
+    }
+
+    /// Takes one field in; returns what the second parser has to find in it as well.
+    fn read(&mut self, field: &Field<'_>) -> Result<Option<Reading>, MessageError> {
+        if field.is("Bcc") || field.is("Return-Path") || is_xses(field.name) {
+            self.removed.push(field.range.clone());
+        }
+        if field.is("Return-Path") {
+            self.return_path = fields::path("Return-Path", field.value)?;
+        } else if let Some(name) = named(field, &RECIPIENTS) {
+            let addresses = fields::addresses(name, field.value)?;
+            self.recipients.extend(addresses.iter().cloned());
+            return Ok(Some(Reading::of_addresses(name, &addresses)));
+        } else if let Some(name) = named(field, &AUTHORS) {
+            let mailboxes = fields::mailboxes(name, field.value)?;
+            let reading = Reading::of_mailboxes(name, &mailboxes);
+            if name.ends_with("Sender") && mailboxes.len() > 1 {
+                return Err(MessageError::Field { field: name, error: FieldError::Several });
+            }
+            match name {
+                "From" => self.from = mailboxes,
+                "Sender" => self.sender = mailboxes.into_iter().next(),
+                "Resent-From" => self.resent_from.extend(mailboxes),
+                _ => self.resent_sender.extend(mailboxes),
+            }
+            return Ok(Some(reading));
         } else {
-            MessageError::NoBlankLine
-        })
+            self.xses.read(field.name, field.value)?;
+        }
+        Ok(None)
     }
 
     /// Returns the authors; at least one.
@@ -153,4 +224,15 @@ impl HeaderSection {
         }
         content
     }
+}
+
+const AUTHORS: [&str; 4] = ["From", "Sender", "Resent-From", "Resent-Sender"];
+const RECIPIENTS: [&str; 3] = ["To", "Cc", "Bcc"];
+
+fn named(field: &Field<'_>, names: &[&'static str]) -> Option<&'static str> {
+    names.iter().copied().find(|name| field.is(name))
+}
+
+fn is_xses(name: &str) -> bool {
+    name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("X-SES-"))
 }

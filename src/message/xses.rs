@@ -1,4 +1,14 @@
 //! The values of the `X-SES-` fields, which choose how SES sends.
+//!
+//! Whether a client may choose is for the policies to say; here a value is only read, strictly.
+
+use super::error::{FieldError, MessageError};
+use super::fields::{BLANKS, unfold};
+use crate::address::{Address, check_domain, excerpt};
+
+const NAME_CHARACTERS: usize = 64;
+const TAG_CHARACTERS: usize = 256;
+const TAGS: usize = 50;
 
 /// What the client asked for with `X-SES-` fields (decision 11).
 ///
@@ -21,6 +31,64 @@ pub struct XSes {
     pub tenant: Option<String>,
 }
 
+impl XSes {
+    /// Takes one field in, if its name is one of those that are known.
+    pub(super) fn read(&mut self, name: &str, value: &[u8]) -> Result<(), MessageError> {
+        let Some(&field) = KNOWN.iter().find(|known| known.eq_ignore_ascii_case(name)) else {
+            return Ok(());
+        };
+        let text = unfold(value).map_err(|error| MessageError::Field { field, error })?;
+        let text = text.trim_matches(BLANKS);
+        let is_first = match field {
+            CONFIGURATION_SET => set(&mut self.configuration_set, named(text)),
+            SOURCE_ARN => set(&mut self.source_arn, IdentityArn::parse(text)),
+            FROM_ARN => set(&mut self.from_arn, IdentityArn::parse(text)),
+            RETURN_PATH_ARN => set(&mut self.return_path_arn, IdentityArn::parse(text)),
+            LIST_MANAGEMENT_OPTIONS => set(&mut self.list_management, ListManagement::parse(text)),
+            TENANT => set(&mut self.tenant, named(text)),
+            _ => tags(text).map(|tags| {
+                let is_first = self.message_tags.is_empty();
+                self.message_tags = tags;
+                is_first
+            }),
+        };
+        match is_first {
+            Some(true) => Ok(()),
+            Some(false) => Err(MessageError::Duplicate(field)),
+            None => {
+                let error = FieldError::Value(excerpt(text));
+                Err(MessageError::Field { field, error })
+            }
+        }
+    }
+
+    /// Checks what the fields say together.
+    pub(super) fn check(&self) -> Result<(), MessageError> {
+        // One parameter overrides both (SES guide), so they cannot be passed on when they differ.
+        match (&self.source_arn, &self.from_arn) {
+            (Some(source), Some(from)) if source != from => Err(MessageError::ArnsDiffer),
+            _ => Ok(()),
+        }
+    }
+}
+
+const CONFIGURATION_SET: &str = "X-SES-CONFIGURATION-SET";
+const MESSAGE_TAGS: &str = "X-SES-MESSAGE-TAGS";
+const SOURCE_ARN: &str = "X-SES-SOURCE-ARN";
+const FROM_ARN: &str = "X-SES-FROM-ARN";
+const RETURN_PATH_ARN: &str = "X-SES-RETURN-PATH-ARN";
+const LIST_MANAGEMENT_OPTIONS: &str = "X-SES-LIST-MANAGEMENT-OPTIONS";
+const TENANT: &str = "X-SES-TENANT";
+const KNOWN: [&str; 7] = [
+    CONFIGURATION_SET,
+    MESSAGE_TAGS,
+    SOURCE_ARN,
+    FROM_ARN,
+    RETURN_PATH_ARN,
+    LIST_MANAGEMENT_OPTIONS,
+    TENANT,
+];
+
 /// The ARN of one SES identity, whole and without wildcards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdentityArn {
@@ -31,6 +99,26 @@ pub struct IdentityArn {
 }
 
 impl IdentityArn {
+    /// Reads `arn:PARTITION:ses:REGION:ACCOUNT:identity/NAME`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+        let name = resource.strip_prefix("identity/")?;
+        let is_identity = Address::parse(name).is_ok() || check_domain(name).is_ok();
+        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        let is_whole = arn == "arn" && service == "ses" && is_code(partition) && is_code(region);
+        // Both are atoms in the local part of an address, and wildcards in a policy.
+        let is_one = !name.contains(['*', '?']);
+        (is_whole && is_account && is_identity && is_one).then(|| Self {
+            text: text.to_owned(),
+            region: region.to_owned(),
+            account: account.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
     /// Returns the ARN as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -63,4 +151,68 @@ pub struct ListManagement {
     pub contact_list: String,
     /// The name of the topic, if one is given.
     pub topic: Option<String>,
+}
+
+impl ListManagement {
+    /// Reads `list; topic=topic`; braces around a name, as the SES guide shows them, are taken off.
+    fn parse(text: &str) -> Option<Self> {
+        let (contact_list, topic) = match text.split_once(';') {
+            None => (text, None),
+            Some((contact_list, option)) => {
+                let (name, topic) = option.split_once('=')?;
+                let is_topic = name.trim_matches(BLANKS).eq_ignore_ascii_case("topic");
+                (contact_list, Some(is_topic.then_some(topic)?))
+            }
+        };
+        let contact_list = named(unbraced(contact_list)?)?;
+        let topic = match topic {
+            Some(topic) => Some(named(unbraced(topic)?)?),
+            None => None,
+        };
+        Some(Self { contact_list, topic })
+    }
+}
+
+/// Puts a value in its place; returns whether the place was free, or `None` without a value.
+fn set<T>(place: &mut Option<T>, value: Option<T>) -> Option<bool> {
+    Some(place.replace(value?).is_none())
+}
+
+/// `name=value, name2=value2`, each name once.
+fn tags(text: &str) -> Option<Vec<(String, String)>> {
+    let mut tags: Vec<(String, String)> = Vec::new();
+    for tag in text.split(',') {
+        let (name, value) = tag.split_once('=')?;
+        let (name, value) = (name.trim_matches(BLANKS), value.trim_matches(BLANKS));
+        let is_new = tags.len() < TAGS && tags.iter().all(|(known, _)| known != name);
+        if !is_new || !is_name(name, TAG_CHARACTERS) || !is_name(value, TAG_CHARACTERS) {
+            return None;
+        }
+        tags.push((name.to_owned(), value.to_owned()));
+    }
+    Some(tags)
+}
+
+fn named(text: &str) -> Option<String> {
+    is_name(text, NAME_CHARACTERS).then(|| text.to_owned())
+}
+
+fn unbraced(text: &str) -> Option<&str> {
+    let text = text.trim_matches(BLANKS);
+    match text.strip_prefix('{') {
+        Some(text) => text.strip_suffix('}'),
+        None => Some(text),
+    }
+}
+
+fn is_name(text: &str, characters: usize) -> bool {
+    (1..=characters).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+fn is_code(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
