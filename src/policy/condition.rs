@@ -14,12 +14,14 @@ use super::statement::{Effect, SpellingUsed};
 
 /// A condition of a statement.
 #[derive(Debug, Clone)]
-pub(super) struct Condition {
+pub struct Condition {
     operator_name: Box<str>,
     operator: Operator,
     key: Box<str>,
     folded_key: Box<str>,
     operands: Operands,
+    written: Vec<Box<str>>,
+    line: usize,
 }
 
 /// How a condition came out.
@@ -51,6 +53,9 @@ impl Condition {
         };
         for member in &block.properties {
             let name = member.name.as_str();
+            if problems.is_full() {
+                break;
+            }
             let operator = match Operator::parse(name) {
                 Ok(operator) => operator,
                 Err(problem) => {
@@ -81,24 +86,41 @@ impl Condition {
                     }
                     _ => {}
                 }
+                let (line, _) = problems.position(at);
+                let (operands, written) =
+                    read_operands(&entry.value, operator, variables, problems);
                 conditions.push(Condition {
                     operator_name: name.into(),
                     operator,
                     key: key.into(),
                     folded_key: fold_key(key).into(),
-                    operands: read_operands(&entry.value, operator, variables, problems),
+                    operands,
+                    written,
+                    line,
                 });
             }
         }
         conditions
     }
 
-    pub(super) fn operator_name(&self) -> &str {
+    /// Returns the operator as written.
+    pub fn operator(&self) -> &str {
         &self.operator_name
     }
 
-    pub(super) fn key(&self) -> &str {
+    /// Returns the context key as written.
+    pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Iterates over the operands; numbers and booleans as their text.
+    pub fn operands(&self) -> impl Iterator<Item = &str> {
+        self.written.iter().map(AsRef::as_ref)
+    }
+
+    /// Returns the line of the context key, counted from 1.
+    pub fn line(&self) -> usize {
+        self.line
     }
 
     /// Evaluates the condition in a statement of the given effect.
@@ -174,12 +196,13 @@ fn read_operands<'t>(
     operator: Operator,
     variables: bool,
     problems: &mut Problems<'t>,
-) -> Operands {
+) -> (Operands, Vec<Box<str>>) {
     let elements = match value {
         Value::Array(array) => array.elements.as_slice(),
         single => std::slice::from_ref(single),
     };
     let mut operands = Operands::none(operator.family);
+    let mut written = Vec::with_capacity(elements.len());
     for element in elements {
         let at = element.range().start;
         let text = match element {
@@ -193,9 +216,10 @@ fn read_operands<'t>(
                 continue;
             }
         };
+        written.push(text.into());
         if let Err(problem) = operands.add(text, operator, variables) {
             problems.add(at, format!("value {}: {problem}", quoted(text)));
         }
     }
-    operands
+    (operands, written)
 }

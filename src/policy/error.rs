@@ -27,7 +27,8 @@ impl PolicyError {
         self.column
     }
 
-    /// Returns the `Sid` of the statement the problem is in, or its number counted from 1.
+    /// Returns the `Sid`, in backticks, of the statement the problem is in, or its number counted
+    /// from 1.
     pub fn statement(&self) -> Option<&str> {
         self.statement.as_deref()
     }
@@ -43,7 +44,7 @@ struct StatementLabel<'a>(Option<&'a str>);
 impl fmt::Display for StatementLabel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(label) => write!(f, "statement `{label}`: "),
+            Some(label) => write!(f, "statement {label}: "),
             None => Ok(()),
         }
     }
@@ -96,14 +97,14 @@ impl<'t> Problems<'t> {
         Problems { name, text, line_starts, statement: None, found: Vec::new() }
     }
 
-    /// Names the statement that the next problems are in.
+    /// Names the statement that the next problems are in: its `Sid` in backticks, or its number.
     pub(super) fn enter(&mut self, statement: Option<String>) {
         self.statement = statement;
     }
 
     /// Adds a problem found at byte offset `at` of the text.
     pub(super) fn add(&mut self, at: usize, problem: impl Into<String>) {
-        if self.found.len() >= MOST_PROBLEMS {
+        if self.is_full() {
             return;
         }
         let (line, column) = self.position(at);
@@ -111,6 +112,11 @@ impl<'t> Problems<'t> {
         let statement = self.statement.clone();
         self.found
             .push((at, PolicyError { name, line, column, statement, problem: problem.into() }));
+    }
+
+    /// Tells whether no more problems are kept, so that looking for more is in vain.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= MOST_PROBLEMS
     }
 
     /// Returns line and column, both from 1, of a byte offset.

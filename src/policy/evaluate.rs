@@ -54,6 +54,17 @@ impl<'a> Decision<'a> {
     }
 }
 
+impl fmt::Display for Decision<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Decision::Allowed(Some(settled)) => write!(f, "allowed by {settled}"),
+            Decision::Allowed(None) => f.write_str("allowed to the root user"),
+            Decision::ExplicitlyDenied(settled) => write!(f, "explicitly denied by {settled}"),
+            Decision::ImplicitlyDenied => f.write_str("implicitly denied"),
+        }
+    }
+}
+
 /// The statement that settled a decision. Of several, the first in the order of [`Layers`].
 ///
 /// Displayed as ``name:line: statement `Sid` ``.

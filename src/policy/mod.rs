@@ -6,6 +6,7 @@
 //! [`Context`], and nothing here knows about mail. Which resources and context keys a message has
 //! is decided by the caller.
 
+mod action;
 mod arn;
 mod condition;
 mod date;
@@ -25,6 +26,7 @@ mod statement;
 mod text;
 mod variable;
 
+pub use condition::Condition;
 pub use document::{Policy, PolicyKind};
 pub use error::{PolicyError, PolicyErrors};
 pub use evaluate::{Decision, Layers, Settled, evaluate};

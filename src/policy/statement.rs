@@ -1,19 +1,17 @@
-//! Statements: reading their members, and whether one applies to a request.
+//! Statements, and whether one applies to a request. Reading them is in `statement/read.rs`.
 
 use std::fmt;
 
-use jsonc_parser::ast::{Object, ObjectProp, Value};
-use jsonc_parser::common::Ranged;
-
+use super::action::ActionPattern;
 use super::condition::{Condition, Held};
-use super::document::PolicyKind;
-use super::error::{Problems, nearest, quoted};
-use super::json;
-use super::pattern::Pattern;
+use super::error::quoted;
 use super::principal::{Naming, Principals};
 use super::request::Request;
 use super::resource::ResourcePattern;
-use super::variable::{Syntax, Template};
+
+mod read;
+
+pub(super) use read::{Dialect, check_members};
 
 /// What a statement does when it applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +41,6 @@ pub struct Statement {
 struct List<T> {
     negated: bool,
     entries: Vec<T>,
-}
-
-/// An entry of `Action` or `NotAction`.
-#[derive(Debug, Clone)]
-struct ActionPattern {
-    written: Box<str>,
-    pattern: Pattern<'static>,
 }
 
 /// How a statement stands to a request.
@@ -89,6 +80,21 @@ pub enum SpellingUsed<'a> {
         /// The ARN that matched.
         parent: &'a str,
     },
+}
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Applies(None) => f.write_str("applies"),
+            Outcome::Applies(Some(spelling)) => write!(f, "applies ({spelling})"),
+            Outcome::ActionDiffers => f.write_str("is about other actions"),
+            Outcome::PrincipalDiffers => f.write_str("is about other principals"),
+            Outcome::ResourceDiffers => f.write_str("is about other resources"),
+            Outcome::ConditionFails { operator, key } => {
+                write!(f, "condition {} on {} does not hold", quoted(operator), quoted(key))
+            }
+        }
+    }
 }
 
 impl fmt::Display for SpellingUsed<'_> {
@@ -140,7 +146,7 @@ impl Statement {
 
     /// Iterates over the entries of `Action` or `NotAction` as written.
     pub fn action_patterns(&self) -> impl Iterator<Item = &str> {
-        self.actions.entries.iter().map(|action| action.written.as_ref())
+        self.actions.entries.iter().map(ActionPattern::written)
     }
 
     /// Tells whether the actions are given as `NotAction`.
@@ -148,16 +154,15 @@ impl Statement {
         self.actions.negated
     }
 
-    /// Iterates over the conditions: operator and context key as written.
-    pub fn conditions(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.conditions.iter().map(|condition| (condition.operator_name(), condition.key()))
+    /// Returns the conditions in the order of the document.
+    pub fn conditions(&self) -> &[Condition] {
+        &self.conditions
     }
 
     /// Tells how the statement stands to a request; looks at action, principal, resource and
     /// conditions in this order.
     pub fn outcome<'a>(&'a self, request: &Request<'a>) -> Outcome<'a> {
-        let is_action =
-            |entry: &ActionPattern| entry.pattern.matches_ignoring_ascii_case(request.action);
+        let is_action = |entry: &ActionPattern| entry.matches(request.action);
         if self.actions.entries.iter().any(is_action) == self.actions.negated {
             return Outcome::ActionDiffers;
         }
@@ -182,7 +187,7 @@ impl Statement {
                 Held::BySpelling(used) => spelling = spelling.or(Some(used)),
                 Held::No => {
                     return Outcome::ConditionFails {
-                        operator: condition.operator_name(),
+                        operator: condition.operator(),
                         key: condition.key(),
                     };
                 }
@@ -201,257 +206,4 @@ impl Statement {
         entries.iter().any(|entry| entry.matches(resource, request.context))
             != self.resources.negated
     }
-}
-
-/// What the reading of a statement depends on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Dialect {
-    pub(super) kind: PolicyKind,
-    /// Version 2012-10-17.
-    pub(super) variables: bool,
-}
-
-const MEMBERS: [&str; 9] = [
-    "Sid",
-    "Effect",
-    "Principal",
-    "NotPrincipal",
-    "Action",
-    "NotAction",
-    "Resource",
-    "NotResource",
-    "Condition",
-];
-
-impl Statement {
-    /// Reads a statement; `None` when it is too broken to be one. Whatever is wrong goes to
-    /// `problems`.
-    pub(super) fn read<'t>(
-        index: usize,
-        object: &Object<'t>,
-        dialect: Dialect,
-        problems: &mut Problems<'t>,
-    ) -> Option<Statement> {
-        let at = object.range.start;
-        let sid =
-            object.get_string("Sid").map(|sid| sid.value.as_ref()).filter(|sid| !sid.is_empty());
-        problems.enter(Some(match sid {
-            Some(sid) => sid.chars().take(64).flat_map(escaped).collect(),
-            None => (index + 1).to_string(),
-        }));
-        check_members(object, &MEMBERS, "a statement", problems);
-        if let Some(member) = object.get("Sid") {
-            check_sid(&member.value, dialect.kind, problems);
-        }
-        let (line, column) = problems.position(at);
-        let effect = read_effect(object, problems);
-        let actions = read_pair(object, "Action", "NotAction", "an action", problems);
-        let actions = actions.map(|(negated, texts)| List {
-            negated,
-            entries: compile(texts, problems, |text| ActionPattern::parse(text, dialect.variables)),
-        });
-        let resources = read_pair(object, "Resource", "NotResource", "a resource", problems);
-        let resources = resources.map(|(negated, texts)| List {
-            negated,
-            entries: compile(texts, problems, |text| {
-                ResourcePattern::parse(text, dialect.kind, dialect.variables)
-            }),
-        });
-        let principals = read_principals(object, dialect.kind, problems);
-        let conditions = match object.get("Condition") {
-            Some(member) => Condition::read_all(&member.value, dialect.variables, problems),
-            None => Vec::new(),
-        };
-        problems.enter(None);
-        Some(Statement {
-            sid: sid.map(Into::into),
-            effect: effect?,
-            index,
-            line,
-            column,
-            actions: actions?,
-            resources: resources?,
-            principals,
-            conditions,
-        })
-    }
-}
-
-fn escaped(character: char) -> impl Iterator<Item = char> {
-    let escape = character.is_control().then(|| character.escape_default());
-    let plain = escape.is_none().then_some(character);
-    escape.into_iter().flatten().chain(plain)
-}
-
-/// Reports members that IAM does not know; names are case-sensitive.
-pub(super) fn check_members<'t>(
-    object: &Object<'t>,
-    known: &[&str],
-    owner: &str,
-    problems: &mut Problems<'t>,
-) {
-    for member in &object.properties {
-        let name = member.name.as_str();
-        if known.contains(&name) {
-            continue;
-        }
-        let hint = match nearest(name, known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("{owner} takes {}", known.join(", ")),
-        };
-        let name = quoted(name);
-        problems.add(member.name.range().start, format!("unknown member {name}; {hint}"));
-    }
-}
-
-fn check_sid<'t>(value: &Value<'t>, kind: PolicyKind, problems: &mut Problems<'t>) {
-    let at = value.range().start;
-    match value {
-        Value::StringLit(text) => {
-            let is_plain = text.value.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            if !is_plain && kind != PolicyKind::Resource {
-                let sid = quoted(&text.value);
-                problems.add(at, format!("`Sid` {sid} may hold letters and digits only"));
-            }
-        }
-        other => {
-            let kind = json::kind(other);
-            problems.add(at, format!("`Sid` is {kind}; write a string of letters and digits"));
-        }
-    }
-}
-
-fn read_effect<'t>(object: &Object<'t>, problems: &mut Problems<'t>) -> Option<Effect> {
-    let Some(member) = object.get("Effect") else {
-        problems.add(object.range.start, "`Effect` is missing; write `Allow` or `Deny`");
-        return None;
-    };
-    match member.value.as_string_lit().map(|text| text.value.as_ref()) {
-        Some("Allow") => Some(Effect::Allow),
-        Some("Deny") => Some(Effect::Deny),
-        other => {
-            let shown = other.map_or_else(|| json::kind(&member.value).to_owned(), quoted);
-            problems.add(
-                member.value.range().start,
-                format!("`Effect` is {shown}; write exactly `Allow` or `Deny`"),
-            );
-            None
-        }
-    }
-}
-
-/// Finds the one of two members that exclude each other; reports both or, when `required`, none.
-fn one_of<'o, 't>(
-    object: &'o Object<'t>,
-    name: &str,
-    not_name: &str,
-    required: bool,
-    problems: &mut Problems<'t>,
-) -> Option<(bool, &'o ObjectProp<'t>)> {
-    match (object.get(name), object.get(not_name)) {
-        (Some(member), None) => Some((false, member)),
-        (None, Some(member)) => Some((true, member)),
-        (None, None) => {
-            if required {
-                let problem = format!("`{name}` is missing; write it, or `{not_name}`");
-                problems.add(object.range.start, problem);
-            }
-            None
-        }
-        (Some(first), Some(second)) => {
-            let at = first.name.range().start.max(second.name.range().start);
-            problems.add(at, format!("`{name}` and `{not_name}` together; write one of them"));
-            None
-        }
-    }
-}
-
-type Located = Vec<(usize, String)>;
-
-fn read_pair<'t>(
-    object: &Object<'t>,
-    name: &str,
-    not_name: &str,
-    what: &str,
-    problems: &mut Problems<'t>,
-) -> Option<(bool, Located)> {
-    let (negated, member) = one_of(object, name, not_name, true, problems)?;
-    Some((negated, json::strings(&member.value, what, problems)))
-}
-
-fn compile<T>(
-    texts: Located,
-    problems: &mut Problems<'_>,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Vec<T> {
-    let mut entries = Vec::with_capacity(texts.len());
-    for (at, text) in texts {
-        match parse(&text) {
-            Ok(entry) => entries.push(entry),
-            Err(problem) => problems.add(at, format!("{}: {problem}", quoted(&text))),
-        }
-    }
-    entries
-}
-
-fn read_principals<'t>(
-    object: &Object<'t>,
-    kind: PolicyKind,
-    problems: &mut Problems<'t>,
-) -> Option<Principals> {
-    let takes_principal = matches!(kind, PolicyKind::Resource | PolicyKind::ResourceControl);
-    if !takes_principal {
-        for name in ["Principal", "NotPrincipal"] {
-            if let Some(member) = object.get(name) {
-                let at = member.name.range().start;
-                problems.add(at, format!("`{name}` in {kind}; leave it out"));
-            }
-        }
-        return None;
-    }
-    let (negated, member) = one_of(object, "Principal", "NotPrincipal", true, problems)?;
-    let principals = Principals::read(&member.value, negated, problems);
-    if kind == PolicyKind::ResourceControl && !principals.is_everybody() {
-        problems.add(
-            member.value.range().start,
-            "a resource control policy takes `\"Principal\": \"*\"` only",
-        );
-    }
-    Some(principals)
-}
-
-impl ActionPattern {
-    fn parse(text: &str, variables: bool) -> Result<ActionPattern, String> {
-        if text != "*" {
-            let (vendor, name) = text.split_once(':').ok_or_else(|| {
-                format!("an action is `service:Name`; write `ses:{}` or `*`", cut(text))
-            })?;
-            if variables && text.contains("${") {
-                return Err("variables do not work in actions; write the action itself".to_owned());
-            }
-            if name.contains(':') {
-                return Err(
-                    "more than one colon; write `service:Name`, such as `ses:SendRawEmail`"
-                        .to_owned(),
-                );
-            }
-            let is_vendor = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-            if vendor.is_empty() || !vendor.bytes().all(is_vendor) {
-                return Err(
-                    "the service is letters, digits and hyphens without wildcards; write `ses:…`, or `*` alone"
-                        .to_owned(),
-                );
-            }
-        }
-        let pattern = match Template::parse(text, Syntax { variables: false, wildcards: true })? {
-            Template::Fixed(pattern) => pattern,
-            // Cannot be: variables were not read.
-            Template::Variable(_) => Pattern::default(),
-        };
-        Ok(ActionPattern { written: text.into(), pattern })
-    }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().filter(|character| character.is_ascii_alphanumeric()).take(40).collect()
 }
