@@ -1,0 +1,150 @@
+"""A sesgate process: its configuration, its ports and what it wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("SESGATE", REPOSITORY / "target/debug/sesgate"))
+DEFAULT_CONFIG = REPOSITORY / "config/sesgate.toml"
+
+Found = TypeVar("Found")
+
+
+def wait_until(what: str, probe: Callable[[], Found | None], seconds: float = 10) -> Found:
+    """Returns what `probe` gives once that is neither None nor False; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = probe()
+        if found is not None and found is not False:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s for {what}")
+
+
+def free_port() -> int:
+    """Returns a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def accepts(port: int) -> bool:
+    """Returns whether something listens on that port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def sesgate(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Runs a command of sesgate that ends by itself."""
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=30, **options)
+
+
+@dataclass
+class Gate:
+    """`sesgate serve` in a directory of its own, with the default file but for some lines of it."""
+
+    directory: Path
+    starttls: int = field(default_factory=free_port)
+    implicit: int = field(default_factory=free_port)
+    admin: int = field(default_factory=free_port)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "sesgate.toml"
+
+    @property
+    def outbox(self) -> Path:
+        return self.directory / "outbox"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "gate.log"
+
+    def configure(self, changes: Mapping[str, str] | None = None) -> None:
+        """Copies the default configuration and replaces whole lines of it, the ports always."""
+        shutil.copytree(DEFAULT_CONFIG.parent, self.directory, dirs_exist_ok=True)
+        shutil.rmtree(self.outbox, ignore_errors=True)
+        lines = DEFAULT_CONFIG.read_text().splitlines()
+        for old, new in {
+            'address = "127.0.0.1:2525"': f'address = "127.0.0.1:{self.starttls}"',
+            'address = "127.0.0.1:2465"': f'address = "127.0.0.1:{self.implicit}"',
+            'address = "127.0.0.1:8025"': f'address = "127.0.0.1:{self.admin}"',
+            **(changes or {}),
+        }.items():
+            assert lines.count(old) == 1, f"the default file has {lines.count(old)} lines `{old}`"
+            lines[lines.index(old)] = new
+        self.config.write_text("\n".join(lines) + "\n")
+
+    def start(self) -> None:
+        """Starts it and waits for the banner."""
+        environment = {"PATH": os.environ["PATH"], **self.environment}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [BINARY, "serve", "--config", self.config],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+        try:
+            wait_until("the banner", self._greets)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _greets(self) -> bool:
+        assert self.process is not None
+        status = self.process.poll()
+        assert status is None, f"sesgate ended with {status}:\n{self.log.read_text()}"
+        try:
+            with socket.create_connection(("127.0.0.1", self.starttls), timeout=5) as client:
+                return client.recv(4) == b"220 "
+        except OSError:
+            return False
+
+    def terminate(self) -> None:
+        """Asks it to drain and end; `wait` for that."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float = 15) -> int:
+        """Waits for its end and returns the exit status; ends it by force when that takes longer."""
+        assert self.process is not None
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"sesgate did not end within {seconds} s") from None
+
+    def kill(self) -> None:
+        """Ends it at once: it can do nothing more."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Ends it at the end of a test, whatever it is doing."""
+        if self.process is not None and self.process.poll() is None:
+            self.terminate()
+            self.wait(35)
+
+    def taken(self) -> dict[str, bytes]:
+        """Returns the content of each message in the outbox by message id."""
+        return {file.stem: file.read_bytes() for file in self.outbox.glob("*.eml")}
+
+    def events(self) -> list[dict[str, Any]]:
+        """Returns the log lines, each of which must be JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
