@@ -40,7 +40,7 @@ pub enum Verb {
     NotOffered(&'static str),
     /// BDAT (RFC 3030), whose payload must not be read as commands.
     Bdat,
-    /// No SMTP: an HTTP method, a header field or the start of TLS.
+    /// No SMTP: an HTTP method, a PROXY header or a header field.
     Foreign,
     /// Any other word.
     Unknown,
@@ -63,8 +63,10 @@ pub struct Mail {
     pub body_8bit: bool,
 }
 
-const HTTP_METHODS: [&str; 10] =
-    ["GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE", "PRI"];
+/// HTTP methods, HTTP/2's preface, and a PROXY header on a listener that expects none.
+const FOREIGN_WORDS: [&str; 11] = [
+    "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE", "PRI", "PROXY",
+];
 const VERBS: [(&str, Verb); 19] = [
     ("EHLO", Verb::Ehlo),
     ("HELO", Verb::Helo),
@@ -198,7 +200,7 @@ fn verb(word: &[u8]) -> Verb {
         return Verb::Foreign;
     }
     let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-    if HTTP_METHODS.into_iter().any(is) {
+    if FOREIGN_WORDS.into_iter().any(is) {
         return Verb::Foreign;
     }
     VERBS.iter().find(|(name, _)| is(name)).map_or(Verb::Unknown, |(_, verb)| *verb)
