@@ -97,8 +97,18 @@ impl<'a> Pattern<'a> {
         let mut latest_any = None;
         loop {
             let next = match self.pieces.get(piece) {
-                Some(Piece::Any(_)) if piece + 1 == self.pieces.len() => return true,
                 Some(Piece::Any(_)) => {
+                    match self.pieces.get(piece + 1..) {
+                        Some([]) => return true,
+                        // By far the most common end: `*@example.com`.
+                        Some([Piece::Text(text)]) => {
+                            let end = value.len().checked_sub(text.len()).filter(|end| *end >= at);
+                            return end.is_some_and(|end| {
+                                starts(text.as_bytes(), value.get(end..).unwrap_or_default())
+                            });
+                        }
+                        _ => {}
+                    }
                     latest_any = Some((piece + 1, at));
                     Some(at)
                 }

@@ -9,14 +9,16 @@
 //! - `condition` instead of `policies`: one statement `Under` with that condition that allows
 //!   everything, or denies it with `effect` set to `Deny`, next to a statement `Rest` that allows
 //!   everything. `version` sets its version.
-//! - `holds` and `fails` instead of `request` and `expect`: contexts in which the condition holds or
-//!   does not, each a case of its own.
+//! - `holds` and `fails` instead of `request` and `expect`: contexts in which the condition holds
+//!   or does not, each a case of its own.
 //! - `request`: `action`, `resource`, `resource_account`, `principal`, `context`, `parents`, each
 //!   with a default. `principal` is a user's or root's ARN, or an object of `role` and `session`. A
 //!   value with other spellings is an object of `text` and `spellings`.
 //! - `expect`: `decision` (`allow`, `explicit deny`, `implicit deny`), with `statement` (its Sid,
-//!   or its number from 1) and `spelling` (the one that settled it; without it none may have); or
-//!   `error`, one or several texts that all occur in the problems, and `problems`, their number.
+//!   or its number from 1) and `spelling` (the one that settled it; without it none may have),
+//!   `text` (how the decision is shown), `outcomes` (how each statement of `policies` stands to the
+//!   request); or `error`, one or several texts that all occur in the problems, and `problems`,
+//!   their number.
 
 #![allow(
     clippy::expect_used,
@@ -145,7 +147,7 @@ fn play(case: &Map<String, Value>) -> Result<(), String> {
     ];
     only(case, &MEMBERS)?;
     let expect = case.get("expect").and_then(Value::as_object).ok_or("expects nothing")?;
-    only(expect, &["decision", "statement", "spelling", "error", "problems"])?;
+    only(expect, &["decision", "statement", "spelling", "text", "outcomes", "error", "problems"])?;
     let policies = match Policies::load(case) {
         Ok(policies) => policies,
         Err(problems) => return check_problems(expect, &problems),
@@ -178,6 +180,14 @@ fn play(case: &Map<String, Value>) -> Result<(), String> {
         principal: &principal,
         context: &context,
     };
+    if let Some(wanted) = expect.get("outcomes") {
+        let statements = policies.identity.iter().flat_map(|policy| policy.statements());
+        let outcomes: Vec<String> =
+            statements.map(|statement| statement.outcome(&request).to_string()).collect();
+        if *wanted != json!(outcomes) {
+            return Err(format!("outcomes {outcomes:?}"));
+        }
+    }
     check_decision(expect, &evaluate(&policies.layers(), &request))
 }
 
@@ -226,6 +236,11 @@ fn check_decision(expect: &Map<String, Value>, decision: &Decision<'_>) -> Resul
     };
     if !is_wanted {
         return Err(format!("{name}, but{by}"));
+    }
+    if let Some(text) = expect.get("text")
+        && *text != json!(decision.to_string())
+    {
+        return Err(format!("shown as `{decision}`"));
     }
     let spelling = settled.and_then(|it| it.spelling()).map(|used| match used {
         SpellingUsed::Value { spelling, .. } => spelling,

@@ -352,9 +352,10 @@ fn hostile_patterns_stay_fast() {
     let mut context = Context::new();
     context.set("a:two", value.clone());
     for pattern in [
+        format!("{}b*", "*a".repeat(400)),
+        format!("*{}b*", "a".repeat(1_000)),
+        format!("{}b*", "*?".repeat(400)),
         format!("{}b", "*a".repeat(400)),
-        format!("*{}b", "a".repeat(1_000)),
-        format!("{}b", "*?".repeat(400)),
     ] {
         assert!(!condition_holds("StringLike", "a:two", &pattern, &context), "{pattern}");
     }
