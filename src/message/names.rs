@@ -146,19 +146,22 @@ fn q_decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The character sets of the WHATWG encoding standard, less UTF-16 without its byte order, which Java
-/// and the web read in opposite orders.
+/// The character sets of the WHATWG encoding standard, by their labels there. UTF-16 has to name its
+/// byte order: without one Java and the web read opposite ones.
 fn encoding_of(charset: &str) -> Option<&'static Encoding> {
-    let is_utf16 = ["utf-16le", "utf-16be"].iter().any(|name| charset.eq_ignore_ascii_case(name));
-    // A label is never trimmed here: no blanks are left in it.
     let encoding = Encoding::for_label_no_replacement(charset.as_bytes())?;
-    let needs_order = encoding == encoding_rs::UTF_16LE || encoding == encoding_rs::UTF_16BE;
-    (is_utf16 || !needs_order).then_some(encoding)
+    let has_order = is_one_of(charset, &["utf-16le", "utf-16be"]);
+    let is_utf16 = encoding == encoding_rs::UTF_16LE || encoding == encoding_rs::UTF_16BE;
+    (has_order || !is_utf16).then_some(encoding)
+}
+
+fn is_one_of(charset: &str, labels: &[&str]) -> bool {
+    labels.iter().any(|label| charset.eq_ignore_ascii_case(label))
 }
 
 fn decode(encoding: &'static Encoding, charset: &str, bytes: &[u8]) -> Option<String> {
     // The web reads 8-bit ASCII as windows-1252, others as damage.
-    if charset.to_ascii_lowercase().contains("ascii") && !bytes.is_ascii() {
+    if is_one_of(charset, &["us-ascii", "ascii", "ansi_x3.4-1968"]) && !bytes.is_ascii() {
         return None;
     }
     let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;

@@ -68,6 +68,7 @@ fn same(ours: &[MailboxReading], theirs: &[MailboxReading]) -> bool {
         })
 }
 
+/// Only the address fields are parsed: mail-parser takes the line after a broken Date for a part of it.
 fn read(section: &[u8]) -> Vec<(&'static str, Vec<MailboxReading>)> {
     let parser =
         FIELDS.iter().fold(MessageParser::new().default_header_ignore(), |parser, (name, _)| {
