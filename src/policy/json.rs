@@ -172,3 +172,94 @@ pub(super) fn kind(value: &Value<'_>) -> &'static str {
         Value::NullKeyword(_) => "`null`",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Turns the tree into what `serde_json` gives, numbers as their text.
+    fn plain(value: &Value<'_>) -> serde_json::Value {
+        match value {
+            Value::StringLit(text) => text.value.as_ref().into(),
+            Value::NumberLit(number) => number.value.into(),
+            Value::BooleanLit(boolean) => boolean.value.into(),
+            Value::NullKeyword(_) => serde_json::Value::Null,
+            Value::Array(array) => array.elements.iter().map(plain).collect(),
+            Value::Object(object) => object
+                .properties
+                .iter()
+                .map(|member| (member.name.as_str().to_owned(), plain(&member.value)))
+                .collect(),
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::btree_map(any::<String>(), inner, 0..4)
+                    .prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    /// Writes every character of strings as escapes.
+    fn escaped(text: &str) -> String {
+        let mut written = String::new();
+        let mut in_string = false;
+        let mut characters = text.chars();
+        while let Some(character) = characters.next() {
+            match character {
+                '"' => in_string = !in_string,
+                '\\' => {
+                    written.push('\\');
+                    written.extend(characters.next());
+                    continue;
+                }
+                _ if in_string && !character.is_ascii() => {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        written.push_str(&format!("\\u{unit:04x}"));
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            written.push(character);
+        }
+        written
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn both_parsers_read_the_same(value in any_value()) {
+            let text = value.to_string();
+            for text in [text.clone(), escaped(&text), format!("{value:#}")] {
+                let mut problems = Problems::new("test", &text);
+                let read = parse(&text, &mut problems);
+                prop_assert!(problems.finish().is_ok(), "{}", text);
+                prop_assert_eq!(read.as_ref().map(plain), Some(value.clone()), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_text() {
+        let text = "[0, -0, 1.50, 1E+3, 12345678901234567890123, 0.1e-2]";
+        let mut problems = Problems::new("test", text);
+        let read = parse(text, &mut problems).unwrap();
+        let wanted = ["0", "-0", "1.50", "1E+3", "12345678901234567890123", "0.1e-2"];
+        assert_eq!(plain(&read), wanted.into_iter().collect::<serde_json::Value>());
+    }
+}

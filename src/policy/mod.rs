@@ -3,8 +3,21 @@
 //! A document is read once, strictly, into a [`Policy`]; whatever IAM refuses to store is refused
 //! here, with line and column. [`evaluate`] then answers one [`Request`] against the [`Layers`] of
 //! policies that apply to it. Everything is pure: the time and every other fact come in through the
-//! [`Context`], and nothing here knows about mail. Which resources and context keys a message has
-//! is decided by the caller.
+//! [`Context`], and nothing here knows about mail. Which resources and context keys a message has is
+//! decided by the caller.
+//!
+//! Without spellings and parents in the request the answers are those of AWS. Where AWS documents
+//! nothing, or two things, this is what happens:
+//!
+//! - `ForAnyValue:…IfExists` does not hold for an absent key.
+//! - Every field of an ARN in `Resource` is case-sensitive.
+//! - An ARN of fewer than six fields is completed first and matched then, wildcards and variables
+//!   included.
+//! - Variables work in every field of a `Resource`; in a Bool condition they are refused.
+//! - Four digits alone are a year; 24:00 and second 60 are no time.
+//! - Operators, members and values such as `Allow` in another case are refused.
+//! - An account under `NotPrincipal` of a Deny exempts its root user alone.
+//! - Session policies with operands that do not convert are refused, though STS takes them.
 
 mod action;
 mod arn;

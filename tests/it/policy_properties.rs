@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 use sesgate::policy::{
-    Context, Decision, Layers, Policy, PolicyKind, Principal, Request, evaluate,
+    Context, Decision, Layers, Policy, PolicyKind, Principal, Request, Spelled, evaluate,
 };
 
 const USER: Principal<'static> =
@@ -30,16 +30,19 @@ fn load(statements: &[Value]) -> Arc<Policy> {
 }
 
 fn decide(policies: &[Arc<Policy>], context: &Context<'_>) -> &'static str {
-    let layers = Layers { identity: policies, ..Layers::default() };
+    decide_by(&Layers { identity: policies, ..Layers::default() }, &[], context)
+}
+
+fn decide_by(layers: &Layers<'_>, parents: &[String], context: &Context<'_>) -> &'static str {
     let request = Request {
         action: "ses:SendRawEmail",
         resource: RESOURCE,
-        parents: &[],
+        parents,
         resource_account: "111122223333",
         principal: &USER,
         context,
     };
-    match evaluate(&layers, &request) {
+    match evaluate(layers, &request) {
         Decision::Allowed(_) => "allow",
         Decision::ExplicitlyDenied(_) => "explicit deny",
         Decision::ImplicitlyDenied => "implicit deny",
@@ -217,7 +220,6 @@ fn context() -> impl Strategy<Value = Context<'static>> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 512,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -249,6 +251,44 @@ proptest! {
         let before = decide(&[load(&statements)], &context);
         let after = decide(&[load(&statements), load(&[allow])], &context);
         prop_assert!(after == before || (before == "implicit deny" && after == "allow"));
+    }
+
+    #[test]
+    fn spellings_and_parents_only_deny(
+        statements in statements(), context in context(), spelling in value(),
+    ) {
+        let policies = [load(&statements)];
+        let before = decide(&policies, &context);
+        let mut spelled = Context::new();
+        for (key, values) in context.iter() {
+            let values = values.iter().map(|value| {
+                Spelled::from(value.text()).with_spellings([spelling.clone()])
+            });
+            spelled.set_list(key, values.collect());
+        }
+        let parents = ["arn:aws:ses:us-west-1:111122223333:identity/com".to_owned()];
+        let layers = Layers { identity: &policies, ..Layers::default() };
+        let after = decide_by(&layers, &parents, &spelled);
+        prop_assert!(after == before || after == "explicit deny", "{} became {}", before, after);
+    }
+
+    #[test]
+    fn limits_never_allow(
+        statements in statements(), limit in statements(), context in context(), which in 0..4,
+    ) {
+        let policies = [load(&statements)];
+        let before = decide(&policies, &context);
+        let limit = [load(&limit)];
+        let level = [limit.to_vec()];
+        let mut layers = Layers { identity: &policies, ..Layers::default() };
+        match which {
+            0 => layers.boundary = Some(&limit),
+            1 => layers.session = Some(&limit),
+            2 => layers.scps = &level,
+            _ => layers.rcps = &limit,
+        }
+        let after = decide_by(&layers, &[], &context);
+        prop_assert!(after == before || before != "explicit deny" && after != "allow");
     }
 
     #[test]
