@@ -1,0 +1,108 @@
+//! The command as an operator meets it: exit statuses and what is printed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::support::path;
+
+fn sesgate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sesgate"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    sesgate(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The default configuration on free ports, with its policies, in a folder of its own.
+fn copy_of_the_default(folder: &Path, admin: &str) -> String {
+    let text = std::fs::read_to_string(path("config/sesgate.toml")).unwrap();
+    let text = text
+        .replace("127.0.0.1:2525", "127.0.0.1:0")
+        .replace("127.0.0.1:2465", "127.0.0.1:0")
+        .replace("127.0.0.1:8025", admin)
+        .replace("\"policies/", &format!("\"{}/", path("config/policies").display()));
+    let file = folder.join("sesgate.toml");
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn check_accepts_the_default_file() {
+    let file = path("config/sesgate.toml").display().to_string();
+    let checked = output(&["check", "--config", &file]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+    assert!(text(&checked.stderr).ends_with("2 listeners, 2 users: ready to serve\n"));
+}
+
+#[test]
+fn check_and_serve_refuse_a_broken_file_alike() {
+    let file = path("tests/configs/mistakes.toml").display().to_string();
+    let checked = output(&["check", "--config", &file]);
+    let served = output(&["serve", "--config", &file]);
+    for refused in [&checked, &served] {
+        assert_eq!(refused.status.code(), Some(78));
+        assert_eq!(text(&refused.stdout), "");
+    }
+    let lines = text(&checked.stderr);
+    assert_eq!(lines, text(&served.stderr));
+    assert!(lines.lines().count() > 5, "{lines}");
+    assert!(
+        lines.lines().all(|line| line.contains(".toml:") || line.contains(".json:")),
+        "{lines}"
+    );
+}
+
+#[test]
+fn a_missing_file_names_the_option() {
+    let served = output(&["serve", "--config", "no/such/file.toml"]);
+    assert_eq!(served.status.code(), Some(78));
+    assert!(text(&served.stderr).contains("no/such/file.toml: cannot be read"));
+    assert!(text(&served.stderr).contains("--config"));
+}
+
+#[test]
+fn a_hash_is_made_of_the_first_line() {
+    let mut child = sesgate(&["user", "hash-password"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"secret\nmore\n").unwrap();
+    let made = child.wait_with_output().unwrap();
+    assert_eq!(made.status.code(), Some(0));
+    let hash = text(&made.stdout);
+    let stored = sesgate::principals::StoredPassword::parse(hash.trim_end()).unwrap();
+    assert!(stored.verify("secret"));
+    let refused = output(&["user", "hash-password"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("empty"));
+}
+
+#[test]
+fn serve_tells_health_and_drains_on_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let file = copy_of_the_default(folder.path(), &free.to_string());
+    let not_yet = output(&["healthcheck", "--config", &file]);
+    assert_eq!(not_yet.status.code(), Some(1));
+    let mut child = sesgate(&["serve", "--config", &file]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let started = lines.by_ref().map(Result::unwrap).find(|line| line.contains("/readyz"));
+    assert!(started.is_some_and(|line| line.contains(&free.to_string())));
+    let mut healthy = false;
+    for _ in 0..100 {
+        healthy = output(&["healthcheck", "--config", &file]).status.success();
+        if healthy {
+            break;
+        }
+    }
+    assert!(healthy);
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(lines.map(Result::unwrap).any(|line| line.contains("drained")));
+}

@@ -1,0 +1,149 @@
+//! `tests/decisions/*.json`: a message, a user with policies, and what the client is told.
+//!
+//! Where `tests/policies` asks the engine, these cases ask the relay: claims, spellings, resources,
+//! X-SES fields (decisions 6 to 11). `expect` is `allowed` or the reply without its decision id.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sesgate::address::Address;
+use sesgate::authorize::{Authorizer, Client};
+use sesgate::identities::{Account, Identities, Identity};
+use sesgate::policy::{Policy, PolicyKind};
+use sesgate::redact::Redaction;
+use sesgate::relay::Relay;
+use sesgate::smtp::{Envelope, HeaderSection};
+
+use crate::support::{account, outbox, path, principal};
+
+const KEYS: [&str; 14] = [
+    "name",
+    "identities",
+    "authoritative",
+    "sandbox",
+    "statements",
+    "boundary",
+    "user",
+    "client",
+    "from",
+    "to",
+    "header",
+    "recipients",
+    "expect",
+    "tags",
+];
+
+#[test]
+fn decisions() {
+    let mut played = 0;
+    let mut failures = Vec::new();
+    for entry in std::fs::read_dir(path("tests/decisions")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let cases: Vec<Value> = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        for case in cases {
+            played += 1;
+            let got = play(&case);
+            let expected = string(&case["expect"]);
+            if got != expected {
+                let name = string(&case["name"]);
+                failures.push(format!(
+                    "{}: {name}\n  expected {expected}\n  got      {got}",
+                    file.display()
+                ));
+            }
+        }
+    }
+    assert!(played > 40, "only {played} cases");
+    assert!(failures.is_empty(), "{} of {played} fail:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn play(case: &Value) -> String {
+    for key in case.as_object().unwrap().keys() {
+        assert!(KEYS.contains(&key.as_str()), "unknown key `{key}` in {}", case["name"]);
+    }
+    let header = list(&case["header"]).map(|line| format!("{line}\r\n")).collect::<String>();
+    let header = match HeaderSection::parse(format!("{header}\r\n").as_bytes()) {
+        Ok(header) => header,
+        Err(error) => return format!("unreadable: {error}"),
+    };
+    let account = Account { sandbox: case["sandbox"] == true, ..account() };
+    let known = case["identities"].as_array().into_iter().flatten().map(|identity| Identity {
+        name: string(identity.get("name").unwrap_or(identity)).to_owned(),
+        configuration_set: identity["configuration_set"].as_str().map(str::to_owned),
+        policies: identity["policy"]
+            .as_array()
+            .map(|statements| document(PolicyKind::Resource, statements))
+            .into_iter()
+            .collect(),
+    });
+    let identities = Identities::new(known.collect(), case["authoritative"] == true);
+    let folder = tempfile::tempdir().unwrap();
+    let authorizer = Authorizer::new(account, identities, Vec::new());
+    let relay = Relay::new(authorizer, outbox(folder.path()), Redaction::Full, false);
+    match relay.screen(&client(case), &envelope(case), &header) {
+        Ok(()) => "allowed".to_owned(),
+        Err(reply) => {
+            let text = reply.to_string();
+            match text.rsplit_once(" [") {
+                Some((text, id)) if id.len() == 37 => text.to_owned(),
+                _ => text,
+            }
+        }
+    }
+}
+
+fn client(case: &Value) -> Client {
+    let mut user = principal(
+        case["user"].as_str().unwrap_or("app"),
+        r#"{ "Statement":
+        { "Effect": "Allow", "Action": "ses:Nothing", "Resource": "*" } }"#,
+    );
+    user.policies = vec![document(PolicyKind::Identity, case["statements"].as_array().unwrap())];
+    user.boundary = case["boundary"]
+        .as_array()
+        .map(|statements| vec![document(PolicyKind::Boundary, statements)]);
+    user.envelope_recipients_only = case["recipients"] == "envelope";
+    user.tags = case["tags"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), string(value).to_owned()))
+        .collect();
+    let source_ip: IpAddr =
+        case["client"]["source_ip"].as_str().unwrap_or("192.0.2.1").parse().unwrap();
+    Client {
+        principal: Arc::new(user),
+        peer: (source_ip, 40_000).into(),
+        source_ip,
+        secure_transport: case["client"]["secure_transport"] != false,
+    }
+}
+
+fn document(kind: PolicyKind, statements: &[Value]) -> Arc<Policy> {
+    let text = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+    Arc::new(Policy::parse(kind, "case.json", &text).unwrap_or_else(|error| panic!("{error}")))
+}
+
+fn envelope(case: &Value) -> Envelope {
+    let address = |text: &str| Address::parse(text).unwrap();
+    Envelope {
+        reverse_path: address(string(&case["from"])),
+        forward_paths: list(&case["to"]).map(address).collect(),
+        ehlo: case["client"]["ehlo"].as_str().unwrap_or("client.test").to_owned(),
+        body_8bit: false,
+    }
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_array().unwrap_or_else(|| panic!("{value} is no list")).iter().map(string)
+}
+
+fn string(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no string"))
+}

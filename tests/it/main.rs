@@ -1,0 +1,27 @@
+//! What a client or an operator sees: one binary for all integration tests.
+//!
+//! `support` starts parts of the relay on loopback; every other file is one theme. The cases
+//! themselves are data in the folders beside this one.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)]
+
+mod cli;
+mod config;
+mod decisions;
+mod dialogues;
+mod fake_ses;
+mod messages;
+mod policies;
+mod sockets;
+mod support;
+mod tidy;
+mod upstream;

@@ -1,0 +1,157 @@
+//! Parts of the relay on loopback, for tests that need a socket or a permit.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sesgate::authorize::Authorizer;
+use sesgate::connection::{Deadlines, Service};
+use sesgate::identities::{Account, Identities};
+use sesgate::policy::{Policy, PolicyKind};
+use sesgate::principals::{Principal, Principals, StoredPassword, User};
+use sesgate::redact::Redaction;
+use sesgate::relay::Relay;
+use sesgate::server::Server;
+use sesgate::smtp::{Auth, BareLf, Limits, Settings};
+use sesgate::tls::Tls;
+use sesgate::upstream::{Outbox, Upstream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const FULL_ACCESS: &str = r#"{ "Version": "2012-10-17", "Statement": [
+    { "Effect": "Allow", "Action": "ses:*", "Resource": "*" } ] }"#;
+
+/// A path in the repository.
+pub(crate) fn path(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+pub(crate) fn account() -> Account {
+    Account {
+        id: "123456789012".to_owned(),
+        region: "us-east-1".to_owned(),
+        partition: "aws".to_owned(),
+        sandbox: false,
+    }
+}
+
+/// A user with one identity policy.
+pub(crate) fn principal(name: &str, policy: &str) -> Principal {
+    let policy = Policy::parse(PolicyKind::Identity, "test.json", policy).unwrap();
+    Principal {
+        name: name.to_owned(),
+        arn: format!("arn:aws:iam::123456789012:user/{name}"),
+        account: "123456789012".to_owned(),
+        user_name: name.to_owned(),
+        user_id: None,
+        tags: Vec::new(),
+        policies: vec![Arc::new(policy)],
+        boundary: None,
+        envelope_recipients_only: false,
+    }
+}
+
+/// The users `app` with the password `secret`, who may do everything.
+pub(crate) fn principals() -> Arc<Principals> {
+    let password = StoredPassword::parse(&bcrypt::hash("secret", 4).unwrap()).unwrap();
+    let user = User { principal: principal("app", FULL_ACCESS), password: Some(password) };
+    Arc::new(Principals::new(vec![user], 64).unwrap())
+}
+
+pub(crate) fn relay(upstream: Upstream) -> Arc<Relay> {
+    let authorizer = Authorizer::new(account(), Identities::default(), Vec::new());
+    Arc::new(Relay::new(authorizer, upstream, Redaction::Full, false))
+}
+
+pub(crate) fn outbox(directory: &Path) -> Upstream {
+    Upstream::Outbox(Outbox::open(directory).unwrap())
+}
+
+/// A listener's settings as on loopback in the default configuration.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        hostname: "gate.test".to_owned(),
+        message_bytes: 41_943_040,
+        starttls: true,
+        require_tls: false,
+        auth: Auth::Offered { in_clear: true },
+        bare_lf: BareLf::Refuse,
+        limits: Limits::default(),
+    }
+}
+
+pub(crate) fn deadlines() -> Deadlines {
+    let long = Duration::from_secs(60);
+    Deadlines {
+        handshake: long,
+        login: long,
+        command: long,
+        content: long,
+        content_total: long,
+        reply: long,
+    }
+}
+
+/// A certificate for `localhost`, on the server's side and as the client's only root.
+pub(crate) struct Certificate {
+    pub(crate) tls: Tls,
+    pub(crate) client: Arc<rustls::ClientConfig>,
+}
+
+pub(crate) fn certificate() -> Certificate {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Certificate { tls: Tls::from_files(&certificate, &key).unwrap(), client: Arc::new(client) }
+}
+
+/// A service with the settings of [`settings`] for the users of [`principals`].
+pub(crate) fn service(relay: Arc<Relay>, tls: Option<&Tls>) -> Service {
+    Service {
+        name: "test".to_owned(),
+        settings: Arc::new(settings()),
+        remote_settings: Arc::new(settings()),
+        tls: tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config))),
+        implicit_tls: false,
+        speaks_for: Vec::new(),
+        source_ip: None,
+        secure_transport: None,
+        deadlines: deadlines(),
+        principals: principals(),
+        relay,
+    }
+}
+
+/// A running listener.
+pub(crate) struct Gate {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: CancellationToken,
+    pub(crate) running: JoinHandle<()>,
+}
+
+impl Gate {
+    pub(crate) async fn open(service: Service, connections: usize) -> Self {
+        let mut server = Server::new(connections);
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = server.bind(loopback, Arc::new(service)).await.unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let running = tokio::spawn(async move {
+            let grace = Duration::from_secs(5);
+            server.run(async move { stopped.cancelled().await }, grace).await;
+        });
+        Self { address, stop, running }
+    }
+}

@@ -1,0 +1,119 @@
+//! The direction of imports: each part of `src/` uses only the parts below it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::support::path;
+
+/// Which parts each part may use. A part that is not here is a mistake.
+const MAY_USE: [(&str, &[&str]); 18] = [
+    ("main", &["cli"]),
+    ("cli", &["config", "gateway", "principals", "telemetry"]),
+    (
+        "gateway",
+        &[
+            "admin",
+            "authorize",
+            "config",
+            "connection",
+            "identities",
+            "policy",
+            "principals",
+            "redact",
+            "relay",
+            "server",
+            "smtp",
+            "tls",
+            "upstream",
+        ],
+    ),
+    ("server", &["connection", "smtp"]),
+    ("connection", &["authorize", "principals", "relay", "smtp"]),
+    ("relay", &["authorize", "message", "redact", "smtp", "upstream"]),
+    ("upstream", &["authorize"]),
+    ("authorize", &["address", "identities", "message", "policy", "principals", "smtp"]),
+    ("identities", &["address", "policy"]),
+    ("principals", &["policy", "smtp"]),
+    ("message", &["address"]),
+    ("smtp", &["address", "message"]),
+    ("address", &[]),
+    ("policy", &[]),
+    ("admin", &["relay", "policy"]),
+    ("tls", &[]),
+    ("config", &[]),
+    ("redact", &[]),
+];
+
+/// Parts that read no clock, socket, file or environment and write no log.
+const PURE: [&str; 4] = ["smtp", "policy", "message", "address"];
+const IMPURE: [&str; 8] = [
+    "std::fs",
+    "std::net::Tcp",
+    "std::env",
+    "SystemTime::now",
+    "Instant::now",
+    "tokio::",
+    "tracing::",
+    "println!",
+];
+
+fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path();
+        if file.is_dir() {
+            sources(&file, found);
+        } else if file.extension().is_some_and(|extension| extension == "rs") {
+            let relative = file.strip_prefix(path("src")).unwrap();
+            let part = relative.components().next().unwrap().as_os_str().to_string_lossy();
+            let text = std::fs::read_to_string(&file).unwrap();
+            // What tests use is their own business.
+            let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
+            found.push((part.trim_end_matches(".rs").to_owned(), code));
+        }
+    }
+}
+
+fn all() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    sources(&path("src"), &mut found);
+    assert!(found.len() > 40, "only {} files", found.len());
+    found
+}
+
+#[test]
+fn imports_point_downwards() {
+    let mut mistakes = BTreeSet::new();
+    for (part, code) in all() {
+        if part == "lib" || part == "telemetry" {
+            continue;
+        }
+        let allowed = MAY_USE.iter().find(|(name, _)| *name == part).map(|(_, allowed)| *allowed);
+        let Some(allowed) = allowed else {
+            mistakes.insert(format!("`{part}` is not in the table"));
+            continue;
+        };
+        for marker in ["crate::", "sesgate::"] {
+            for (at, _) in code.match_indices(marker) {
+                let name = &code[at + marker.len()..];
+                let end = name.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap();
+                let used = &name[..end];
+                if used != part && !allowed.contains(&used) {
+                    mistakes.insert(format!("`{part}` uses `{used}`"));
+                }
+            }
+        }
+    }
+    assert!(mistakes.is_empty(), "{mistakes:#?}");
+}
+
+#[test]
+fn pure_parts_stay_pure() {
+    for (part, code) in all().iter().filter(|(part, _)| PURE.contains(&part.as_str())) {
+        for word in IMPURE {
+            let used = code
+                .lines()
+                .any(|line| !line.trim_start().starts_with("//") && line.contains(word));
+            assert!(!used, "`{part}` uses `{word}`");
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! What becomes of a message at SES and in the outbox, and what its client is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::provider::{SharedCredentialsProvider, future};
+use aws_credential_types::{Credentials, provider::ProvideCredentials};
+use serde_json::json;
+use sesgate::address::Address;
+use sesgate::authorize::Client;
+use sesgate::relay::Relay;
+use sesgate::smtp::{Envelope, HeaderSection, Transaction};
+use sesgate::upstream::{Ses, SesSettings, Upstream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::fake_ses::{Act, FakeSes};
+use crate::support::{FULL_ACCESS, outbox, principal, relay};
+
+const MESSAGE: &str = "From: App <app@example.com>\r\n\
+    To: one@example.org\r\n\
+    Bcc: hidden@example.org\r\n\
+    Return-Path: <app@example.com>\r\n\
+    Subject: hello\r\n\
+    X-SES-CONFIGURATION-SET: transactional\r\n\
+    X-SES-MESSAGE-TAGS: kind=welcome, team=growth\r\n\
+    X-SES-LIST-MANAGEMENT-OPTIONS: {customers}; topic={news}\r\n\
+    X-SES-Unknown: gone\r\n\
+    \r\n\
+    Hi.\r\n\
+    .dot\r\n";
+const FORWARDED: &str = "From: App <app@example.com>\r\n\
+    To: one@example.org\r\n\
+    Subject: hello\r\n\
+    \r\n\
+    Hi.\r\n\
+    .dot\r\n";
+
+/// Credentials that count how often they were asked for.
+#[derive(Debug, Clone, Default)]
+struct Counted(Arc<AtomicUsize>);
+
+impl ProvideCredentials for Counted {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let asked = self.0.fetch_add(1, Ordering::SeqCst);
+        let key = format!("AKIA{asked}");
+        future::ProvideCredentials::ready(Ok(Credentials::new(key, "secret", None, None, "test")))
+    }
+}
+
+fn settings(url: &str) -> SesSettings {
+    SesSettings {
+        region: "us-east-1".to_owned(),
+        endpoint_url: Some(url.to_owned()),
+        calls: 4,
+        connect: Duration::from_secs(2),
+        answer: Duration::from_secs(20),
+        finish: Duration::from_secs(30),
+    }
+}
+
+fn ses(settings: SesSettings) -> Arc<Relay> {
+    let credentials = SharedCredentialsProvider::new(Counted::default());
+    relay(Upstream::Ses(Ses::with_credentials(settings, credentials)))
+}
+
+fn client() -> Client {
+    Client {
+        principal: Arc::new(principal("app", FULL_ACCESS)),
+        peer: ([127, 0, 0, 1], 40_000).into(),
+        source_ip: [127, 0, 0, 1].into(),
+        secure_transport: true,
+    }
+}
+
+fn transaction(content: &str) -> Transaction {
+    let end = content.find("\r\n\r\n").unwrap() + 4;
+    let paths = ["one@example.org", "two@example.org"];
+    Transaction {
+        envelope: Arc::new(Envelope {
+            reverse_path: Address::parse("bounce@example.com").unwrap(),
+            forward_paths: paths.map(|path| Address::parse(path).unwrap()).to_vec(),
+            ehlo: "client.test".to_owned(),
+            body_8bit: false,
+        }),
+        header: Arc::new(HeaderSection::parse(&content.as_bytes()[..end]).unwrap()),
+        content: content.as_bytes().to_vec(),
+    }
+}
+
+async fn reply(relay: &Relay) -> String {
+    relay.carry_out(&client(), transaction(MESSAGE)).await.to_string()
+}
+
+#[tokio::test]
+async fn the_request_holds_what_was_checked_and_nothing_else() {
+    let fake = FakeSes::start([Act::Take("0107-id")]).await;
+    assert_eq!(reply(&ses(settings(&fake.url))).await, "250 Ok 0107-id");
+    let requests = fake.requests();
+    let [request] = requests.as_slice() else { panic!("{requests:?}") };
+    assert_eq!(request.request_line, "POST /v2/email/outbound-emails HTTP/1.1");
+    assert!(request.authorization.contains("/us-east-1/ses/aws4_request"), "{request:?}");
+    assert_eq!(String::from_utf8(request.message()).unwrap(), FORWARDED);
+    let mut body = request.body.clone();
+    body["Content"]["Raw"]["Data"] = json!("…");
+    // No FromEmailAddress and no ReplyToAddresses: SES would replace the header (decision 4).
+    assert_eq!(
+        body,
+        json!({
+            "Content": { "Raw": { "Data": "…" } },
+            "Destination": { "ToAddresses": ["one@example.org", "two@example.org"] },
+            "FeedbackForwardingEmailAddress": "bounce@example.com",
+            "ConfigurationSetName": "transactional",
+            "EmailTags": [
+                { "Name": "kind", "Value": "welcome" },
+                { "Name": "team", "Value": "growth" },
+            ],
+            "ListManagementOptions": { "ContactListName": "customers", "TopicName": "news" },
+        })
+    );
+}
+
+/// Each answer of SES, how often the request is then made, and what the client is told.
+#[tokio::test]
+async fn each_answer_of_ses_has_its_reply() {
+    let temporary = "451 Temporary service failure";
+    let verified = "Email address is not verified. The following identities failed the check in \
+                    region US-EAST-1: app@example.com";
+    let cases: Vec<(Act, usize, String)> = vec![
+        (Act::Refuse(400, "MessageRejected", verified), 1, format!("554 Message rejected: {verified}")),
+        (
+            Act::Refuse(400, "BadRequestException", "Duplicate header 'Date'."),
+            1,
+            "554 Transaction failed: Duplicate header 'Date'.".to_owned(),
+        ),
+        (
+            Act::Refuse(400, "BadRequestException", "Message length is more than 41943040 bytes long"),
+            1,
+            "552 Message is too long.".to_owned(),
+        ),
+        (
+            Act::Refuse(400, "MailFromDomainNotVerifiedException", "DNS setup for MAIL FROM domain is invalid."),
+            1,
+            "554 MAIL FROM domain not verified: DNS setup for MAIL FROM domain is invalid.".to_owned(),
+        ),
+        (
+            Act::Refuse(404, "NotFoundException", "Configuration set <transactional> does not exist."),
+            1,
+            "554 Configuration Set does not exist: Configuration set <transactional> does not exist."
+                .to_owned(),
+        ),
+        (
+            Act::Refuse(400, "AccountSuspendedException", "Account is suspended."),
+            1,
+            "554 Message rejected: Account is suspended.".to_owned(),
+        ),
+        (
+            Act::Refuse(400, "SendingPausedException", "Sending paused for this account."),
+            1,
+            "554 Message rejected: Sending paused for this account.".to_owned(),
+        ),
+        (
+            Act::Refuse(400, "LimitExceededException", "Daily message quota exceeded."),
+            1,
+            "454 Throttling failure: Daily message quota exceeded.".to_owned(),
+        ),
+        (Act::Refuse(400, "NewException", "New."), 1, "554 Transaction failed: New.".to_owned()),
+        (Act::Refuse(403, "AccessDeniedException", "User is not authorized"), 1, temporary.to_owned()),
+        (Act::Refuse(403, "SignatureDoesNotMatch", "Clock"), 1, temporary.to_owned()),
+        (Act::Refuse(500, "InternalFailure", "Oops"), 1, temporary.to_owned()),
+        (Act::Refuse(503, "ServiceUnavailable", "Oops"), 1, temporary.to_owned()),
+        (Act::Answer(200, "{}"), 1, temporary.to_owned()),
+        (Act::Answer(200, r#"{"MessageId":""}"#), 1, temporary.to_owned()),
+        (Act::Answer(200, "<html>"), 1, temporary.to_owned()),
+        (Act::ResetLate, 1, temporary.to_owned()),
+        (Act::Rubbish, 1, temporary.to_owned()),
+    ];
+    for (act, requests, expected) in cases {
+        let fake = FakeSes::start([act.clone()]).await;
+        assert_eq!(reply(&ses(settings(&fake.url))).await, expected, "{act:?}");
+        assert_eq!(fake.requests().len(), requests, "{act:?}");
+    }
+}
+
+/// Only what SES provably did not take is tried again within the dialogue (decision 15).
+#[tokio::test]
+async fn what_was_provably_not_taken_is_tried_again() {
+    let throttled = Act::Refuse(429, "TooManyRequestsException", "Maximum sending rate exceeded.");
+    let expired = Act::Refuse(403, "ExpiredTokenException", "The security token has expired");
+    let cases: Vec<(Vec<Act>, usize, &str)> = vec![
+        (vec![throttled.clone(), Act::Take("id")], 2, "250 Ok id"),
+        (vec![Act::Refuse(400, "ThrottlingException", "x"), Act::Take("id")], 2, "250 Ok id"),
+        (
+            vec![throttled.clone(), throttled.clone(), throttled.clone(), throttled],
+            3,
+            "454 Throttling failure: Maximum sending rate exceeded.",
+        ),
+        (vec![expired.clone(), Act::Take("id")], 2, "250 Ok id"),
+        (vec![expired.clone(), expired.clone(), expired], 2, "451 Temporary service failure"),
+    ];
+    for (script, requests, expected) in cases {
+        let fake = FakeSes::start(script.clone()).await;
+        assert_eq!(reply(&ses(settings(&fake.url))).await, expected, "{script:?}");
+        assert_eq!(fake.requests().len(), requests, "{script:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_credential_is_asked_for_anew() {
+    let expired = Act::Refuse(403, "ExpiredTokenException", "The security token has expired");
+    let fake = FakeSes::start([expired, Act::Take("id"), Act::Take("other")]).await;
+    let relay = ses(settings(&fake.url));
+    assert_eq!(reply(&relay).await, "250 Ok id");
+    assert_eq!(reply(&relay).await, "250 Ok other");
+    let keys: Vec<_> = fake
+        .requests()
+        .iter()
+        .map(|request| request.authorization.contains("Credential=AKIA1/"))
+        .collect();
+    assert_eq!(keys, [false, true, true], "{:?}", fake.requests());
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_before_the_body_is_tried_again() {
+    let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(500_000));
+    let fake = FakeSes::start([Act::ResetEarly, Act::Take("id")]).await;
+    let relay = ses(settings(&fake.url));
+    let reply = relay.carry_out(&client(), transaction(&big)).await.to_string();
+    assert_eq!(reply, "250 Ok id");
+    assert_eq!(fake.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_at_the_endpoint_is_temporary() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    assert_eq!(reply(&ses(settings(&url))).await, "451 Temporary service failure");
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_temporary_and_its_call_is_left_to_finish() {
+    let slow = Act::TakeAfter(Duration::from_millis(600), "late");
+    let fake = FakeSes::start([slow]).await;
+    let relay = ses(SesSettings { answer: Duration::from_millis(200), ..settings(&fake.url) });
+    assert_eq!(reply(&relay).await, "451 Temporary service failure");
+    relay.settle().await;
+    assert_eq!(fake.requests().len(), 1, "taken once, and not sent again");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_written_in_time_is_cancelled() {
+    let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(1_500_000));
+    let fake = FakeSes::start([Act::Stall(Duration::from_secs(3))]).await;
+    let relay = ses(SesSettings { answer: Duration::from_millis(300), ..settings(&fake.url) });
+    let reply = relay.carry_out(&client(), transaction(&big)).await.to_string();
+    assert_eq!(reply, "451 Temporary service failure");
+    relay.settle().await;
+    assert_eq!(fake.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn calls_in_flight_are_bounded_and_the_rest_wait() {
+    let slow = Act::TakeAfter(Duration::from_millis(100), "id");
+    let fake = FakeSes::start(vec![slow; 8]).await;
+    let relay = ses(SesSettings { calls: 2, ..settings(&fake.url) });
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let relay = Arc::clone(&relay);
+        tasks.spawn(async move { reply(&relay).await });
+    }
+    for reply in tasks.join_all().await {
+        assert_eq!(reply, "250 Ok id");
+    }
+}
+
+#[tokio::test]
+async fn the_outbox_holds_the_message_and_the_decision() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = relay(outbox(folder.path()));
+    let reply = reply(&relay).await;
+    let id = reply.strip_prefix("250 Ok ").unwrap();
+    let read = |kind: &str| std::fs::read(folder.path().join(format!("{id}.{kind}"))).unwrap();
+    assert_eq!(String::from_utf8(read("eml")).unwrap(), FORWARDED);
+    let record: serde_json::Value = serde_json::from_slice(&read("json")).unwrap();
+    assert_eq!(record["user"], "app");
+    assert_eq!(record["decision"], "Allowed");
+    assert_eq!(record["statement"], "test.json:2: statement 1");
+    assert_eq!(record["reverse_path"], "bounce@example.com");
+    assert_eq!(record["forward_paths"], json!(["one@example.org", "two@example.org"]));
+    assert_eq!(record["configuration_set"], "transactional");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no drafts are left");
+}
+
+#[tokio::test]
+async fn an_outbox_that_cannot_be_written_is_temporary() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = relay(outbox(&folder.path().join("outbox")));
+    std::fs::remove_dir(folder.path().join("outbox")).unwrap();
+    assert_eq!(reply(&relay).await, "451 Temporary service failure");
+}
