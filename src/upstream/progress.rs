@@ -6,7 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -27,31 +27,50 @@ const PIECE: usize = 64 * 1024;
 
 /// How far the current attempt of one call got.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Progress(Arc<AtomicU8>);
+pub(super) struct Progress(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    reached: AtomicU8,
+    attempts: AtomicU32,
+}
 
 impl Progress {
     /// Whether the whole request may have reached SES.
     pub(super) fn is_written(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == WRITTEN
+        self.0.reached.load(Ordering::SeqCst) == WRITTEN
     }
 
     /// Makes sure that the request never becomes whole; false when it already is.
     pub(super) fn cancel(&self) -> bool {
-        self.0.compare_exchange(WRITING, CANCELLED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.0
+            .reached
+            .compare_exchange(WRITING, CANCELLED, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    /// The number of the current attempt, from 1.
+    pub(super) fn attempt(&self) -> u32 {
+        self.0.attempts.load(Ordering::SeqCst)
     }
 
     fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == CANCELLED
+        self.0.reached.load(Ordering::SeqCst) == CANCELLED
     }
 
     /// Opens the gate for the last piece.
     fn finish(&self) -> bool {
-        self.0.compare_exchange(WRITING, WRITTEN, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.0
+            .reached
+            .compare_exchange(WRITING, WRITTEN, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 
     /// A new attempt begins: nothing of it is written.
     fn restart(&self) {
-        let _ = self.0.compare_exchange(WRITTEN, WRITING, Ordering::SeqCst, Ordering::SeqCst);
+        self.0.attempts.fetch_add(1, Ordering::SeqCst);
+        let _ =
+            self.0.reached.compare_exchange(WRITTEN, WRITING, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 

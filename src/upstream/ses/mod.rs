@@ -67,12 +67,18 @@ pub struct Ses {
 impl Ses {
     /// Prepares calls with the default credential chain; nothing is sent yet.
     pub async fn new(settings: SesSettings) -> Self {
-        let region = Region::new(settings.region);
         let chain = aws_config::default_provider::credentials::DefaultCredentialsChain::builder()
-            .region(region.clone())
+            .region(Region::new(settings.region.clone()))
             .build()
             .await;
-        let credentials = Refreshing::new(SharedCredentialsProvider::new(chain));
+        Self::with_credentials(settings, SharedCredentialsProvider::new(chain))
+    }
+
+    /// Prepares calls with credentials from elsewhere.
+    #[must_use]
+    pub fn with_credentials(settings: SesSettings, provider: SharedCredentialsProvider) -> Self {
+        let region = Region::new(settings.region);
+        let credentials = Refreshing::new(provider);
         let http =
             HttpClient::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc)).build_https();
         let mut config = Config::builder()

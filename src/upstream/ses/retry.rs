@@ -1,7 +1,7 @@
 //! Which failures are tried again within a call: only those that prove that SES did not take the
 //! message (decision 15).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sesv2::error::ProvideErrorMetadata;
@@ -19,12 +19,15 @@ use super::answer;
 /// Nothing is tried again once so much of the client's patience is used up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+const NEVER: u32 = 0;
+
 /// Decides for one call.
 #[derive(Debug)]
 pub(super) struct Proven {
     progress: Progress,
     credentials: Refreshing,
-    refreshed: AtomicBool,
+    /// The attempt after which new credentials were asked for.
+    refreshed: AtomicU32,
     since: Instant,
 }
 
@@ -32,7 +35,19 @@ impl Proven {
     pub(super) fn new(progress: Progress, credentials: Refreshing) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the client's patience is measured")]
         let since = Instant::now();
-        Self { progress, credentials, refreshed: AtomicBool::new(false), since }
+        Self { progress, credentials, refreshed: AtomicU32::new(NEVER), since }
+    }
+
+    /// Asks for new credentials unless an earlier attempt did. An attempt may be judged more than
+    /// once, and must be judged alike.
+    fn refresh_once(&self) -> bool {
+        let attempt = self.progress.attempt();
+        let earlier =
+            self.refreshed.compare_exchange(NEVER, attempt, Ordering::SeqCst, Ordering::SeqCst);
+        if earlier.is_ok() {
+            self.credentials.refresh();
+        }
+        earlier.is_ok() || earlier == Err(attempt)
     }
 
     fn action(&self, context: &InterceptorContext) -> RetryAction {
@@ -54,8 +69,7 @@ impl Proven {
         let code = error.downcast_ref::<SendEmailError>().and_then(ProvideErrorMetadata::code);
         if answer::is_throttle(code, status) {
             RetryAction::throttling_error()
-        } else if answer::is_expired(code) && !self.refreshed.swap(true, Ordering::SeqCst) {
-            self.credentials.refresh();
+        } else if answer::is_expired(code) && self.refresh_once() {
             RetryAction::transient_error()
         } else {
             RetryAction::RetryForbidden
