@@ -3,12 +3,13 @@
 //! What to say is the session's business, who may log in that of `principals`, and what becomes of
 //! a message that of `relay`. One loop over the session's steps joins them.
 
-use std::io;
+use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -164,6 +165,7 @@ impl Connection {
     async fn run(&mut self, mut socket: TcpStream) -> Result<(), Ended> {
         socket.set_nodelay(true)?;
         if !self.service.implicit_tls {
+            self.hear_early_talk(&socket);
             match self.converse(&mut socket).await? {
                 Pause::Over => return Ok(()),
                 Pause::StartTls => {}
@@ -174,6 +176,15 @@ impl Connection {
             self.session.tls_started();
         }
         self.converse(&mut stream).await.map(drop)
+    }
+
+    /// Hands over what is there already: a client that talks before the banner is none of ours. The
+    /// banner never waits for this.
+    fn hear_early_talk(&mut self, socket: &TcpStream) {
+        let mut buffer = [0; 64];
+        if let Ok(length) = (&*SockRef::from(socket)).read(&mut buffer) {
+            self.session.receive(buffer.get(..length).unwrap_or_default());
+        }
     }
 
     async fn shake_hands(&mut self, socket: TcpStream) -> Result<TlsStream<TcpStream>, Ended> {
