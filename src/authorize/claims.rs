@@ -8,9 +8,6 @@ use crate::message::{HeaderSection, Mailbox};
 use crate::policy::Spelled;
 use crate::smtp::Envelope;
 
-/// More authors than any message of a person or a program has.
-pub(super) const AUTHORS_MAX: usize = 50;
-
 /// All claims of one message.
 pub(super) struct Claims<'m> {
     /// Every mailbox in From, then in Sender, Resent-From and Resent-Sender; each once.
@@ -31,8 +28,8 @@ impl<'m> Claims<'m> {
         let others = header.sender().into_iter();
         let resent = header.resent_from().iter().chain(header.resent_sender());
         for mailbox in header.from().iter().chain(others).chain(resent) {
-            // Bounded by the caller: one more than the most shows that there are too many.
-            if authors.len() <= AUTHORS_MAX && !authors.contains(&mailbox) {
+            // `message` takes 50 at most.
+            if !authors.contains(&mailbox) {
                 authors.push(mailbox);
             }
         }

@@ -22,7 +22,7 @@ use crate::policy::{self, Layers, Policy, Request};
 use crate::principals::Principal;
 use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
-use claims::{AUTHORS_MAX, Claims};
+use claims::Claims;
 use resources::Resource;
 
 /// Who is at the other end of a connection, as policies see it (decision 8).
@@ -106,11 +106,6 @@ impl Authorizer {
         occasion: Occasion,
     ) -> Result<Verdict, Denial> {
         let claims = Claims::new(envelope, header, client.principal.envelope_recipients_only);
-        if claims.authors.len() > AUTHORS_MAX {
-            let text =
-                format!("More than {AUTHORS_MAX} mailboxes in From, Sender and Resent fields.");
-            return Err(Denial::Unsupported(text));
-        }
         self.supported(header)?;
         let mut context = context::of_message(client, envelope, occasion.now, &self.account);
         let mut allowed = None;

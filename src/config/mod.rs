@@ -270,7 +270,7 @@ impl Config {
     pub fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
         if let Err(error) = toml_span::parse(text) {
             let source = reader::Source::new(file, text);
-            source.note(error.span, error.kind.to_string());
+            source.note(error.span, error.to_string());
             return (None, source.into_problems());
         }
         let source = reader::Source::new(file, text);

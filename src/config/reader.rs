@@ -100,7 +100,7 @@ impl<'t> Source<'t> {
                 _ => (Table::new(), Span::new(0, 0)),
             },
             Err(error) => {
-                self.note(error.span, error.kind.to_string());
+                self.note(error.span, error.to_string());
                 (Table::new(), Span::new(0, 0))
             }
         };

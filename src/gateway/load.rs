@@ -103,7 +103,7 @@ impl Loader<'_> {
                     place: Some((error.line(), error.column())),
                     message: match error.statement() {
                         Some(statement) => {
-                            format!("statement `{statement}`: {}", error.problem())
+                            format!("statement {statement}: {}", error.problem())
                         }
                         None => error.problem().to_owned(),
                     },
@@ -136,7 +136,7 @@ impl Loader<'_> {
             .boundary
             .as_ref()
             .map(|file| self.policies(PolicyKind::Boundary, std::slice::from_ref(file)));
-        if policies.is_empty() {
+        if user.policies.is_empty() && policies.is_empty() {
             let message = format!(
                 "user `{}` has no policy: nothing that it sends is allowed",
                 user.name.value
