@@ -42,6 +42,10 @@ pub(super) fn display_name(words: &[Word]) -> Result<Option<DisplayName>, FieldE
     let mut written = String::new();
     let mut last = Kind::Text;
     for word in words {
+        if word.text.trim_matches(super::fields::BLANKS).is_empty() {
+            // Empty quotes show nothing, but encoded words around them are not adjacent.
+            last = Kind::Text;
+        }
         for part in word.text.split(super::fields::BLANKS).filter(|part| !part.is_empty()) {
             let text = encoded_word(part)?;
             let kind = match (&text, word.quoted) {
