@@ -86,7 +86,7 @@ impl Condition {
                     }
                     _ => {}
                 }
-                let (line, _) = problems.position(at);
+                let line = problems.line(at);
                 let (operands, written) =
                     read_operands(&entry.value, operator, variables, problems);
                 conditions.push(Condition {

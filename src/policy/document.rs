@@ -159,7 +159,7 @@ fn check_unique<'t>(
     let Some(sid) = object.get_string("Sid").filter(|sid| !sid.value.is_empty()) else { return };
     let at = sid.range.start;
     if let Some(first) = sids.insert(sid.value.to_string(), at) {
-        let (line, _) = problems.position(first);
+        let line = problems.line(first);
         let sid = quoted(&sid.value);
         problems.add(at, format!("`Sid` {sid} was used before, in line {line}; give each its own"));
     }

@@ -50,7 +50,8 @@ impl fmt::Display for StatementLabel<'_> {
     }
 }
 
-/// All problems of one policy document, in the order of the text; never empty.
+/// The problems of one policy document, in the order of the text; never empty, and at most about a
+/// hundred.
 ///
 /// Displayed as one line a problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,24 +105,33 @@ impl<'t> Problems<'t> {
 
     /// Adds a problem found at byte offset `at` of the text.
     pub(super) fn add(&mut self, at: usize, problem: impl Into<String>) {
-        if self.is_full() {
+        if self.found.len() > MOST_PROBLEMS {
             return;
         }
+        let (key, problem) = if self.is_full() {
+            (usize::MAX, "more problems follow; mend the ones listed first".to_owned())
+        } else {
+            (at, problem.into())
+        };
         let (line, column) = self.position(at);
         let name = self.name.to_owned();
         let statement = self.statement.clone();
-        self.found
-            .push((at, PolicyError { name, line, column, statement, problem: problem.into() }));
+        self.found.push((key, PolicyError { name, line, column, statement, problem }));
     }
 
-    /// Tells whether no more problems are kept, so that looking for more is in vain.
+    /// Tells whether as many problems are kept as will be, so that looking for more is in vain.
     pub(super) fn is_full(&self) -> bool {
         self.found.len() >= MOST_PROBLEMS
     }
 
+    /// Returns the line, from 1, of a byte offset.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= at)
+    }
+
     /// Returns line and column, both from 1, of a byte offset.
     pub(super) fn position(&self, at: usize) -> (usize, usize) {
-        let line = self.line_starts.partition_point(|start| *start <= at);
+        let line = self.line(at);
         let start = line.checked_sub(1).and_then(|index| self.line_starts.get(index)).copied();
         let start = start.unwrap_or(0);
         let before = self.text.as_bytes().get(start..at).unwrap_or_default();
@@ -135,7 +145,7 @@ impl<'t> Problems<'t> {
         if self.found.is_empty() {
             return Ok(());
         }
-        self.found.sort_by_key(|(at, _)| *at);
+        self.found.sort_by_key(|(key, _)| *key);
         Err(PolicyErrors(self.found.into_iter().map(|(_, error)| error).collect()))
     }
 }

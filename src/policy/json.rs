@@ -117,7 +117,7 @@ fn find_duplicates<'t>(value: &Value<'t>, problems: &mut Problems<'t>) {
                 let at = member.name.range().start;
                 let name = member.name.as_str();
                 if let Some(first) = seen.insert(name, at) {
-                    let (line, _) = problems.position(first);
+                    let line = problems.line(first);
                     let name = quoted(name);
                     problems
                         .add(at, format!("{name} was given before, in line {line}; merge the two"));

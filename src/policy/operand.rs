@@ -78,7 +78,7 @@ impl Operands {
                 let template = Template::parse(operand, Syntax { variables, wildcards })?;
                 all.push(match template {
                     Template::Fixed(pattern) => {
-                        FoldedText::Fixed(text::lower(&pattern.text()).into())
+                        FoldedText::Fixed(text::lower(pattern.text()).into())
                     }
                     variable @ Template::Variable(_) => FoldedText::Variable(variable),
                 });
@@ -192,7 +192,7 @@ impl FoldedText {
         match self {
             FoldedText::Fixed(lowered) => text::equals_lowered(value, lowered),
             FoldedText::Variable(template) => template
-                .with(context, |pattern| text::equals_lowered(value, &text::lower(&pattern.text())))
+                .with(context, |pattern| text::equals_lowered(value, &text::lower(pattern.text())))
                 .unwrap_or(false),
         }
     }

@@ -45,10 +45,10 @@ impl<'a> Pattern<'a> {
     }
 
     /// Returns the text of a pattern without wildcards.
-    pub(super) fn text(&self) -> Cow<'_, str> {
+    pub(super) fn text(&self) -> &str {
         match self.pieces.as_slice() {
-            [Piece::Text(text)] => Cow::Borrowed(text),
-            _ => Cow::Borrowed(""),
+            [Piece::Text(text)] => text,
+            _ => "",
         }
     }
 
