@@ -135,6 +135,7 @@ mod tests {
             ("0", Ordering::Less, "1e-999999999"),
             ("1e999999999", Ordering::Greater, "99999999999999999999999"),
             ("1200.0", Ordering::Equal, "1.2e3"),
+            ("1e1000000000", Ordering::Greater, "1e999999999"),
         ] {
             let parsed = (Number::parse(left).unwrap(), Number::parse(right).unwrap());
             assert_eq!(parsed.0.compare(&parsed.1), ordering, "{left} against {right}");
