@@ -277,6 +277,11 @@ impl Connection {
                     };
                     self.session.relayed(reply);
                 }
+                Step::Refused(envelope, reply) => {
+                    if let Some(client) = &self.client {
+                        self.service.relay.unreadable(client, &envelope, &reply);
+                    }
+                }
                 Step::Close(reply) => {
                     if let Some(reply) = reply {
                         self.write(&reply);

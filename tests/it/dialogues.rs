@@ -133,6 +133,37 @@ fn a_question_without_its_answer_ends_the_session() {
     }
 }
 
+/// What the log can tell of a message that never reached the relay.
+#[test]
+fn a_message_refused_by_the_session_is_told_once() {
+    let bodies: [&[u8]; 4] = [
+        b"no header\r\n.\r\n",
+        b"X: y\r\n\r\nhi\r\n.\r\n",
+        b"From: a@b.test\r\n\r\n\0\r\n.\r\n",
+        b".\r\n",
+    ];
+    for body in bodies {
+        let mut session = session_at(|step| matches!(step, Step::Data(_)));
+        session.data_answered(Ok(()));
+        let mut told = Vec::new();
+        session.receive(body);
+        loop {
+            match session.next_step() {
+                Step::Read | Step::Close(_) => break,
+                Step::Header(_, _) => session.header_answered(Ok(())),
+                Step::Refused(envelope, reply) => {
+                    assert_eq!(envelope.reverse_path.as_str(), "app@example.com");
+                    told.push(reply.to_string());
+                }
+                Step::Reply(_) => {}
+                step => panic!("{step:?}"),
+            }
+        }
+        assert_eq!(told.len(), 1, "{}: {told:?}", body.escape_ascii());
+        assert!(told[0].starts_with("554 Transaction failed: "), "{told:?}");
+    }
+}
+
 #[test]
 fn an_answer_after_the_end_is_ignored() {
     let mut session = session_at(|step| matches!(step, Step::Relay(_)));

@@ -10,7 +10,7 @@ use super::input::NextLine;
 use super::{Draft, Session, Step, Waiting};
 
 /// Most recipients of a message; more are taken by RCPT and refused after DATA, as SES does (decision 2).
-const RECIPIENTS: usize = 50;
+pub(super) const RECIPIENTS: usize = 50;
 
 impl Session {
     /// Answers the next command line; returns whether there was one.
@@ -190,15 +190,15 @@ impl Session {
         if draft.forward_paths.is_empty() {
             return self.refuse_data(Reply::need_rcpt());
         }
-        if draft.forward_paths.len() > RECIPIENTS {
-            return self.start_transfer(None);
-        }
         let envelope = Arc::new(Envelope {
             reverse_path: draft.reverse_path,
             forward_paths: draft.forward_paths,
             ehlo: self.ehlo.clone().unwrap_or_default(),
             body_8bit: draft.body_8bit,
         });
+        if envelope.forward_paths.len() > RECIPIENTS {
+            return self.start_transfer(envelope);
+        }
         self.wait(Step::Data(Arc::clone(&envelope)), Waiting::Data(envelope));
     }
 

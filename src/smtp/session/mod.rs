@@ -42,6 +42,8 @@ pub enum Step {
     Header(Arc<Envelope>, Arc<HeaderSection>),
     /// Carry it out, call [`Session::relayed`].
     Relay(Transaction),
+    /// A message was refused without asking; note it. The reply to it is a later step.
+    Refused(Arc<Envelope>, Reply),
     /// Write it if there is one, close.
     Close(Option<Reply>),
 }
@@ -223,7 +225,7 @@ impl Session {
             _ => None,
         });
         match (envelope, result) {
-            (Some(envelope), Ok(())) => self.start_transfer(Some(envelope)),
+            (Some(envelope), Ok(())) => self.start_transfer(envelope),
             (Some(_), Err(reply)) if self.input.is_empty() => self.idle_command(reply),
             // As for every refused DATA: what is behind it may be content.
             (Some(_), Err(reply)) => self.close(Some(reply)),
@@ -380,6 +382,9 @@ impl fmt::Debug for Step {
                 f.debug_tuple("Header").field(envelope).finish_non_exhaustive()
             }
             Step::Relay(transaction) => f.debug_tuple("Relay").field(transaction).finish(),
+            Step::Refused(envelope, reply) => {
+                f.debug_tuple("Refused").field(envelope).field(reply).finish()
+            }
             Step::Close(reply) => f.debug_tuple("Close").field(reply).finish(),
         }
     }

@@ -5,40 +5,53 @@ use std::sync::Arc;
 use super::super::content::{Decoder, Event, Fault};
 use super::super::envelope::{Envelope, Transaction};
 use super::super::reply::Reply;
+use super::commands::RECIPIENTS;
 use super::{Session, State, Step, Waiting};
 use crate::message::HeaderSection;
 
 /// One message on its way in.
 pub(super) struct Transfer {
     decoder: Decoder,
+    envelope: Arc<Envelope>,
     /// `None` once the message is refused: nothing is kept of it any more.
-    envelope: Option<Arc<Envelope>>,
     header: Option<Arc<HeaderSection>>,
     /// The first reason to refuse the message; told after its real end.
-    refusal: Option<Reply>,
+    refusal: Option<Refusal>,
     ended: bool,
 }
 
+/// A message will not be sent, and for whose reason.
+enum Refusal {
+    /// The session's; the caller is told.
+    Ours(Reply),
+    /// The caller's, who knows it.
+    Theirs(Reply),
+}
+
 impl Transfer {
-    /// Gives the message up. The first reason counts.
+    /// Gives the message up as the caller wants it.
     pub(super) fn refuse(&mut self, reply: Reply) {
-        self.refusal.get_or_insert(reply);
-        self.envelope = None;
+        self.give_up(Refusal::Theirs(reply));
+    }
+
+    /// Gives the message up. The first reason counts.
+    fn give_up(&mut self, refusal: Refusal) {
+        self.refusal.get_or_insert(refusal);
         self.header = None;
         self.decoder.discard();
     }
 }
 
 impl Session {
-    /// Asks for content. Without an envelope the recipients are too many: the content is read, since
-    /// SES answers after it, and dropped.
-    pub(super) fn start_transfer(&mut self, envelope: Option<Arc<Envelope>>) {
+    /// Asks for content. When the recipients are too many it is read, since SES answers after it, and
+    /// dropped.
+    pub(super) fn start_transfer(&mut self, envelope: Arc<Envelope>) {
         let decoder = Decoder::new(self.settings.bare_lf, self.settings.message_bytes);
+        let too_many = envelope.forward_paths.len() > RECIPIENTS;
         let mut transfer =
-            Transfer { decoder, envelope: None, header: None, refusal: None, ended: false };
-        match envelope {
-            Some(envelope) => transfer.envelope = Some(envelope),
-            None => transfer.refuse(Reply::too_many_recipients()),
+            Transfer { decoder, envelope, header: None, refusal: None, ended: false };
+        if too_many {
+            transfer.give_up(Refusal::Ours(Reply::too_many_recipients()));
         }
         self.state = State::Content(transfer);
         self.reply(Reply::start_content());
@@ -57,7 +70,7 @@ impl Session {
         let (used, event) = transfer.decoder.decode(self.input.rest());
         self.input.consume(used);
         if let Some(fault) = transfer.decoder.fault() {
-            transfer.refuse(refusal(fault));
+            transfer.give_up(Refusal::Ours(refusal(fault)));
         }
         transfer.ended = event == Event::End;
         // Too long a header section is for `message` to refuse, and so is one without an end.
@@ -82,19 +95,16 @@ impl Session {
 
     /// Has the header section read, once.
     fn header(&mut self, mut transfer: Transfer) {
-        let header = HeaderSection::parse(transfer.decoder.kept());
-        match (header, transfer.envelope.clone()) {
-            (Ok(header), Some(envelope)) => {
+        match HeaderSection::parse(transfer.decoder.kept()) {
+            Ok(header) => {
                 let header = Arc::new(header);
                 transfer.header = Some(Arc::clone(&header));
+                let envelope = Arc::clone(&transfer.envelope);
                 self.wait(Step::Header(envelope, header), Waiting::Header(transfer));
             }
-            (Ok(_), None) => {
-                transfer.refuse(Reply::temporary_failure());
-                self.state = State::Content(transfer);
-            }
-            (Err(error), _) => {
-                transfer.refuse(Reply::transaction_failed(&error.to_string()));
+            Err(error) => {
+                let reply = Reply::transaction_failed(&error.to_string());
+                transfer.give_up(Refusal::Ours(reply));
                 self.state = State::Content(transfer);
             }
         }
@@ -102,21 +112,25 @@ impl Session {
 
     fn content_ended(&mut self, mut transfer: Transfer) {
         self.counters.messages = self.counters.messages.saturating_add(1);
-        match (transfer.refusal, transfer.envelope, transfer.header) {
-            (None, Some(envelope), Some(header)) => {
+        let envelope = transfer.envelope;
+        let reply = match (transfer.refusal, transfer.header) {
+            (None, Some(header)) => {
                 let content = transfer.decoder.take();
                 let transaction = Transaction { envelope, header, content };
-                self.wait(Step::Relay(transaction), Waiting::Relay);
+                return self.wait(Step::Relay(transaction), Waiting::Relay);
             }
-            (refusal, _, _) => {
-                let reply = refusal.unwrap_or_else(Reply::temporary_failure);
-                if transfer.decoder.is_ambiguous() {
-                    // What the client takes for the end of its message may lie before ours.
-                    self.close(Some(reply));
-                } else {
-                    self.finish_transaction(reply);
-                }
+            (Some(Refusal::Theirs(reply)), _) => reply,
+            (Some(Refusal::Ours(reply)), _) => {
+                self.steps.push_back(Step::Refused(envelope, reply.clone()));
+                reply
             }
+            (None, None) => Reply::temporary_failure(),
+        };
+        if transfer.decoder.is_ambiguous() {
+            // What the client takes for the end of its message may lie before ours.
+            self.close(Some(reply));
+        } else {
+            self.finish_transaction(reply);
         }
     }
 }

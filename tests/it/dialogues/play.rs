@@ -133,6 +133,7 @@ impl Player {
                     });
                     self.session.relayed(reply);
                 }
+                Step::Refused(_, reply) => assert!(reply.code() >= 500, "{reply}"),
                 Step::Close(reply) => {
                     if let Some(reply) = reply {
                         self.write(&reply);
