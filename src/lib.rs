@@ -4,6 +4,8 @@
 //! The way of a message: [`server`] accepts a connection, [`connection`] moves its bytes, [`smtp`]
 //! converses and [`message`] understands, [`authorize`] decides with [`policy`], [`upstream`]
 //! forwards, and [`relay`] answers.
+//!
+#![doc = include_str!("decisions.md")]
 
 pub mod address;
 pub mod admin;
