@@ -136,10 +136,11 @@ class Gate:
         self.process.wait()
 
     def stop(self) -> None:
-        """Ends it at the end of a test, whatever it is doing."""
+        """Ends it at the end of a test, whatever it is doing; no task may have failed by then."""
         if self.process is not None and self.process.poll() is None:
             self.terminate()
             self.wait(35)
+        assert "report this as a bug" not in self.log.read_text(), self.log.read_text()
 
     def taken(self) -> dict[str, bytes]:
         """Returns the content of each message in the outbox by message id."""

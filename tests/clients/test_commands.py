@@ -92,7 +92,7 @@ def test_a_policy_that_cannot_be_read_stops_it(tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     gate.configure()
     policy = tmp_path / "policies/from-marketing.json"
-    policy.write_text(policy.read_text().replace("StringEquals", "StringEqual").replace("StringLike", "StringLik"))
+    policy.write_text(policy.read_text().replace('"String', '"Strin'))
     for command in ("check", "serve"):
         done = sesgate(command, "--config", gate.config)
         assert done.returncode == 78
@@ -148,7 +148,8 @@ def test_a_password_never_reaches_the_log(start: Start) -> None:
         client.login("app", "app-password")
     log = gate.log.read_text()
     assert "535 Authentication Credentials Invalid" in log and "235 Authentication successful." in log
-    for secret in ("app-password", "YXBwLXBhc3N3b3Jk", "AGFwcABhcHAtcGFzc3dvcmQ=", "a wrong password"):  # plain and base64
+    # The last two are the base64 of LOGIN and PLAIN.
+    for secret in ("a wrong password", "app-password", "YXBwLXBhc3N3b3Jk", "AGFwcABhcHAtcGFzc3dvcmQ="):
         assert secret not in log
 
 

@@ -1,4 +1,4 @@
-"""Amazon SES as upstream, played by moto: what sesgate asks of the SESv2 API and what it makes of the answers.
+"""Amazon SES as upstream, played by moto: what is asked of the SESv2 API and what becomes of its answers.
 
 moto checks that the author is a verified identity and counts recipients, those of the header added.
 It takes the feedback address, tags and configuration set without looking at them; what was asked is

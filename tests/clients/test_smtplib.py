@@ -10,7 +10,16 @@ from email.message import EmailMessage
 import pytest
 
 from gate import Gate
-from mail import PERMITTED, REFUSED, REFUSED_FROM, Mail, assert_refused, assert_taken, message_id, nothing_taken
+from mail import (
+    PERMITTED,
+    REFUSED,
+    REFUSED_FROM,
+    Mail,
+    assert_refused,
+    assert_taken,
+    message_id,
+    nothing_taken,
+)
 
 Open = Callable[[Gate, ssl.SSLContext], smtplib.SMTP]
 
