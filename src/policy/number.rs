@@ -152,6 +152,8 @@ mod tests {
             "e1",
             "1e",
             "1e+",
+            "1e+-5",
+            "1e--5",
             "abc",
             "NaN",
             "Infinity",
