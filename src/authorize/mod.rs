@@ -23,7 +23,6 @@ use crate::principals::Principal;
 use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
 use claims::Claims;
-use resources::Resource;
 
 /// Who is at the other end of a connection, as policies see it (decision 8).
 #[derive(Debug, Clone)]
@@ -108,20 +107,33 @@ impl Authorizer {
         let claims = Claims::new(envelope, header, client.principal.envelope_recipients_only);
         self.supported(header)?;
         let mut context = context::of_message(client, envelope, occasion.now, &self.account);
+        let principal = &client.principal;
+        let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
         let mut allowed = None;
         for resource in resources::of(&self.account, &self.identities, &claims, header) {
+            let layers = self.layers(principal, resource.policies);
             for (author, feedback, recipients) in resource.combinations(&claims) {
                 context::set_claims(&mut context, author, feedback, recipients);
-                let verdict = self.evaluate(&client.principal, &resource, &context);
-                if verdict.decision != Verdict::ALLOWED {
+                let decision = policy::evaluate(
+                    &layers,
+                    &Request {
+                        action: ACTION,
+                        resource: &resource.arn,
+                        parents: &resource.parents,
+                        resource_account: &self.account.id,
+                        principal: &who,
+                        context: &context,
+                    },
+                );
+                if !decision.is_allowed() {
                     return Err(Denial::Policy {
-                        user: client.principal.arn.clone(),
-                        resource: resource.arn,
+                        user: principal.arn.clone(),
+                        resource: resource.arn.clone(),
                         claim: Box::new(Claim::new(author, feedback, recipients)),
-                        verdict: Box::new(verdict),
+                        verdict: Box::new(Verdict::of(&decision)),
                     });
                 }
-                allowed.get_or_insert(verdict);
+                allowed.get_or_insert_with(|| Verdict::of(&decision));
             }
         }
         self.verified(&claims)?;
@@ -143,30 +155,15 @@ impl Authorizer {
         Ok(Permit::new(client, transaction, occasion, verdict))
     }
 
-    fn evaluate(
-        &self,
-        principal: &Principal,
-        resource: &Resource<'_>,
-        context: &policy::Context<'_>,
-    ) -> Verdict {
-        let layers = Layers {
+    fn layers<'p>(&'p self, principal: &'p Principal, resource: &'p [Arc<Policy>]) -> Layers<'p> {
+        Layers {
             identity: &principal.policies,
             boundary: principal.boundary.as_deref(),
             session: None,
             scps: &self.service_control_policies,
             rcps: &[],
-            resource: resource.policies,
-        };
-        let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
-        let request = Request {
-            action: ACTION,
-            resource: &resource.arn,
-            parents: &resource.parents,
-            resource_account: &self.account.id,
-            principal: &who,
-            context,
-        };
-        Verdict::of(&policy::evaluate(&layers, &request))
+            resource,
+        }
     }
 
     /// What no condition key or policy covers is not done for anybody yet.

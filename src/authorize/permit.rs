@@ -1,12 +1,14 @@
 //! The permit to send one message: what goes out, and on whose and which statement's word.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Client, Occasion};
-use crate::message::ListManagement;
+use crate::message::{HeaderSection, ListManagement, XSes};
 use crate::policy::{Decision, Settled};
-use crate::smtp::Transaction;
+use crate::smtp::{Envelope, Transaction};
 
 /// What a decision came to, and what settled it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,15 +65,30 @@ pub struct Parameters {
     pub tenant: Option<String>,
 }
 
+impl Parameters {
+    fn of(xses: &XSes) -> Self {
+        // SES reads SOURCE-ARN and FROM-ARN as one; two that differ were refused.
+        let from_arn = xses.from_arn.as_ref().or(xses.source_arn.as_ref());
+        Self {
+            configuration_set: xses.configuration_set.clone(),
+            message_tags: xses.message_tags.clone(),
+            from_arn: from_arn.map(|arn| arn.as_str().to_owned()),
+            return_path_arn: xses.return_path_arn.as_ref().map(|arn| arn.as_str().to_owned()),
+            list_management: xses.list_management.clone(),
+            tenant: xses.tenant.clone(),
+        }
+    }
+}
+
 /// The permit to send one message. Only [`Authorizer::permit`](super::Authorizer::permit) makes one.
 pub struct Permit {
-    id: Uuid,
+    client: Client,
+    occasion: Occasion,
     verdict: Verdict,
-    reverse_path: String,
-    forward_paths: Vec<String>,
+    envelope: Arc<Envelope>,
+    header: Arc<HeaderSection>,
     parameters: Parameters,
     content: Vec<u8>,
-    record: Value,
 }
 
 impl Permit {
@@ -82,55 +99,15 @@ impl Permit {
         verdict: Verdict,
     ) -> Self {
         let Transaction { envelope, header, content } = transaction;
-        let xses = header.xses();
-        // SES reads SOURCE-ARN and FROM-ARN as one; two that differ were refused.
-        let from_arn = xses.from_arn.as_ref().or(xses.source_arn.as_ref());
-        let parameters = Parameters {
-            configuration_set: xses.configuration_set.clone(),
-            message_tags: xses.message_tags.clone(),
-            from_arn: from_arn.map(|arn| arn.as_str().to_owned()),
-            return_path_arn: xses.return_path_arn.as_ref().map(|arn| arn.as_str().to_owned()),
-            list_management: xses.list_management.clone(),
-            tenant: xses.tenant.clone(),
-        };
-        let reverse_path = envelope.reverse_path.as_str().to_owned();
-        let forward_paths: Vec<String> =
-            envelope.forward_paths.iter().map(|address| address.as_str().to_owned()).collect();
-        let record = json!({
-            "id": occasion.id.to_string(),
-            "time": rfc3339(occasion.now),
-            "user": client.principal.name,
-            "user_arn": client.principal.arn,
-            "peer": client.peer.to_string(),
-            "source_ip": client.source_ip.to_string(),
-            "secure_transport": client.secure_transport,
-            "ehlo": envelope.ehlo,
-            "reverse_path": reverse_path,
-            "forward_paths": forward_paths,
-            "from": header.from().iter().map(|mailbox| json!({
-                "address": mailbox.address.as_str(),
-                "display_name": mailbox.display_name.as_ref().map(|name| name.decoded()),
-            })).collect::<Vec<_>>(),
-            "decision": verdict.decision,
-            "statement": verdict.statement,
-            "configuration_set": parameters.configuration_set,
-            "message_tags": parameters.message_tags.iter().map(|(name, value)| json!({
-                "name": name, "value": value,
-            })).collect::<Vec<_>>(),
-            "from_identity_arn": parameters.from_arn,
-            "feedback_identity_arn": parameters.return_path_arn,
-            "list_management": parameters.list_management.as_ref().map(|list| json!({
-                "contact_list": list.contact_list, "topic": list.topic,
-            })),
-        });
+        let parameters = Parameters::of(header.xses());
         let content = header.forwarded(content);
-        Self { id: occasion.id, verdict, reverse_path, forward_paths, parameters, content, record }
+        Self { client: client.clone(), occasion, verdict, envelope, header, parameters, content }
     }
 
     /// The decision id.
     #[must_use]
     pub fn id(&self) -> Uuid {
-        self.id
+        self.occasion.id
     }
 
     /// What settled the decision.
@@ -142,13 +119,12 @@ impl Permit {
     /// The reverse-path, which becomes the feedback address.
     #[must_use]
     pub fn reverse_path(&self) -> &str {
-        &self.reverse_path
+        self.envelope.reverse_path.as_str()
     }
 
     /// The forward-paths, 1 to 50.
-    #[must_use]
-    pub fn forward_paths(&self) -> Vec<String> {
-        self.forward_paths.clone()
+    pub fn forward_paths(&self) -> impl Iterator<Item = &str> {
+        self.envelope.forward_paths.iter().map(|address| address.as_str())
     }
 
     /// Parameters that the message chose.
@@ -169,17 +145,46 @@ impl Permit {
         self.content
     }
 
-    /// The decision as the outbox keeps it beside the message.
+    /// Returns the decision as the outbox keeps it beside the message.
     #[must_use]
-    pub fn record(&self) -> &Value {
-        &self.record
+    pub fn record(&self) -> Value {
+        let from = self.header.from().iter().map(|mailbox| {
+            let name = mailbox.display_name.as_ref().map(|name| name.decoded());
+            json!({ "address": mailbox.address.as_str(), "display_name": name })
+        });
+        let parameters = &self.parameters;
+        let tags = parameters.message_tags.iter();
+        let tags = tags.map(|(name, value)| json!({ "name": name, "value": value }));
+        let list = parameters.list_management.as_ref();
+        let list =
+            list.map(|list| json!({ "contact_list": list.contact_list, "topic": list.topic }));
+        json!({
+            "id": self.id().to_string(),
+            "time": rfc3339(self.occasion.now),
+            "user": self.client.principal.name,
+            "user_arn": self.client.principal.arn,
+            "peer": self.client.peer.to_string(),
+            "source_ip": self.client.source_ip.to_string(),
+            "secure_transport": self.client.secure_transport,
+            "ehlo": self.envelope.ehlo,
+            "reverse_path": self.reverse_path(),
+            "forward_paths": self.forward_paths().collect::<Vec<_>>(),
+            "from": from.collect::<Vec<_>>(),
+            "decision": self.verdict.decision,
+            "statement": self.verdict.statement,
+            "configuration_set": parameters.configuration_set,
+            "message_tags": tags.collect::<Vec<_>>(),
+            "from_identity_arn": parameters.from_arn,
+            "feedback_identity_arn": parameters.return_path_arn,
+            "list_management": list,
+        })
     }
 }
 
 impl std::fmt::Debug for Permit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Permit")
-            .field("id", &self.id)
+            .field("id", &self.id())
             .field("bytes", &self.content.len())
             .finish_non_exhaustive()
     }

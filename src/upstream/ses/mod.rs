@@ -193,7 +193,8 @@ fn request(
     permit: Permit,
 ) -> aws_sdk_sesv2::operation::send_email::builders::SendEmailFluentBuilder {
     let parameters = permit.parameters();
-    let destination = Destination::builder().set_to_addresses(Some(permit.forward_paths())).build();
+    let to = permit.forward_paths().map(str::to_owned).collect();
+    let destination = Destination::builder().set_to_addresses(Some(to)).build();
     let tags = parameters.message_tags.iter().filter_map(|(name, value)| {
         // Both are set, so that building never fails.
         MessageTag::builder().name(name).value(value).build().ok()
