@@ -32,9 +32,16 @@ pub(super) fn run(file: &Path) -> ExitCode {
         }
     };
     runtime.block_on(async {
-        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-            tracing::error!("cannot listen for signals");
+        let listen = |kind| {
+            signal(kind).inspect_err(|error| {
+                tracing::error!(%error, "cannot listen for signals");
+            })
+        };
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
+            listen(SignalKind::terminate()),
+            listen(SignalKind::interrupt()),
+            listen(SignalKind::hangup()),
+        ) else {
             return ExitCode::FAILURE;
         };
         let gateway = match Gateway::start(&config, parts).await {
@@ -46,9 +53,15 @@ pub(super) fn run(file: &Path) -> ExitCode {
         };
         gateway
             .run(async move {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
+                loop {
+                    tokio::select! {
+                        _ = terminate.recv() => return,
+                        _ = interrupt.recv() => return,
+                        // Its default would end the process without draining.
+                        _ = hangup.recv() => tracing::warn!(
+                            "SIGHUP: files are read at start-up alone; restart to read them again",
+                        ),
+                    }
                 }
             })
             .await;
