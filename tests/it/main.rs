@@ -21,6 +21,7 @@ mod dialogues;
 mod fake_ses;
 mod messages;
 mod policies;
+mod policy_properties;
 mod sockets;
 mod support;
 mod tidy;
