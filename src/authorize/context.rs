@@ -41,13 +41,8 @@ pub(super) fn of_message<'m>(
     context
 }
 
-/// The keys of one combination of claims.
-pub(super) fn set_claims<'m>(
-    context: &mut Context<'m>,
-    author: &'m Mailbox,
-    feedback: &'m Address,
-    recipients: &[&'m Address],
-) {
+/// The keys of an author.
+pub(super) fn set_author<'m>(context: &mut Context<'m>, author: &'m Mailbox) {
     context.set_spelled("ses:FromAddress", spelled(&author.address));
     match &author.display_name {
         Some(name) => {
@@ -57,7 +52,15 @@ pub(super) fn set_claims<'m>(
         }
         None => context.remove("ses:FromDisplayName"),
     }
+}
+
+/// The key of a feedback address.
+pub(super) fn set_feedback<'m>(context: &mut Context<'m>, feedback: &'m Address) {
     context.set_spelled("ses:FeedbackAddress", spelled(feedback));
+}
+
+/// The key of recipients.
+pub(super) fn set_recipients<'m>(context: &mut Context<'m>, recipients: &[&'m Address]) {
     let recipients = recipients.iter().map(|address| spelled(address)).collect();
     context.set_list("ses:Recipients", recipients);
 }

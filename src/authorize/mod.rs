@@ -16,9 +16,10 @@ use uuid::Uuid;
 
 pub use permit::{Parameters, Permit, Verdict};
 
+use crate::address::Address;
 use crate::identities::{Account, Identities};
-use crate::message::HeaderSection;
-use crate::policy::{self, Layers, Policy, Request};
+use crate::message::{HeaderSection, Mailbox};
+use crate::policy::{self, Decision, Layers, Policy, Request};
 use crate::principals::Principal;
 use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
@@ -74,6 +75,30 @@ pub enum Denial {
     Unsupported(String),
 }
 
+/// One request of a message: a combination of claims, and a resource that it uses.
+pub struct Asked<'a> {
+    /// The author's mailbox.
+    pub author: &'a Mailbox,
+    /// The feedback address.
+    pub feedback: &'a Address,
+    /// The recipients.
+    pub recipients: &'a [&'a Address],
+    /// The policies that apply.
+    pub layers: Layers<'a>,
+    /// What they are asked.
+    pub request: Request<'a>,
+    /// The place of the resource in the order of decision 13.
+    rank: usize,
+}
+
+impl<'a> Asked<'a> {
+    /// Asks the policies.
+    #[must_use]
+    pub fn decision(&self) -> Decision<'a> {
+        policy::evaluate(&self.layers, &self.request)
+    }
+}
+
 /// Decides about messages.
 #[derive(Debug)]
 pub struct Authorizer {
@@ -104,41 +129,73 @@ impl Authorizer {
         header: &HeaderSection,
         occasion: Occasion,
     ) -> Result<Verdict, Denial> {
-        let claims = Claims::new(envelope, header, client.principal.envelope_recipients_only);
         self.supported(header)?;
-        let mut context = context::of_message(client, envelope, occasion.now, &self.account);
-        let principal = &client.principal;
-        let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
         let mut allowed = None;
-        for resource in resources::of(&self.account, &self.identities, &claims, header) {
-            let layers = self.layers(principal, resource.policies);
-            for (author, feedback, recipients) in resource.combinations(&claims) {
-                context::set_claims(&mut context, author, feedback, recipients);
-                let decision = policy::evaluate(
-                    &layers,
-                    &Request {
-                        action: ACTION,
-                        resource: &resource.arn,
-                        parents: &resource.parents,
-                        resource_account: &self.account.id,
-                        principal: &who,
-                        context: &context,
-                    },
-                );
-                if !decision.is_allowed() {
-                    return Err(Denial::Policy {
-                        user: principal.arn.clone(),
-                        resource: resource.arn.clone(),
-                        claim: Box::new(Claim::new(author, feedback, recipients)),
-                        verdict: Box::new(Verdict::of(&decision)),
-                    });
-                }
+        let mut denied: Option<(usize, Denial)> = None;
+        self.ask(client, envelope, header, occasion.now, |asked| {
+            if denied.as_ref().is_some_and(|(rank, _)| *rank <= asked.rank) {
+                return;
+            }
+            let decision = asked.decision();
+            if decision.is_allowed() {
                 allowed.get_or_insert_with(|| Verdict::of(&decision));
+            } else {
+                let denial = Denial::Policy {
+                    user: client.principal.arn.clone(),
+                    resource: asked.request.resource.to_owned(),
+                    claim: Box::new(Claim::new(asked.author, asked.feedback, asked.recipients)),
+                    verdict: Box::new(Verdict::of(&decision)),
+                };
+                denied = Some((asked.rank, denial));
+            }
+        });
+        if let Some((_, denial)) = denied {
+            return Err(denial);
+        }
+        self.verified(envelope, header)?;
+        // There is a request for each author, and at least one author.
+        allowed.ok_or_else(|| Denial::Unsupported("Missing required header 'From'.".to_owned()))
+    }
+
+    /// Goes through every request that a message makes: each combination of claims with each
+    /// resource that it uses.
+    pub fn ask(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        header: &HeaderSection,
+        now: SystemTime,
+        mut each: impl FnMut(&Asked<'_>),
+    ) {
+        let principal = &client.principal;
+        let claims = Claims::new(envelope, header, principal.envelope_recipients_only);
+        let resources = resources::of(&self.account, &self.identities, &claims, envelope, header);
+        let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
+        let mut context = context::of_message(client, envelope, now, &self.account);
+        for recipients in &claims.recipients {
+            context::set_recipients(&mut context, recipients);
+            for feedback in claims.feedback.iter().copied() {
+                context::set_feedback(&mut context, feedback);
+                for author in claims.authors.iter().copied() {
+                    context::set_author(&mut context, author);
+                    for (rank, resource) in resources.iter().enumerate() {
+                        if !resource.is_used_by(author, feedback) {
+                            continue;
+                        }
+                        let request = Request {
+                            action: ACTION,
+                            resource: &resource.arn,
+                            parents: &resource.parents,
+                            resource_account: &self.account.id,
+                            principal: &who,
+                            context: &context,
+                        };
+                        let layers = self.layers(principal, resource.policies);
+                        each(&Asked { author, feedback, recipients, layers, request, rank });
+                    }
+                }
             }
         }
-        self.verified(&claims)?;
-        // There is a resource and a combination for each author, and at least one author.
-        allowed.ok_or_else(|| Denial::Unsupported("Missing required header 'From'.".to_owned()))
     }
 
     /// Decides about a complete message and hands out the permit to send it.
@@ -193,10 +250,11 @@ impl Authorizer {
     }
 
     /// With a complete list, what SES would refuse for want of an identity is refused here.
-    fn verified(&self, claims: &Claims<'_>) -> Result<(), Denial> {
+    fn verified(&self, envelope: &Envelope, header: &HeaderSection) -> Result<(), Denial> {
         if !self.identities.is_authoritative() {
             return Ok(());
         }
+        let claims = Claims::new(envelope, header, true);
         let authors = claims.authors.iter().map(|mailbox| &mailbox.address);
         let mut identities: Vec<String> = Vec::new();
         for address in authors.chain(claims.feedback.iter().copied()) {

@@ -7,6 +7,7 @@ use crate::address::Address;
 use crate::identities::{Account, Identities};
 use crate::message::{HeaderSection, Mailbox};
 use crate::policy::Policy;
+use crate::smtp::Envelope;
 
 /// One resource, and the claims that it is asked about.
 pub(super) struct Resource<'m> {
@@ -19,70 +20,60 @@ pub(super) struct Resource<'m> {
 }
 
 /// Which claims a resource is asked about.
-#[derive(Clone, Copy)]
 enum Concern<'m> {
     Author(&'m Mailbox),
     Feedback(&'m Address),
     Everything,
 }
 
-type Combination<'m> = (&'m Mailbox, &'m Address, &'m [&'m Address]);
-
 impl<'m> Resource<'m> {
-    /// The combinations of claims that concern this resource.
-    pub(super) fn combinations<'c>(
-        &self,
-        claims: &'c Claims<'m>,
-    ) -> impl Iterator<Item = Combination<'c>> + use<'c, 'm> {
-        let concerns = self.concerns;
-        let authors = claims.authors.iter().copied();
-        authors
-            .filter(move |author| match concerns {
-                Concern::Author(mailbox) => mailbox == *author,
-                _ => true,
-            })
-            .flat_map(move |author| {
-                let feedback = claims.feedback.iter().copied();
-                feedback
-                    .filter(move |feedback| match concerns {
-                        Concern::Feedback(address) => address == *feedback,
-                        _ => true,
-                    })
-                    .flat_map(move |feedback| {
-                        claims
-                            .recipients
-                            .iter()
-                            .map(move |recipients| (author, feedback, recipients.as_slice()))
-                    })
-            })
+    /// Whether a combination of claims uses this resource.
+    pub(super) fn is_used_by(&self, author: &Mailbox, feedback: &Address) -> bool {
+        match self.concerns {
+            Concern::Author(mailbox) => mailbox == author,
+            Concern::Feedback(address) => address == feedback,
+            Concern::Everything => true,
+        }
+    }
+
+    fn identity(
+        account: &Account,
+        identities: &'m Identities,
+        address: &Address,
+        concerns: Concern<'m>,
+    ) -> Self {
+        let covering = identities.covering(address);
+        let name = covering.map_or(address.as_str(), |identity| identity.name.as_str());
+        let related = identities.related(address);
+        Self {
+            arn: account.arn(&format!("identity/{name}")),
+            parents: related.map(|name| account.arn(&format!("identity/{name}"))).collect(),
+            policies: covering.map_or(&[], |identity| &identity.policies),
+            concerns,
+        }
+    }
+
+    fn named(account: &Account, resource: &str) -> Self {
+        Self {
+            arn: account.arn(resource),
+            parents: Vec::new(),
+            policies: &[],
+            concerns: Concern::Everything,
+        }
     }
 }
 
 /// All resources in the order in which a refusal names them (decision 13): From, other authors,
-/// feedback addresses, configuration sets, and in a sandbox account the recipients.
+/// feedback addresses, identity ARNs, configuration sets, and in a sandbox account the recipients.
 pub(super) fn of<'m>(
     account: &Account,
     identities: &'m Identities,
     claims: &Claims<'m>,
-    header: &'m HeaderSection,
+    envelope: &Envelope,
+    header: &HeaderSection,
 ) -> Vec<Resource<'m>> {
-    let identity = |address: &'m Address, concerns: Concern<'m>| {
-        let covering = identities.covering(address);
-        let name = covering.map_or(address.as_str(), |identity| identity.name.as_str());
-        let above = identities.related(address);
-        Resource {
-            arn: account.arn(&format!("identity/{name}")),
-            parents: above.map(|name| account.arn(&format!("identity/{name}"))).collect(),
-            policies: covering.map_or(&[], |identity| &identity.policies),
-            concerns,
-        }
-    };
-    let named = |name: &str| Resource {
-        arn: account.arn(name),
-        parents: Vec::new(),
-        policies: &[],
-        concerns: Concern::Everything,
-    };
+    let identity =
+        |address: &Address, concerns| Resource::identity(account, identities, address, concerns);
     let mut resources: Vec<Resource<'m>> = Vec::new();
     for mailbox in claims.authors.iter().copied() {
         resources.push(identity(&mailbox.address, Concern::Author(mailbox)));
@@ -92,13 +83,17 @@ pub(super) fn of<'m>(
     }
     let xses = header.xses();
     for arn in [&xses.source_arn, &xses.from_arn, &xses.return_path_arn].into_iter().flatten() {
-        resources.push(named(&format!("identity/{}", arn.name())));
+        let known = identities.find(arn.name());
+        resources.push(Resource {
+            policies: known.map_or(&[], |identity| &identity.policies),
+            ..Resource::named(account, &format!("identity/{}", arn.name()))
+        });
     }
     for set in sets(identities, claims, xses.configuration_set.as_deref()) {
-        resources.push(named(&format!("configuration-set/{set}")));
+        resources.push(Resource::named(account, &format!("configuration-set/{set}")));
     }
     if account.sandbox {
-        for recipient in claims.recipients.iter().flatten().copied() {
+        for recipient in &envelope.forward_paths {
             resources.push(identity(recipient, Concern::Everything));
         }
     }
@@ -106,11 +101,11 @@ pub(super) fn of<'m>(
 }
 
 /// The configuration set that the message names, else the defaults of its authors' identities.
-fn sets<'m>(
-    identities: &'m Identities,
-    claims: &Claims<'m>,
-    named: Option<&'m str>,
-) -> Vec<&'m str> {
+fn sets<'a>(
+    identities: &'a Identities,
+    claims: &Claims<'_>,
+    named: Option<&'a str>,
+) -> Vec<&'a str> {
     if let Some(named) = named {
         return vec![named];
     }
