@@ -8,12 +8,11 @@ use crate::address::Address;
 use crate::identities::Account;
 use crate::message::Mailbox;
 use crate::policy::{Context, Spelled};
-use crate::smtp::Envelope;
 
 /// The keys that are the same for all claims.
-pub(super) fn of_message<'m>(
+pub(super) fn of_client<'m>(
     client: &'m Client,
-    envelope: &'m Envelope,
+    ehlo: &'m str,
     now: SystemTime,
     account: &'m Account,
 ) -> Context<'m> {
@@ -23,7 +22,7 @@ pub(super) fn of_message<'m>(
     context.set_time(now);
     context.set("aws:SourceIp", client.source_ip.to_string());
     context.set("aws:SecureTransport", if client.secure_transport { "true" } else { "false" });
-    context.set("aws:UserAgent", envelope.ehlo.as_str());
+    context.set("aws:UserAgent", ehlo);
     context.set("aws:RequestedRegion", account.region.as_str());
     context.set("aws:ResourceAccount", account.id.as_str());
     context.set("aws:username", principal.user_name.as_str());

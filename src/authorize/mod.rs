@@ -19,11 +19,12 @@ pub use permit::{Parameters, Permit, Verdict};
 use crate::address::Address;
 use crate::identities::{Account, Identities};
 use crate::message::{HeaderSection, Mailbox};
-use crate::policy::{self, Decision, Layers, Policy, Request};
+use crate::policy::{self, Context, Decision, Layers, Policy, Request};
 use crate::principals::Principal;
 use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
 use claims::Claims;
+use resources::Resource;
 
 /// Who is at the other end of a connection, as policies see it (decision 8).
 #[derive(Debug, Clone)]
@@ -171,7 +172,7 @@ impl Authorizer {
         let claims = Claims::new(envelope, header, principal.envelope_recipients_only);
         let resources = resources::of(&self.account, &self.identities, &claims, envelope, header);
         let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
-        let mut context = context::of_message(client, envelope, now, &self.account);
+        let mut context = self.context(client, &envelope.ehlo, now);
         for recipients in &claims.recipients {
             context::set_recipients(&mut context, recipients);
             for feedback in claims.feedback.iter().copied() {
@@ -179,7 +180,11 @@ impl Authorizer {
                 for author in claims.authors.iter().copied() {
                     context::set_author(&mut context, author);
                     for (rank, resource) in resources.iter().enumerate() {
-                        if !resource.is_used_by(author, feedback) {
+                        let used = |resource: &Resource<'_>| resource.is_used_by(author, feedback);
+                        let mut earlier = resources.iter().take(rank);
+                        if !used(resource)
+                            || earlier.any(|earlier| earlier.is_same_as(resource) && used(earlier))
+                        {
                             continue;
                         }
                         let request = Request {
@@ -212,7 +217,24 @@ impl Authorizer {
         Ok(Permit::new(client, transaction, occasion, verdict))
     }
 
-    fn layers<'p>(&'p self, principal: &'p Principal, resource: &'p [Arc<Policy>]) -> Layers<'p> {
+    /// Returns the context keys that do not depend on a message.
+    #[must_use]
+    pub fn context<'m>(
+        &'m self,
+        client: &'m Client,
+        ehlo: &'m str,
+        now: SystemTime,
+    ) -> Context<'m> {
+        context::of_client(client, ehlo, now, &self.account)
+    }
+
+    /// Returns the policies that apply to a user; `resource` are those of an identity.
+    #[must_use]
+    pub fn layers<'p>(
+        &'p self,
+        principal: &'p Principal,
+        resource: &'p [Arc<Policy>],
+    ) -> Layers<'p> {
         Layers {
             identity: &principal.policies,
             boundary: principal.boundary.as_deref(),

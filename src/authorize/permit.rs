@@ -24,7 +24,9 @@ pub struct Verdict {
 impl Verdict {
     pub(super) const ALLOWED: &str = "Allowed";
 
-    pub(super) fn of(decision: &Decision<'_>) -> Self {
+    /// Tells of a decision.
+    #[must_use]
+    pub fn of(decision: &Decision<'_>) -> Self {
         let name = match decision {
             Decision::Allowed(_) => Self::ALLOWED,
             Decision::ExplicitlyDenied(_) => "ExplicitlyDenied",

@@ -36,6 +36,11 @@ impl<'m> Resource<'m> {
         }
     }
 
+    /// Whether asking about the other one would be the same question again.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.arn == other.arn && self.parents == other.parents
+    }
+
     fn identity(
         account: &Account,
         identities: &'m Identities,

@@ -2,6 +2,7 @@
 
 mod check;
 mod healthcheck;
+mod policy;
 mod serve;
 mod user;
 
@@ -30,6 +31,9 @@ enum Command {
     Serve(ConfigFile),
     /// Reads the configuration and everything that it names, and lists every mistake.
     Check(ConfigFile),
+    /// Evaluates, explains and checks policies.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Makes what the configuration of users needs.
     #[command(subcommand)]
     User(user::Command),
@@ -50,6 +54,7 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(file) => serve::run(&file.config),
         Command::Check(file) => check::run(&file.config),
+        Command::Policy(command) => policy::run(&command),
         Command::User(command) => user::run(&command),
         Command::Healthcheck(file) => healthcheck::run(&file.config),
     }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::authorize::Authorizer;
 use crate::config::{self, Config, Placed, Problem};
 use crate::identities::{Account, Identities, Identity};
 use crate::policy::{Policy, PolicyKind};
@@ -19,6 +20,16 @@ pub struct Parts {
     pub(super) users: Vec<User>,
     /// TLS of each listener, in the order of the configuration.
     pub(super) tls: Vec<Option<Tls>>,
+}
+
+impl Parts {
+    /// Takes what decides about messages, and the users that it decides for.
+    #[must_use]
+    pub fn into_authorizer(self) -> (Authorizer, Vec<User>) {
+        let authorizer =
+            Authorizer::new(self.account, self.identities, self.service_control_policies);
+        (authorizer, self.users)
+    }
 }
 
 /// What reading came to.

@@ -13,7 +13,6 @@ use tokio_util::task::TaskTracker;
 pub use load::{Loaded, Parts, load};
 
 use crate::admin::{Admin, Readiness};
-use crate::authorize::Authorizer;
 use crate::config::{self, Config, ListenerTls, LogAddresses};
 use crate::connection::{Deadlines, Service};
 use crate::principals::Principals;
@@ -70,15 +69,15 @@ impl Gateway {
             LogAddresses::Domain => Redaction::Domain,
             LogAddresses::Hash => Redaction::hash().map_err(random)?,
         };
-        let principals = Principals::new(parts.users, config.limits.password_queue);
-        let principals = Arc::new(principals.map_err(random)?);
         let region = parts.account.region.clone();
-        let authorizer =
-            Authorizer::new(parts.account, parts.identities, parts.service_control_policies);
+        let tls = parts.tls.clone();
+        let (authorizer, users) = parts.into_authorizer();
+        let principals = Principals::new(users, config.limits.password_queue);
+        let principals = Arc::new(principals.map_err(random)?);
         let (upstream, defer_when_paused) = upstream(&config.upstream, region).await?;
         let relay = Arc::new(Relay::new(authorizer, upstream, redaction, defer_when_paused));
         let mut server = Server::new(config.limits.connections);
-        for (listener, tls) in config.listeners.iter().zip(parts.tls) {
+        for (listener, tls) in config.listeners.iter().zip(tls) {
             let address = listener.address.value;
             let mut service = service(config, listener, tls.as_ref(), &principals, &relay);
             if address.port() == 0 {

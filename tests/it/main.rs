@@ -18,6 +18,7 @@ mod cli;
 mod config;
 mod decisions;
 mod dialogues;
+mod explain;
 mod fake_ses;
 mod messages;
 mod policies;

@@ -8,7 +8,13 @@ use crate::support::path;
 /// Which parts each part may use. A part that is not here is a mistake.
 const MAY_USE: [(&str, &[&str]); 18] = [
     ("main", &["cli"]),
-    ("cli", &["config", "gateway", "principals", "telemetry"]),
+    (
+        "cli",
+        &[
+            "address", "authorize", "config", "gateway", "message", "policy", "principals",
+            "relay", "smtp", "telemetry",
+        ],
+    ),
     (
         "gateway",
         &[
