@@ -69,6 +69,11 @@ impl Progress {
     /// A new attempt begins: nothing of it is written.
     fn restart(&self) {
         self.0.attempts.fetch_add(1, Ordering::SeqCst);
+        self.not_taken();
+    }
+
+    /// SES said that it did not take what was written.
+    pub(super) fn not_taken(&self) {
         let _ =
             self.0.reached.compare_exchange(WRITTEN, WRITING, Ordering::SeqCst, Ordering::SeqCst);
     }

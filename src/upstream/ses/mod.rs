@@ -1,9 +1,10 @@
 //! The SESv2 API: one permitted message, one `SendEmail` (decisions 4, 14 and 15).
 //!
-//! A call runs in a task of its own: a client that goes away, or an answer that takes longer than
-//! a client waits, does not end a call that SES may have taken.
+//! A connection that ends, or an answer that takes longer than a client waits, does not end a call
+//! that SES may have taken.
 
 mod answer;
+mod call;
 mod retry;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use super::UpstreamError;
 use super::credentials::Refreshing;
 use super::progress::Progress;
 use crate::authorize::Permit;
+use call::Call;
 use retry::Proven;
 
 /// How long a message waits for its turn among the calls in flight.
@@ -113,37 +115,15 @@ impl Ses {
     pub async fn send(&self, permit: Permit) -> Result<String, UpstreamError> {
         let id = permit.id();
         let progress = Progress::default();
-        let mut call = self.calls.spawn(self.call(permit, progress.clone()));
-        tokio::select! {
-            ended = &mut call => return ended.unwrap_or_else(|error| {
-                Err(answer::unknown(format!("the call to SES broke off: {error}"), &progress))
-            }),
-            () = tokio::time::sleep(self.answer) => {}
+        let work = Box::pin(self.call(permit, progress.clone()));
+        let call = Call::new(work, id, progress.clone(), self.calls.clone());
+        match tokio::time::timeout(self.answer, call).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(answer::unknown(
+                format!("no answer from SES within {:?}", self.answer),
+                &progress,
+            )),
         }
-        if progress.cancel() {
-            call.abort();
-            return Err(UpstreamError::Temporary {
-                detail: format!("SES did not take the message within {:?}", self.answer),
-                remedy: "check the network path to SES and its latency",
-                possible_duplicate: false,
-            });
-        }
-        self.calls.spawn(async move {
-            match call.await {
-                Ok(Ok(message_id)) => tracing::warn!(
-                    decision = %id, message_id,
-                    "SES took a message after its client was told to try again; \
-                     expect a duplicate",
-                ),
-                Ok(Err(error)) => {
-                    tracing::info!(decision = %id, %error, "SES did not take a late message");
-                }
-                Err(error) => {
-                    tracing::error!(decision = %id, %error, "a late call to SES broke off");
-                }
-            }
-        });
-        Err(answer::unknown(format!("no answer from SES within {:?}", self.answer), &progress))
     }
 
     /// Waits for the calls whose clients were already answered.

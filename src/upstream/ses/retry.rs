@@ -79,7 +79,13 @@ impl Proven {
 
 impl ClassifyRetry for Proven {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        self.action(context)
+        let action = self.action(context);
+        if action.should_retry() {
+            // What was written is known not to be taken: until the next attempt the call can be
+            // cancelled again.
+            self.progress.not_taken();
+        }
+        action
     }
 
     fn name(&self) -> &'static str {

@@ -1,0 +1,66 @@
+//! One call that outlives whoever waits for it, as long as SES may have taken its message.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::super::UpstreamError;
+use super::super::progress::Progress;
+
+type Outcome = Result<String, UpstreamError>;
+type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// A call in flight. Dropped before its end, it is cancelled if its request is not wholly written,
+/// else left to finish, and its outcome logged (decision 15).
+pub(super) struct Call {
+    work: Option<Work>,
+    id: Uuid,
+    progress: Progress,
+    calls: TaskTracker,
+}
+
+impl Call {
+    pub(super) fn new(work: Work, id: Uuid, progress: Progress, calls: TaskTracker) -> Self {
+        Self { work: Some(work), id, progress, calls }
+    }
+}
+
+impl Future for Call {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let Some(work) = self.work.as_mut() else { return Poll::Pending };
+        let outcome = std::task::ready!(work.as_mut().poll(context));
+        self.work = None;
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let Some(work) = self.work.take() else { return };
+        if self.progress.cancel() {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        let id = self.id;
+        let rest = async move {
+            match work.await {
+                Ok(message_id) => tracing::warn!(
+                    decision = %id,
+                    message_id,
+                    "SES took a message whose client was not told so; expect a duplicate",
+                ),
+                Err(error) => tracing::warn!(
+                    decision = %id,
+                    %error,
+                    "SES did not take a message whose client was told to try again",
+                ),
+            }
+        };
+        self.calls.spawn_on(rest, &runtime);
+    }
+}
