@@ -109,21 +109,70 @@ pub struct Context<'a> {
 /// A context key with its values; never without one.
 #[derive(Debug, Clone)]
 pub(super) struct Entry<'a> {
-    folded_key: Box<str>,
-    key: Box<str>,
-    values: Vec<Spelled<'a>>,
+    folded_key: Cow<'static, str>,
+    key: Cow<'static, str>,
+    values: Values<'a>,
+}
+
+/// One value, as most keys have, takes no allocation.
+#[derive(Debug, Clone)]
+enum Values<'a> {
+    One(Spelled<'a>),
+    Several(Vec<Spelled<'a>>),
+}
+
+impl<'a> Values<'a> {
+    fn as_slice(&self) -> &[Spelled<'a>] {
+        match self {
+            Values::One(value) => std::slice::from_ref(value),
+            Values::Several(values) => values,
+        }
+    }
+}
+
+/// The keys that every message sets, with the form in which they are compared: sorted.
+const KNOWN_KEYS: [(&str, &str); 19] = [
+    ("aws:CurrentTime", "aws:currenttime"),
+    ("aws:EpochTime", "aws:epochtime"),
+    ("aws:PrincipalAccount", "aws:principalaccount"),
+    ("aws:PrincipalArn", "aws:principalarn"),
+    ("aws:PrincipalIsAWSService", "aws:principalisawsservice"),
+    ("aws:PrincipalType", "aws:principaltype"),
+    ("aws:RequestedRegion", "aws:requestedregion"),
+    ("aws:ResourceAccount", "aws:resourceaccount"),
+    ("aws:SecureTransport", "aws:securetransport"),
+    ("aws:SourceIp", "aws:sourceip"),
+    ("aws:UserAgent", "aws:useragent"),
+    ("aws:ViaAWSService", "aws:viaawsservice"),
+    ("aws:userid", "aws:userid"),
+    ("aws:username", "aws:username"),
+    ("ses:ApiVersion", "ses:apiversion"),
+    ("ses:FeedbackAddress", "ses:feedbackaddress"),
+    ("ses:FromAddress", "ses:fromaddress"),
+    ("ses:FromDisplayName", "ses:fromdisplayname"),
+    ("ses:Recipients", "ses:recipients"),
+];
+
+/// Returns the key and its folded form, without allocating for the keys of every message.
+fn both_forms(key: &str) -> (Cow<'static, str>, Cow<'static, str>) {
+    match KNOWN_KEYS.binary_search_by(|(known, _)| (*known).cmp(key)) {
+        Ok(at) => KNOWN_KEYS
+            .get(at)
+            .map_or_else(Default::default, |(key, folded)| ((*key).into(), (*folded).into())),
+        Err(_) => (key.to_owned().into(), fold_key(key).into_owned().into()),
+    }
 }
 
 impl Entry<'_> {
     /// Tells whether the key holds a list, for which plain operators never hold.
     pub(super) fn is_list(&self) -> bool {
-        self.values.len() != 1 || is_list_key(&self.folded_key)
+        matches!(self.values, Values::Several(_)) || is_list_key(&self.folded_key)
     }
 
     /// Returns the value of a key that holds one.
     pub(super) fn single(&self) -> Option<&str> {
-        match self.values.as_slice() {
-            [value] if !is_list_key(&self.folded_key) => Some(&value.text),
+        match &self.values {
+            Values::One(value) if !is_list_key(&self.folded_key) => Some(&value.text),
             _ => None,
         }
     }
@@ -133,7 +182,7 @@ impl Entry<'_> {
     }
 
     pub(super) fn values(&self) -> &[Spelled<'_>] {
-        &self.values
+        self.values.as_slice()
     }
 }
 
@@ -150,37 +199,45 @@ impl<'a> Context<'a> {
 
     /// Sets a key to one value with other spellings, in place of what it had.
     pub fn set_spelled(&mut self, key: &str, value: Spelled<'a>) {
-        self.set_list(key, vec![value]);
+        self.put(key, Values::One(value));
     }
 
     /// Sets a key to several values, in place of what it had.
     ///
-    /// Meant for the keys of [`is_list_key`]. No values at all is the same as an absent key;
-    /// several values of any other key make that a list too.
-    pub fn set_list(&mut self, key: &str, values: Vec<Spelled<'a>>) {
-        let folded_key = fold_key(key);
-        let place =
-            self.entries.binary_search_by(|entry| entry.folded_key.as_ref().cmp(&folded_key));
-        if values.is_empty() {
-            if let Ok(at) = place {
-                self.entries.remove(at);
+    /// Meant for the keys of [`is_list_key`]. No values at all is the same as an absent key; several values of any
+    /// other key make that a list too.
+    pub fn set_list(&mut self, key: &str, mut values: Vec<Spelled<'a>>) {
+        match (values.len(), values.pop()) {
+            (1, Some(value)) => self.put(key, Values::One(value)),
+            (_, Some(last)) => {
+                values.push(last);
+                self.put(key, Values::Several(values));
             }
-            return;
+            (_, None) => self.remove(key),
         }
-        let entry = Entry { folded_key: folded_key.into(), key: key.into(), values };
-        match place {
+    }
+
+    fn put(&mut self, key: &str, values: Values<'a>) {
+        let (key, folded_key) = both_forms(key);
+        match self.place(&folded_key) {
             Ok(at) => {
                 if let Some(old) = self.entries.get_mut(at) {
-                    *old = entry;
+                    *old = Entry { folded_key, key, values };
                 }
             }
-            Err(at) => self.entries.insert(at, entry),
+            Err(at) => self.entries.insert(at, Entry { folded_key, key, values }),
         }
+    }
+
+    fn place(&self, folded_key: &str) -> Result<usize, usize> {
+        self.entries.binary_search_by(|entry| entry.folded_key.as_ref().cmp(folded_key))
     }
 
     /// Removes a key.
     pub fn remove(&mut self, key: &str) {
-        self.set_list(key, Vec::new());
+        if let Ok(at) = self.place(&fold_key(key)) {
+            self.entries.remove(at);
+        }
     }
 
     /// Sets `aws:CurrentTime` (ISO 8601 in UTC with milliseconds) and `aws:EpochTime` (whole
@@ -201,11 +258,7 @@ impl<'a> Context<'a> {
 
     /// Finds a key given in the form of [`fold_key`].
     pub(super) fn find(&self, folded_key: &str) -> Option<&Entry<'a>> {
-        let at = self
-            .entries
-            .binary_search_by(|entry| entry.folded_key.as_ref().cmp(folded_key))
-            .ok()?;
-        self.entries.get(at)
+        self.entries.get(self.place(folded_key).ok()?)
     }
 }
 
@@ -214,6 +267,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn known_keys_are_sorted_and_folded() {
+        assert!(KNOWN_KEYS.is_sorted());
+        for (key, folded) in KNOWN_KEYS {
+            assert_eq!(fold_key(key), folded);
+            assert_eq!(both_forms(key), (key.into(), folded.into()));
+        }
+    }
 
     #[test]
     fn keys_are_one_in_any_case() {
