@@ -242,8 +242,13 @@ impl Connection {
                     let result = login.result();
                     match login {
                         Login::Accepted(principal) => self.identify(principal),
+                        // An unknown name may be a password in the wrong field (decision 21).
                         Login::Invalid => tracing::warn!(
-                            username = %cut(&credentials.username),
+                            user = self
+                                .service
+                                .principals
+                                .find(&credentials.username)
+                                .map(|principal| principal.name.as_str()),
                             "login refused: unknown user or wrong password",
                         ),
                         Login::Busy => tracing::warn!(
@@ -395,9 +400,4 @@ impl Service {
 fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "deadlines of a connection")]
     Instant::now()
-}
-
-/// User names in the log: at most 64 characters, escaped.
-fn cut(text: &str) -> String {
-    text.chars().take(64).flat_map(char::escape_default).collect()
 }

@@ -20,6 +20,7 @@ mod decisions;
 mod dialogues;
 mod explain;
 mod fake_ses;
+mod log;
 mod messages;
 mod policies;
 mod policy_properties;

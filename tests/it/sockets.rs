@@ -152,6 +152,46 @@ async fn first_line(stream: &mut TcpStream) -> String {
     String::from_utf8(bytes).unwrap().trim_end().to_owned()
 }
 
+/// Over TLS a reply that is not flushed stays in the buffer for ever, now and then, behind content
+/// that took all of the task's budget.
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_behind_large_content_arrive_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = certificate();
+    let mut service = service(relay(outbox(folder.path())), Some(&certificate.tls));
+    service.implicit_tls = true;
+    let app = Arc::new(principal("app", FULL_ACCESS));
+    service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
+    let mut settings = (*service.settings).clone();
+    settings.auth = Auth::None;
+    service.settings = Arc::new(settings);
+    let gate = Gate::open(service, 10).await;
+    let socket = TcpStream::connect(gate.address).await.unwrap();
+    let mut stream = shake_hands(Box::new(socket), &certificate).await;
+    let head = "MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n";
+    let line = "a line of text, one of many\r\n";
+    let content = format!("From: a@example.com\r\n\r\n{}.\r\n", line.repeat(150_000));
+    let mut taken = 0;
+    let mut unread = String::new();
+    stream.write_all(b"EHLO client.test\r\n").await.unwrap();
+    for _ in 0..12 {
+        for (say, wait_for) in [(head, "354 "), (content.as_str(), "250 Ok 0")] {
+            stream.write_all(say.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+            while !unread.contains(wait_for) {
+                let mut buffer = [0; 4096];
+                let read = timeout(PATIENCE, stream.read(&mut buffer)).await;
+                let length = read.expect("a reply in time").unwrap();
+                assert!(length > 0, "closed after {unread}");
+                unread.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+            }
+            unread.clear();
+        }
+        taken += 1;
+    }
+    assert_eq!(taken, 12);
+}
+
 #[tokio::test]
 async fn a_connection_over_the_limit_is_told_so() {
     let folder = tempfile::tempdir().unwrap();

@@ -11,8 +11,16 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     (
         "cli",
         &[
-            "address", "authorize", "config", "gateway", "message", "policy", "principals",
-            "relay", "smtp", "telemetry",
+            "address",
+            "authorize",
+            "config",
+            "gateway",
+            "message",
+            "policy",
+            "principals",
+            "relay",
+            "smtp",
+            "telemetry",
         ],
     ),
     (

@@ -1,0 +1,198 @@
+//! The log of a running relay: one line a transaction, everything an operator needs, no secret.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::support::path;
+
+/// A relay on the outbox with `app` (password `secret`) and one listener in clear.
+struct Running {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    address: String,
+}
+
+fn start(folder: &Path, more: &str) -> Running {
+    let hash = bcrypt::hash("secret", 4).unwrap();
+    let policies = path("config/policies");
+    let config = format!(
+        "[account]\nid = \"123456789012\"\nregion = \"us-east-1\"\n\
+         [upstream]\nkind = \"outbox\"\ndirectory = \"outbox\"\n\
+         [admin]\nenabled = false\n\
+         [[listeners]]\naddress = \"127.0.0.1:0\"\ntls = \"off\"\nauth_in_clear = true\n\
+         [[users]]\nname = \"app\"\npassword_hash = \"{hash}\"\n\
+         arn = \"arn:aws:iam::123456789012:user/app\"\n\
+         policies = [\"{}/from-marketing.json\"]\n{more}",
+        policies.display()
+    );
+    let file = folder.join("sesgate.toml");
+    std::fs::write(&file, config).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sesgate"))
+        .args(["serve", "--config"])
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let listening = lines
+        .by_ref()
+        .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
+        .find(|line| line["message"] == "listening")
+        .unwrap();
+    Running { child, lines, address: listening["address"].as_str().unwrap().to_owned() }
+}
+
+impl Running {
+    /// Ends it and returns the lines since the start.
+    fn stop(mut self) -> Vec<Value> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    }
+}
+
+/// Says everything at once, as far as the protocol allows, and returns what was answered.
+fn say(address: &str, turns: &[&str]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answers = String::new();
+    let mut read = |stream: &mut TcpStream| {
+        let mut buffer = [0; 4096];
+        let length = stream.read(&mut buffer).unwrap();
+        answers.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    };
+    read(&mut stream);
+    for turn in turns {
+        stream.write_all(turn.as_bytes()).unwrap();
+        read(&mut stream);
+    }
+    answers
+}
+
+fn login(password: &str) -> String {
+    format!("AUTH PLAIN {}\r\n", STANDARD.encode(format!("\0app\0{password}")))
+}
+
+const EHLO: &str = "EHLO client.test\r\n";
+
+fn mail(from: &str) -> String {
+    format!("MAIL FROM:<{from}>\r\n")
+}
+
+#[test]
+fn a_transaction_is_one_line_that_says_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path(), "");
+    let content = |from: &str| {
+        format!("From: Someone <{from}>\r\nSubject: top secret subject\r\n\r\nsecret body\r\n.\r\n")
+    };
+    let (good, bad) = (content("marketing@example.com"), content("ceo@example.com"));
+    let login = login("secret");
+    let answers = say(
+        &running.address,
+        &[
+            EHLO,
+            &login,
+            &mail("marketing@example.com"),
+            "RCPT TO:<a@example.org>\r\n",
+            "DATA\r\n",
+            &good,
+            &mail("ceo@example.com"),
+            "RCPT TO:<a@example.org>\r\n",
+            "DATA\r\n",
+            &bad,
+            &mail("marketing@example.com"),
+            "RCPT TO:<a@example.org>\r\n",
+            "DATA\r\n",
+            "no header\r\n.\r\n",
+        ],
+    );
+    let lines = running.stop();
+    let transactions: Vec<_> = lines
+        .iter()
+        .filter(|line| line["message"] == "relayed" || line["message"] == "refused")
+        .collect();
+    let [relayed, denied, unreadable] = transactions[..] else { panic!("{transactions:#?}") };
+    for (line, message, reply) in [
+        (relayed, "relayed", "250 Ok "),
+        (denied, "refused", "554 Access denied: "),
+        (unreadable, "refused", "554 Transaction failed: "),
+    ] {
+        assert_eq!(line["message"], message);
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["principal"], "app");
+        assert_eq!(line["recipients"], "a@example.org");
+        assert_eq!(line["ehlo"], "client.test");
+        assert_eq!(line["span"]["tls"], "none");
+        assert!(line["span"]["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+        assert!(line["reply"].as_str().unwrap().starts_with(reply), "{line}");
+        assert!(answers.contains(line["reply"].as_str().unwrap()), "{answers}");
+    }
+    let id = |line: &Value| line["decision"].as_str().unwrap().to_owned();
+    assert_eq!(relayed["message_id"], relayed["decision"]);
+    assert_eq!(relayed["verdict"], "Allowed");
+    assert!(relayed["statement"].as_str().unwrap().ends_with("from-marketing.json:4: statement 1"));
+    assert!(relayed["bytes"].as_u64().unwrap() > 50 && relayed["elapsed_ms"].is_u64(), "{relayed}");
+    assert!(denied["reply"].as_str().unwrap().ends_with(&format!(" [{}]", id(denied))));
+    assert_eq!(denied["verdict"], "ImplicitlyDenied");
+    assert_eq!(denied["author"], "ceo@example.com");
+    assert_eq!(denied["display_name"], "Someone");
+    let whole = serde_json::to_string(&lines).unwrap();
+    for secret in ["secret", "AGFwcA", "body", "Subject"] {
+        assert!(!whole.contains(secret), "`{secret}` in {whole}");
+    }
+}
+
+#[test]
+fn a_password_in_the_wrong_field_is_not_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path(), "[log]\nlevel = \"trace\"\n");
+    let swapped = format!("AUTH PLAIN {}\r\n", STANDARD.encode("\0hunter2secret\0app"));
+    let answers = say(&running.address, &[EHLO, &swapped, &login("wrongsecret"), &login("secret")]);
+    assert_eq!(answers.matches("535 ").count(), 2, "{answers}");
+    assert!(answers.contains("235 "), "{answers}");
+    let lines = running.stop();
+    let refused: Vec<_> = lines
+        .iter()
+        .filter(|line| line["message"].as_str().unwrap().starts_with("login refused"))
+        .collect();
+    assert_eq!(refused.len(), 2, "{lines:#?}");
+    assert_eq!(refused[0]["user"], Value::Null);
+    assert_eq!(refused[1]["user"], "app");
+    let whole = serde_json::to_string(&lines).unwrap();
+    assert!(!whole.contains("secret"), "{whole}");
+}
+
+#[test]
+fn addresses_are_shown_as_far_as_the_operator_wants() {
+    for (mode, shown) in [("domain", "*@example.org"), ("hash", "#")] {
+        let folder = tempfile::tempdir().unwrap();
+        let running = start(folder.path(), &format!("[log]\naddresses = \"{mode}\"\n"));
+        let content = "From: ceo@example.com\r\n\r\n.\r\n";
+        say(
+            &running.address,
+            &[
+                EHLO,
+                &login("secret"),
+                &mail("ceo@example.com"),
+                "RCPT TO:<a@example.org>\r\n",
+                "DATA\r\n",
+                content,
+            ],
+        );
+        let lines = running.stop();
+        let line = lines.iter().find(|line| line["message"] == "refused").unwrap();
+        assert!(line["recipients"].as_str().unwrap().starts_with(shown), "{line}");
+        assert_eq!(line["reply"], "554");
+        let whole = serde_json::to_string(&lines).unwrap();
+        assert!(!whole.contains("ceo@") && !whole.contains("a@example.org"), "{whole}");
+    }
+}
