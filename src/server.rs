@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -61,7 +62,8 @@ impl Server {
     }
 
     /// Serves until `stop` is done, then drains: transactions in flight may take as long as `grace`.
-    pub async fn run(self, stop: impl Future<Output = ()>, grace: Duration) {
+    /// Returns what is left of it.
+    pub async fn run(self, stop: impl Future<Output = ()>, grace: Duration) -> Duration {
         let Self { listeners, room, shutdown, abort, tasks } = self;
         let doors = TaskTracker::new();
         for (listener, service) in listeners {
@@ -75,6 +77,8 @@ impl Server {
             doors.spawn(door.accept(listener));
         }
         stop.await;
+        #[expect(clippy::disallowed_methods, reason = "the grace period is one for all waiting")]
+        let by = Instant::now() + grace;
         tracing::info!(
             connections = tasks.len(),
             grace_seconds = grace.as_secs(),
@@ -84,7 +88,7 @@ impl Server {
         doors.close();
         doors.wait().await;
         tasks.close();
-        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+        if tokio::time::timeout_at(by, tasks.wait()).await.is_err() {
             tracing::warn!(
                 connections = tasks.len(),
                 "transactions did not finish in time; raise `drain_seconds` in `[server]`",
@@ -92,6 +96,8 @@ impl Server {
             abort.cancel();
             tasks.wait().await;
         }
+        #[expect(clippy::disallowed_methods, reason = "what is left of the grace period")]
+        by.saturating_duration_since(Instant::now())
     }
 }
 

@@ -5,6 +5,7 @@ mod load;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,9 @@ use crate::server::Server;
 use crate::smtp::{Auth, BareLf, Limits, Settings};
 use crate::tls::Tls;
 use crate::upstream::{Outbox, Ses, SesSettings, Upstream};
+
+/// How long an answer about health may take when the relay ends.
+const HEALTH: Duration = Duration::from_secs(1);
 
 /// Why the relay cannot start although its configuration is right.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +58,7 @@ pub struct Gateway {
     admin: Option<Admin>,
     readiness: Readiness,
     relay: Arc<Relay>,
-    drain: std::time::Duration,
+    drain: Duration,
 }
 
 impl Gateway {
@@ -116,14 +120,14 @@ impl Gateway {
             stop.await;
             readiness.set(false);
         };
-        self.server.run(stop, self.drain).await;
-        // Calls that outlived their client are bounded themselves (decision 15).
-        if tokio::time::timeout(self.drain, self.relay.settle()).await.is_err() {
+        let left = self.server.run(stop, self.drain).await;
+        if tokio::time::timeout(left, self.relay.settle()).await.is_err() {
             tracing::warn!("calls to SES were left unfinished; their outcome is not known");
         }
         end.cancel();
         helpers.close();
-        helpers.wait().await;
+        // Whoever holds a connection to the admin port does not hold up the end.
+        let _ = tokio::time::timeout(HEALTH, helpers.wait()).await;
         tracing::info!("drained");
     }
 }
