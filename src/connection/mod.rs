@@ -3,24 +3,30 @@
 //! What to say is the session's business, who may log in that of `principals`, and what becomes of
 //! a message that of `relay`. One loop over the session's steps joins them.
 
+mod service;
+
+use std::future::poll_fn;
 use std::io::{self, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use service::NotNamed;
+pub use service::{Deadlines, Service};
+
 use crate::authorize::Client;
-use crate::principals::{Login, Principal, Principals};
-use crate::relay::Relay;
-use crate::smtp::{Phase, Reply, Session, Settings, Step};
+use crate::principals::{Login, Principal};
+use crate::smtp::{Phase, Reply, Session, Step};
 
 /// Bytes read at a time.
 const READ: usize = 16 * 1024;
@@ -29,55 +35,6 @@ const UNWRITTEN: usize = 64 * 1024;
 /// What a client may still send while its connection is closed, so that the last reply arrives.
 const LINGER_BYTES: usize = 256 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
-
-/// How long each thing may take.
-#[derive(Debug, Clone)]
-pub struct Deadlines {
-    /// TLS handshake.
-    pub handshake: Duration,
-    /// From connecting to a successful login.
-    pub login: Duration,
-    /// Silence between commands.
-    pub command: Duration,
-    /// Silence within content.
-    pub content: Duration,
-    /// Content as a whole.
-    pub content_total: Duration,
-    /// Writing replies.
-    pub reply: Duration,
-}
-
-/// Everything that the connections of one listener share.
-pub struct Service {
-    /// The listener as the log names it.
-    pub name: String,
-    /// What the sessions are told.
-    pub settings: Arc<Settings>,
-    /// The same for peers that may not log in in clear: those that are not on loopback.
-    pub remote_settings: Arc<Settings>,
-    /// TLS, when the listener has it.
-    pub tls: Option<TlsAcceptor>,
-    /// TLS from the first byte.
-    pub implicit_tls: bool,
-    /// For whom the listener speaks, by client network; empty means AUTH (decision 17).
-    pub speaks_for: Vec<(IpNet, Arc<Principal>)>,
-    /// Stated instead of the peer's address (decision 17).
-    pub source_ip: Option<IpAddr>,
-    /// Stated instead of the connection's state (decision 17).
-    pub secure_transport: Option<bool>,
-    /// How long each thing may take.
-    pub deadlines: Deadlines,
-    /// Who may log in.
-    pub principals: Arc<Principals>,
-    /// What becomes of messages.
-    pub relay: Arc<Relay>,
-}
-
-impl std::fmt::Debug for Service {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
-    }
-}
 
 /// Why a conversation ended before the session ended it.
 #[derive(Debug, thiserror::Error)]
@@ -305,23 +262,20 @@ impl Connection {
     {
         self.flush(stream).await?;
         let deadline = self.deadline();
-        let mut buffer = [0_u8; READ];
+        let session = &mut self.session;
+        let read = receive(stream, |bytes| session.receive(bytes));
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled(), if !self.draining => {
-                self.draining = true;
-                Ok(self.session.shutting_down())
-            }
-            read = timeout_at(deadline, stream.read(&mut buffer)) => match read {
+            () = self.shutdown.cancelled(), if !self.draining => {}
+            read = timeout_at(deadline, read) => return match read {
                 Ok(Ok(0)) => Err(Ended::ByClient),
-                Ok(Ok(length)) => {
-                    self.session.receive(buffer.get(..length).unwrap_or_default());
-                    Ok(None)
-                }
+                Ok(Ok(_)) => Ok(None),
                 Ok(Err(error)) => Err(error.into()),
                 Err(_) => Ok(Some(self.session.timed_out())),
-            }
+            },
         }
+        self.draining = true;
+        Ok(self.session.shutting_down())
     }
 
     fn deadline(&self) -> Instant {
@@ -364,10 +318,9 @@ impl Connection {
         self.flush(stream).await?;
         let linger = timeout(LINGER, async {
             stream.shutdown().await?;
-            let mut buffer = [0_u8; READ];
             let mut left = LINGER_BYTES;
             while left > 0 {
-                match stream.read(&mut buffer).await? {
+                match receive(stream, |_| {}).await? {
                     0 => break,
                     length => left = left.saturating_sub(length),
                 }
@@ -379,22 +332,24 @@ impl Connection {
     }
 }
 
-/// No network of the listener's clients holds the peer.
-struct NotNamed;
-
-impl Service {
-    /// For whom the listener speaks when this peer connects; nobody on a listener with AUTH.
-    fn speaks_for(&self, peer: IpAddr) -> Result<Option<Arc<Principal>>, NotNamed> {
-        if self.speaks_for.is_empty() {
-            return Ok(None);
+/// Reads once, hands over what was read, and returns its length; 0 at the end of the stream.
+///
+/// The buffer is on the stack while bytes are there, so that a silent connection needs none.
+async fn receive<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<usize> {
+    poll_fn(|context| {
+        let mut space = [const { MaybeUninit::uninit() }; READ];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
+        let bytes = buffer.filled();
+        if !bytes.is_empty() {
+            take(bytes);
         }
-        let narrowest = self
-            .speaks_for
-            .iter()
-            .filter(|(network, _)| network.contains(&peer))
-            .max_by_key(|(network, _)| network.prefix_len());
-        narrowest.map(|(_, principal)| Some(Arc::clone(principal))).ok_or(NotNamed)
-    }
+        Poll::Ready(Ok(bytes.len()))
+    })
+    .await
 }
 
 fn now() -> Instant {

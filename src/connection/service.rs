@@ -1,0 +1,79 @@
+//! What the connections of one listener share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::principals::{Principal, Principals};
+use crate::relay::Relay;
+use crate::smtp::Settings;
+
+/// How long each thing may take.
+#[derive(Debug, Clone)]
+pub struct Deadlines {
+    /// TLS handshake.
+    pub handshake: Duration,
+    /// From connecting to a successful login.
+    pub login: Duration,
+    /// Silence between commands.
+    pub command: Duration,
+    /// Silence within content.
+    pub content: Duration,
+    /// Content as a whole.
+    pub content_total: Duration,
+    /// Writing replies.
+    pub reply: Duration,
+}
+
+/// Everything that the connections of one listener share.
+pub struct Service {
+    /// The listener as the log names it.
+    pub name: String,
+    /// What the sessions are told.
+    pub settings: Arc<Settings>,
+    /// The same for peers that may not log in in clear: those that are not on loopback.
+    pub remote_settings: Arc<Settings>,
+    /// TLS, when the listener has it.
+    pub tls: Option<TlsAcceptor>,
+    /// TLS from the first byte.
+    pub implicit_tls: bool,
+    /// For whom the listener speaks, by client network; empty means AUTH (decision 17).
+    pub speaks_for: Vec<(IpNet, Arc<Principal>)>,
+    /// Stated instead of the peer's address (decision 17).
+    pub source_ip: Option<IpAddr>,
+    /// Stated instead of the connection's state (decision 17).
+    pub secure_transport: Option<bool>,
+    /// How long each thing may take.
+    pub deadlines: Deadlines,
+    /// Who may log in.
+    pub principals: Arc<Principals>,
+    /// What becomes of messages.
+    pub relay: Arc<Relay>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// No network of the listener's clients holds the peer.
+pub(super) struct NotNamed;
+
+impl Service {
+    /// For whom the listener speaks when this peer connects; nobody on a listener with AUTH.
+    pub(super) fn speaks_for(&self, peer: IpAddr) -> Result<Option<Arc<Principal>>, NotNamed> {
+        if self.speaks_for.is_empty() {
+            return Ok(None);
+        }
+        let narrowest = self
+            .speaks_for
+            .iter()
+            .filter(|(network, _)| network.contains(&peer))
+            .max_by_key(|(network, _)| network.prefix_len());
+        narrowest.map(|(_, principal)| Some(Arc::clone(principal))).ok_or(NotNamed)
+    }
+}
