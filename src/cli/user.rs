@@ -6,43 +6,60 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use zeroize::Zeroizing;
 
-use crate::principals::hash_password;
+use crate::principals::{hash_password, ses_smtp_password};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Reads a password from the terminal or the first line of standard input and prints its hash
     /// for `password_hash`.
     HashPassword,
+    /// Reads an AWS secret access key and prints the hash of the SMTP password that SES takes for it,
+    /// so that an app keeps its SES user name and password.
+    ImportSes {
+        /// The region whose SES endpoint the app uses today.
+        #[arg(long)]
+        region: String,
+    },
 }
 
 pub(super) fn run(command: &Command) -> ExitCode {
-    match command {
-        Command::HashPassword => match hash() {
-            Ok(hash) => {
-                let printed = writeln!(io::stdout(), "{hash}");
-                if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-            }
-            Err(error) => {
-                eprintln!("cannot make a hash: {error}");
-                ExitCode::FAILURE
-            }
-        },
+    let made = match command {
+        Command::HashPassword => secret("Password").and_then(|password| hash(&password)),
+        Command::ImportSes { region } => {
+            secret("Secret access key").and_then(|secret| hash(&ses_smtp_password(&secret, region)))
+        }
+    };
+    match made {
+        Ok(hash) => {
+            let printed = writeln!(io::stdout(), "{hash}");
+            if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("cannot make a hash: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn hash() -> io::Result<String> {
-    let password = password()?;
+fn hash(password: &Zeroizing<String>) -> io::Result<String> {
+    hash_password(password).map_err(io::Error::other)
+}
+
+/// Asks on a terminal, twice, or takes the first line of standard input.
+fn secret(name: &str) -> io::Result<Zeroizing<String>> {
+    let secret = read(name)?;
     // What AUTH can carry: a client could never send a control character.
-    if password.is_empty() || password.chars().any(char::is_control) {
-        return Err(io::Error::other("the password is empty or has control characters"));
+    if secret.is_empty() || secret.chars().any(char::is_control) {
+        let name = name.to_lowercase();
+        return Err(io::Error::other(format!("the {name} is empty or has control characters")));
     }
-    hash_password(&password).map_err(io::Error::other)
+    Ok(secret)
 }
 
-fn password() -> io::Result<Zeroizing<String>> {
+fn read(name: &str) -> io::Result<Zeroizing<String>> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        let first = Zeroizing::new(rpassword::prompt_password("Password: ")?);
+        let first = Zeroizing::new(rpassword::prompt_password(format!("{name}: "))?);
         let again = Zeroizing::new(rpassword::prompt_password("Again: ")?);
         if first != again {
             return Err(io::Error::other("the two differ"));

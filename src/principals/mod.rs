@@ -5,12 +5,14 @@
 
 mod login;
 mod password;
+mod ses_password;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use password::{PasswordHashError, StoredPassword, hash_password};
+pub use ses_password::ses_smtp_password;
 
 use crate::policy::{Policy, PolicyErrors, PolicyKind};
 use crate::smtp::{Authentication, Credentials};

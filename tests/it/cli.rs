@@ -82,6 +82,19 @@ fn a_hash_is_made_of_the_first_line() {
 }
 
 #[test]
+fn a_password_of_ses_is_made_of_a_secret_access_key() {
+    let mut child = sesgate(&["user", "import-ses", "--region", "eu-central-1"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"some+secret+key\n").unwrap();
+    let made = child.wait_with_output().unwrap();
+    assert_eq!(made.status.code(), Some(0));
+    let stored = sesgate::principals::StoredPassword::parse(text(&made.stdout).trim_end()).unwrap();
+    assert!(stored.verify("BMXhUYlu5Z3gSXVQORxlVa7XPaz91aGWdfHxvkOZdWZ2"));
+}
+
+#[test]
 fn serve_tells_health_and_drains_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     // A port that was free a moment ago.
