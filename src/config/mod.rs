@@ -5,12 +5,13 @@
 //! files behind the values are read by the parts that use them. `config/sesgate.toml` is the
 //! reference of every key with its default.
 
+mod listeners;
 mod reader;
 mod sections;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 
@@ -133,8 +134,8 @@ pub struct ClientNetwork {
 pub struct User {
     /// The name given to AUTH.
     pub name: Placed<String>,
-    /// An argon2id or bcrypt hash; absent for a user that listeners speak for.
-    pub password_hash: Option<Placed<String>>,
+    /// Password hashes that are good side by side; none for a user that listeners speak for.
+    pub passwords: Vec<Password>,
     /// The ARN of the IAM user.
     pub arn: Placed<String>,
     /// `aws:userid`.
@@ -149,6 +150,15 @@ pub struct User {
     pub boundary: Option<Placed<PathBuf>>,
     /// Leaves the header's recipients out of the claims (decision 6).
     pub envelope_recipients_only: bool,
+}
+
+/// One password of a user.
+#[derive(Debug, Clone)]
+pub struct Password {
+    /// An argon2id or bcrypt hash.
+    pub hash: Placed<String>,
+    /// The moment from which it is good no more.
+    pub expires: Option<SystemTime>,
 }
 
 /// Policies that several users share.

@@ -9,8 +9,10 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use toml_span::value::{Table, ValueInner};
 use toml_span::{Span, Value};
 
@@ -250,6 +252,27 @@ impl<'s, 't> Reader<'s, 't> {
         let default = usize::try_from(default).unwrap_or(usize::MAX);
         let seconds = self.number(key, default, bounds);
         Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
+    }
+
+    /// A day, which begins at midnight UTC, or a moment.
+    pub(super) fn moment(&mut self, key: &'static str) -> Option<Placed<SystemTime>> {
+        let text = self.string(key)?;
+        let day = format!("{}T00:00:00Z", text.value);
+        let moment = [&text.value, &day]
+            .into_iter()
+            .find_map(|text| DateTime::from_str(text, Format::DateTime).ok())
+            .and_then(|moment| SystemTime::try_from(moment).ok());
+        if moment.is_none() {
+            self.source.note_at(
+                text.place,
+                format!(
+                    "`{key}` must be a day such as `2027-01-31` or a moment such as \
+                     `2027-01-31T12:00:00Z`, not `{}`",
+                    text.value
+                ),
+            );
+        }
+        Some(Placed { value: moment?, place: text.place })
     }
 
     /// A path relative to the configuration file (decision 18).

@@ -1,14 +1,13 @@
 //! Which keys exist, their defaults and bounds, and what contradicts what.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-
+use super::listeners::listener;
 use super::reader::Reader;
 use super::{
-    Account, ClientNetwork, Config, Group, Identities, Identity, Limits, Listener, ListenerTls,
-    Log, LogAddresses, LogFormat, Placed, Server, Ses, Upstream, User,
+    Account, Config, Group, Identities, Identity, Limits, Log, LogAddresses, LogFormat, Password,
+    Server, Ses, Upstream, User,
 };
 
 pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
@@ -63,7 +62,7 @@ fn references(config: &Config, root: &Reader<'_, '_>) {
         }
     }
     if config.listeners.iter().any(|listener| listener.clients.is_empty())
-        && !config.users.iter().any(|user| user.password_hash.is_some())
+        && !config.users.iter().any(|user| !user.passwords.is_empty())
     {
         root.note(
             "a listener asks for AUTH, but no user has a `password_hash`; \
@@ -163,113 +162,6 @@ fn identity(mut table: Reader<'_, '_>) -> Identity {
     identity
 }
 
-fn listener(mut table: Reader<'_, '_>) -> Listener {
-    if !table.has("address") {
-        table.note("`address` is missing in `listeners`; write for example `127.0.0.1:2525`");
-    }
-    let address = table
-        .parsed::<SocketAddr>("address", "an IP address and a port such as `127.0.0.1:2525`")
-        .unwrap_or(Placed {
-            value: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            place: table.place(),
-        });
-    let tls = table
-        .choice(
-            "tls",
-            &[
-                ("starttls", ListenerTls::StartTls),
-                ("implicit", ListenerTls::Implicit),
-                ("off", ListenerTls::Off),
-            ],
-        )
-        .unwrap_or(ListenerTls::StartTls);
-    let certificate = match (table.path("certificate"), table.path("key")) {
-        (Some(certificate), Some(key)) => Some((certificate.value, key.value)),
-        (None, None) => None,
-        (Some(only), None) => {
-            table.source().note_at(only.place, "`certificate` needs a `key` beside it");
-            None
-        }
-        (None, Some(only)) => {
-            table.source().note_at(only.place, "`key` needs a `certificate` beside it");
-            None
-        }
-    };
-    let auth_in_clear = table.boolean("auth_in_clear").unwrap_or(false);
-    let listener = Listener {
-        clients: clients(&mut table, &address),
-        address,
-        tls,
-        certificate,
-        auth_in_clear,
-        source_ip: table
-            .parsed::<IpAddr>("source_ip", "an IP address")
-            .map(|address| address.value),
-        secure_transport: table.boolean("secure_transport"),
-        normalize_bare_lf: table
-            .choice("bare_lf", &[("refuse", false), ("normalize", true)])
-            .unwrap_or(false),
-    };
-    let loopback = listener.address.value.ip().is_loopback();
-    if auth_in_clear && !loopback {
-        table.note("`auth_in_clear` is possible on a loopback address alone (decision 17)");
-    }
-    if tls == ListenerTls::Off && listener.clients.is_empty() && !auth_in_clear {
-        table.note(
-            "with `tls = \"off\"` nobody could log in; offer TLS, or on loopback set \
-             `auth_in_clear = true`, or name a `user`",
-        );
-    }
-    if tls == ListenerTls::Off && listener.certificate.is_some() {
-        table.note("`certificate` has no use with `tls = \"off\"`");
-    }
-    table.finish();
-    listener
-}
-
-/// Whom a listener without AUTH speaks for (decision 17).
-fn clients(table: &mut Reader<'_, '_>, address: &Placed<SocketAddr>) -> Vec<ClientNetwork> {
-    let mut clients: Vec<_> = table.sections("clients").into_iter().filter_map(client).collect();
-    if let Some(user) = table.string("user") {
-        if !clients.is_empty() {
-            table.source().note_at(user.place, "write `user` or `clients`, not both");
-        } else if address.value.ip().is_loopback() {
-            let networks = [
-                IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
-                IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
-            ];
-            clients.extend(networks.map(|network| ClientNetwork { network, user: user.clone() }));
-        } else {
-            table.source().note_at(
-                user.place,
-                "a listener that is not on loopback and speaks for a user would be an open relay; \
-                 name the `clients`, each network with its user (decision 17)",
-            );
-        }
-    }
-    clients
-}
-
-fn client(mut table: Reader<'_, '_>) -> Option<ClientNetwork> {
-    let user = table.required("user");
-    let network = table.required("network");
-    let parsed = network.value.parse::<IpNet>().ok();
-    if parsed.is_none() && !network.value.is_empty() {
-        table.source().note_at(
-            network.place,
-            format!("`network` must look like `10.0.0.0/8`, not `{}`", network.value),
-        );
-    }
-    if parsed.is_some_and(|network| network.prefix_len() == 0) {
-        table.source().note_at(
-            network.place,
-            "a network of all addresses would be an open relay; name the clients' networks",
-        );
-    }
-    table.finish();
-    Some(ClientNetwork { network: parsed?, user })
-}
-
 fn admin(mut table: Reader<'_, '_>) -> Option<SocketAddr> {
     let enabled = table.boolean("enabled").unwrap_or(true);
     let address = table
@@ -287,9 +179,18 @@ fn user(mut table: Reader<'_, '_>) -> User {
             format!("`name` must be printable ASCII without blanks, not `{}`", name.value),
         );
     }
+    let only = table.string("password_hash");
+    let mut passwords: Vec<_> = table.sections("passwords").into_iter().map(password).collect();
+    if let Some(hash) = only {
+        if passwords.is_empty() {
+            passwords.push(Password { hash, expires: None });
+        } else {
+            table.source().note_at(hash.place, "write `password_hash` or `passwords`, not both");
+        }
+    }
     let user = User {
         name,
-        password_hash: table.string("password_hash"),
+        passwords,
         arn: table.required("arn"),
         user_id: table.string("user_id").map(|id| id.value),
         tags: table.string_table("tags"),
@@ -302,6 +203,15 @@ fn user(mut table: Reader<'_, '_>) -> User {
     };
     table.finish();
     user
+}
+
+fn password(mut table: Reader<'_, '_>) -> Password {
+    let password = Password {
+        hash: table.required("hash"),
+        expires: table.moment("expires").map(|expires| expires.value),
+    };
+    table.finish();
+    password
 }
 
 fn group(mut table: Reader<'_, '_>) -> Group {

@@ -135,7 +135,7 @@ impl Loader<'_> {
     }
 
     fn user(&mut self, user: &config::User) -> User {
-        let password = user.password_hash.as_ref().and_then(|hash| self.password(hash));
+        let passwords = user.passwords.iter().filter_map(|it| self.password(it)).collect();
         let (account, user_name) = self.user_arn(&user.arn);
         let mut policies = self.policies(PolicyKind::Identity, &user.policies);
         for group in &self.config.groups {
@@ -166,22 +166,23 @@ impl Loader<'_> {
             boundary,
             envelope_recipients_only: user.envelope_recipients_only,
         };
-        User { principal, password }
+        User { principal, passwords }
     }
 
-    fn password(&mut self, hash: &Placed<String>) -> Option<StoredPassword> {
+    fn password(&mut self, password: &config::Password) -> Option<StoredPassword> {
+        let hash = &password.hash;
         match StoredPassword::parse(&hash.value) {
             Ok(stored) => {
                 if stored.is_weak() {
-                    let message = "`password_hash` is cheap to guess; make a new one with \
+                    let message = "the password hash is cheap to guess; make a new one with \
                                    `sesgate user hash-password`";
                     let warning = self.problem(hash, message.to_owned());
                     self.warnings.push(warning);
                 }
-                Some(stored)
+                Some(stored.expiring(password.expires))
             }
             Err(error) => {
-                self.note(hash, format!("`password_hash` {error}"));
+                self.note(hash, format!("the password hash {error}"));
                 None
             }
         }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -29,8 +29,17 @@ pub(super) struct Verifier {
     key: hmac::Key,
     processors: Semaphore,
     queue: Semaphore,
-    right: Mutex<HashMap<Digest, Instant>>,
-    in_flight: Mutex<HashMap<Digest, Arc<OnceCell<bool>>>>,
+    right: Mutex<HashMap<Digest, Memory>>,
+    in_flight: Mutex<HashMap<Digest, Arc<OnceCell<Option<usize>>>>>,
+}
+
+/// The passwords of one user.
+pub(super) type Passwords = Arc<[StoredPassword]>;
+
+/// A credential that was right.
+struct Memory {
+    since: Instant,
+    expires: Option<SystemTime>,
 }
 
 impl Verifier {
@@ -46,39 +55,44 @@ impl Verifier {
         })
     }
 
-    /// Compares a password with what is stored for the user.
+    /// Compares a password with those stored for the user.
     ///
-    /// `stored` is the user's own hash; for an unknown user `decoy` is compared instead, and the
-    /// answer is no whatever comes of it.
+    /// `stored` are the user's own; for an unknown user `decoy` is compared instead, and the answer
+    /// is no whatever comes of it. A password that has expired is none at `now`.
     pub(super) async fn verify(
         &self,
         user: &str,
         password: &str,
-        stored: Option<&StoredPassword>,
-        decoy: Option<&StoredPassword>,
+        stored: Option<&Passwords>,
+        decoy: Option<&Passwords>,
+        now: SystemTime,
     ) -> Result<bool, Busy> {
         let digest = self.digest(user, password);
-        if stored.is_some() && self.is_remembered(&digest) {
+        if stored.is_some() && self.is_remembered(&digest, now) {
             return Ok(true);
         }
-        let Some(hash) = stored.or(decoy).cloned() else { return Ok(false) };
+        let Some(hashes) = stored.or(decoy).cloned() else { return Ok(false) };
         // Many connections that come back after a restart share one hash.
         let cell = lock(&self.in_flight).entry(digest).or_default().clone();
-        let known = stored.is_some();
-        let verdict = cell.get_or_try_init(|| self.hash(hash, password.to_owned())).await.copied();
+        let hash = || self.hash(Arc::clone(&hashes), password.to_owned());
+        let matching = cell.get_or_try_init(hash).await.copied();
         lock(&self.in_flight).remove(&digest);
-        let right = verdict? && known;
-        if right {
-            self.remember(digest);
+        let matching = matching?.and_then(|at| hashes.get(at)).filter(|_| stored.is_some());
+        let right = matching.filter(|stored| stored.is_live(now));
+        if let Some(stored) = right {
+            self.remember(digest, stored.expires());
         }
-        Ok(right)
+        Ok(right.is_some())
     }
 
-    async fn hash(&self, stored: StoredPassword, password: String) -> Result<bool, Busy> {
+    /// The place of the password that matches.
+    async fn hash(&self, stored: Passwords, password: String) -> Result<Option<usize>, Busy> {
         let password = zeroize::Zeroizing::new(password);
         let _queued = self.queue.try_acquire().map_err(|_| Busy)?;
         let _processor = self.processors.acquire().await.map_err(|_| Busy)?;
-        tokio::task::spawn_blocking(move || stored.verify(&password)).await.map_err(|_| Busy)
+        tokio::task::spawn_blocking(move || stored.iter().position(|hash| hash.verify(&password)))
+            .await
+            .map_err(|_| Busy)
     }
 
     fn digest(&self, user: &str, password: &str) -> Digest {
@@ -93,20 +107,26 @@ impl Verifier {
         digest
     }
 
-    fn is_remembered(&self, digest: &Digest) -> bool {
-        lock(&self.right).get(digest).is_some_and(|since| since.elapsed() < REMEMBERED)
+    fn is_remembered(&self, digest: &Digest, now: SystemTime) -> bool {
+        lock(&self.right).get(digest).is_some_and(|memory| memory.is_good(now))
     }
 
-    fn remember(&self, digest: Digest) {
+    fn remember(&self, digest: Digest, expires: Option<SystemTime>) {
         let mut right = lock(&self.right);
         if right.len() >= REMEMBERED_MAX {
-            right.retain(|_, since| since.elapsed() < REMEMBERED);
+            right.retain(|_, memory| memory.since.elapsed() < REMEMBERED);
         }
         if right.len() >= REMEMBERED_MAX {
             right.clear();
         }
         #[expect(clippy::disallowed_methods, reason = "the age of what is remembered")]
-        right.insert(digest, Instant::now());
+        right.insert(digest, Memory { since: Instant::now(), expires });
+    }
+}
+
+impl Memory {
+    fn is_good(&self, now: SystemTime) -> bool {
+        self.since.elapsed() < REMEMBERED && self.expires.is_none_or(|expires| now < expires)
     }
 }
 
@@ -118,49 +138,70 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
     fn stored(password: &str) -> StoredPassword {
         StoredPassword::parse(&bcrypt::hash(password, 4).unwrap()).unwrap()
+    }
+
+    async fn verify(verifier: &Verifier, password: &str, stored: &Passwords) -> Result<bool, Busy> {
+        verifier.verify("app", password, Some(stored), None, NOW).await
     }
 
     #[tokio::test]
     async fn the_right_password_alone_is_right_and_stays_so() {
         let verifier = Verifier::new(4).unwrap();
-        let secret = stored("secret");
+        let secret: Passwords = [stored("secret")].into();
         for _ in 0..2 {
-            assert_eq!(verifier.verify("app", "secret", Some(&secret), None).await, Ok(true));
-            assert_eq!(verifier.verify("app", "wrong", Some(&secret), None).await, Ok(false));
+            assert_eq!(verify(&verifier, "secret", &secret).await, Ok(true));
+            assert_eq!(verify(&verifier, "wrong", &secret).await, Ok(false));
         }
-        assert!(verifier.is_remembered(&verifier.digest("app", "secret")));
-        assert!(!verifier.is_remembered(&verifier.digest("app", "wrong")));
+        assert!(verifier.is_remembered(&verifier.digest("app", "secret"), NOW));
+        assert!(!verifier.is_remembered(&verifier.digest("app", "wrong"), NOW));
+    }
+
+    #[tokio::test]
+    async fn two_passwords_live_side_by_side_until_one_expires() {
+        let verifier = Verifier::new(4).unwrap();
+        let end = NOW + Duration::from_secs(60);
+        let both: Passwords = [stored("old").expiring(Some(end)), stored("new")].into();
+        let verify =
+            async |password, now| verifier.verify("app", password, Some(&both), None, now).await;
+        for password in ["old", "new"] {
+            assert_eq!(verify(password, NOW).await, Ok(true), "{password}");
+        }
+        assert_eq!(verify("new", end).await, Ok(true));
+        assert_eq!(verify("old", end).await, Ok(false), "what is remembered expires too");
     }
 
     #[tokio::test]
     async fn an_unknown_user_is_wrong_even_with_the_password_of_the_decoy() {
         let verifier = Verifier::new(4).unwrap();
-        let secret = stored("secret");
-        assert_eq!(verifier.verify("nobody", "secret", None, Some(&secret)).await, Ok(false));
-        assert_eq!(verifier.verify("nobody", "secret", None, None).await, Ok(false));
+        let secret: Passwords = [stored("secret")].into();
+        let verify = async |decoy| verifier.verify("nobody", "secret", None, decoy, NOW).await;
+        assert_eq!(verify(Some(&secret)).await, Ok(false));
+        assert_eq!(verify(None).await, Ok(false));
     }
 
     #[tokio::test]
     async fn a_full_queue_is_busy_but_never_forgets_who_is_known() {
         let verifier = Verifier::new(0).unwrap();
-        let secret = stored("secret");
-        assert_eq!(verifier.verify("app", "secret", Some(&secret), None).await, Ok(true));
+        let secret: Passwords = [stored("secret")].into();
+        assert_eq!(verify(&verifier, "secret", &secret).await, Ok(true));
         let all = verifier.queue.available_permits();
         let _held = verifier.queue.try_acquire_many(u32::try_from(all).unwrap()).unwrap();
-        assert_eq!(verifier.verify("app", "other", Some(&secret), None).await, Err(Busy));
-        assert_eq!(verifier.verify("app", "secret", Some(&secret), None).await, Ok(true));
+        assert_eq!(verify(&verifier, "other", &secret).await, Err(Busy));
+        assert_eq!(verify(&verifier, "secret", &secret).await, Ok(true));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_right_is_forgotten_after_five_minutes() {
         let verifier = Verifier::new(4).unwrap();
         let digest = verifier.digest("app", "secret");
-        verifier.remember(digest);
+        verifier.remember(digest, None);
         tokio::time::advance(REMEMBERED - Duration::from_secs(1)).await;
-        assert!(verifier.is_remembered(&digest));
+        assert!(verifier.is_remembered(&digest, NOW));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(!verifier.is_remembered(&digest));
+        assert!(!verifier.is_remembered(&digest, NOW));
     }
 }

@@ -10,13 +10,14 @@ mod ses_password;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub use password::{PasswordHashError, StoredPassword, hash_password};
 pub use ses_password::ses_smtp_password;
 
 use crate::policy::{Policy, PolicyErrors, PolicyKind};
 use crate::smtp::{Authentication, Credentials};
-use login::Verifier;
+use login::{Passwords, Verifier};
 
 /// A user of the relay, as IAM sees it.
 #[derive(Debug)]
@@ -46,14 +47,14 @@ pub struct Principal {
 pub struct User {
     /// The user.
     pub principal: Principal,
-    /// The stored password; without one the user cannot log in.
-    pub password: Option<StoredPassword>,
+    /// The stored passwords; without one the user cannot log in.
+    pub passwords: Vec<StoredPassword>,
 }
 
 /// All users.
 pub struct Principals {
-    users: HashMap<String, (Arc<Principal>, Option<StoredPassword>)>,
-    decoys: Vec<StoredPassword>,
+    users: HashMap<String, (Arc<Principal>, Option<Passwords>)>,
+    decoys: Vec<Passwords>,
     verifier: Verifier,
 }
 
@@ -86,16 +87,15 @@ impl Principals {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn new(users: Vec<User>, queue: usize) -> Result<Self, aws_lc_rs::error::Unspecified> {
-        Ok(Self {
-            decoys: users.iter().filter_map(|user| user.password.clone()).collect(),
-            verifier: Verifier::new(queue)?,
-            users: users
-                .into_iter()
-                .map(|user| {
-                    (user.principal.name.clone(), (Arc::new(user.principal), user.password))
-                })
-                .collect(),
-        })
+        let users: HashMap<_, _> = users
+            .into_iter()
+            .map(|User { principal, passwords }| {
+                let passwords = (!passwords.is_empty()).then(|| passwords.into());
+                (principal.name.clone(), (Arc::new(principal), passwords))
+            })
+            .collect();
+        let decoys = users.values().filter_map(|(_, passwords)| passwords.clone()).collect();
+        Ok(Self { users, decoys, verifier: Verifier::new(queue)? })
     }
 
     /// Returns the user of that name, compared byte for byte.
@@ -111,7 +111,10 @@ impl Principals {
             Some((principal, Some(stored))) => (Some(principal), Some(stored)),
             _ => (None, None),
         };
-        match self.verifier.verify(name, &credentials.password, stored, self.decoy(name)).await {
+        #[expect(clippy::disallowed_methods, reason = "passwords expire by the calendar")]
+        let now = SystemTime::now();
+        let (password, decoy) = (&credentials.password, self.decoy(name));
+        match self.verifier.verify(name, password, stored, decoy, now).await {
             Ok(true) => principal.map_or(Login::Invalid, |user| Login::Accepted(Arc::clone(user))),
             Ok(false) => Login::Invalid,
             Err(login::Busy) => Login::Busy,
@@ -119,7 +122,7 @@ impl Principals {
     }
 
     /// An unknown name behaves like one certain user: the same one each time it is tried.
-    fn decoy(&self, name: &str) -> Option<&StoredPassword> {
+    fn decoy(&self, name: &str) -> Option<&Passwords> {
         let sum = name
             .bytes()
             .fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));

@@ -1,5 +1,7 @@
 //! One stored password: what a hash may look like, and comparing a password with it.
 
+use std::time::SystemTime;
+
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params};
@@ -7,7 +9,10 @@ use zeroize::Zeroizing;
 
 /// A password hash that can be checked: argon2id (PHC string) or bcrypt.
 #[derive(Clone)]
-pub struct StoredPassword(Format);
+pub struct StoredPassword {
+    format: Format,
+    expires: Option<SystemTime>,
+}
 
 #[derive(Clone)]
 enum Format {
@@ -65,7 +70,7 @@ impl StoredPassword {
             {
                 return Err(PasswordHashError::TooCostly);
             }
-            Ok(Self(Format::Argon2(Box::new(hash))))
+            Ok(Self { format: Format::Argon2(Box::new(hash)), expires: None })
         } else if ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|form| text.starts_with(form)) {
             let parts: bcrypt::HashParts = text.parse().map_err(|error: bcrypt::BcryptError| {
                 PasswordHashError::Damaged(error.to_string())
@@ -73,17 +78,35 @@ impl StoredPassword {
             if parts.get_cost() > BCRYPT_COST_MAX {
                 return Err(PasswordHashError::TooCostly);
             }
-            Ok(Self(Format::Bcrypt(text.to_owned())))
+            Ok(Self { format: Format::Bcrypt(text.to_owned()), expires: None })
         } else {
             Err(PasswordHashError::Unknown)
         }
+    }
+
+    /// Sets the moment from which it is good no more.
+    #[must_use]
+    pub fn expiring(self, expires: Option<SystemTime>) -> Self {
+        Self { expires, ..self }
+    }
+
+    /// The moment from which it is good no more.
+    #[must_use]
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.expires
+    }
+
+    /// Whether it is still good.
+    #[must_use]
+    pub fn is_live(&self, now: SystemTime) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
     }
 
     /// Whether guessing it is cheaper than it should be (OWASP: argon2id with 19 MiB and two
     /// passes, bcrypt with cost 10).
     #[must_use]
     pub fn is_weak(&self) -> bool {
-        match &self.0 {
+        match &self.format {
             Format::Argon2(hash) => Params::try_from(hash.as_ref())
                 .is_ok_and(|params| params.m_cost() < MEMORY_KIB || params.t_cost() < PASSES),
             Format::Bcrypt(text) => {
@@ -95,7 +118,7 @@ impl StoredPassword {
     /// Compares a password with the hash; takes milliseconds of a processor.
     #[must_use]
     pub fn verify(&self, password: &str) -> bool {
-        match &self.0 {
+        match &self.format {
             Format::Argon2(hash) => {
                 Argon2::default().verify_password(password.as_bytes(), hash.as_ref()).is_ok()
             }

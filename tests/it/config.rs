@@ -80,7 +80,9 @@ fn the_default_file_is_right_and_says_the_defaults() {
 #[test]
 fn the_default_file_names_every_key() {
     let text = std::fs::read_to_string(path("config/sesgate.toml")).unwrap();
-    let source = std::fs::read_to_string(path("src/config/sections.rs")).unwrap();
+    let source = ["src/config/sections.rs", "src/config/listeners.rs"]
+        .map(|file| std::fs::read_to_string(path(file)).unwrap())
+        .concat();
     let mut keys = 0;
     for (at, _) in source.match_indices("table.") {
         let Some((_, rest)) = source[at..].split_once('"') else { continue };

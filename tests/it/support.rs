@@ -56,7 +56,7 @@ pub(crate) fn principal(name: &str, policy: &str) -> Principal {
 /// The users `app` with the password `secret`, who may do everything.
 pub(crate) fn principals() -> Arc<Principals> {
     let password = StoredPassword::parse(&bcrypt::hash("secret", 4).unwrap()).unwrap();
-    let user = User { principal: principal("app", FULL_ACCESS), password: Some(password) };
+    let user = User { principal: principal("app", FULL_ACCESS), passwords: vec![password] };
     Arc::new(Principals::new(vec![user], 64).unwrap())
 }
 
