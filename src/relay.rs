@@ -89,8 +89,11 @@ impl Relay {
             }
         };
         let verdict = permit.verdict().clone();
+        let overruled = permit.overruled().join(",");
         match self.upstream.send(permit).await {
-            Ok(message_id) => line.relayed(&verdict, &message_id, bytes, started.elapsed()),
+            Ok(message_id) => {
+                line.relayed(&verdict, &overruled, &message_id, bytes, started.elapsed())
+            }
             Err(UpstreamError::Paused(text)) if self.defer_when_paused => {
                 line.refused(&Refusal::Deferred(text), Some(bytes), started.elapsed())
             }
@@ -188,7 +191,14 @@ impl<'a> Line<'a> {
         (self.redaction.is_full() || !names_addresses).then(|| refusal.to_string())
     }
 
-    fn relayed(self, verdict: &Verdict, message_id: &str, bytes: usize, took: Duration) -> Reply {
+    fn relayed(
+        self,
+        verdict: &Verdict,
+        overruled: &str,
+        message_id: &str,
+        bytes: usize,
+        took: Duration,
+    ) -> Reply {
         let reply = Reply::accepted(message_id);
         tracing::info!(
             decision = %self.id,
@@ -200,6 +210,7 @@ impl<'a> Line<'a> {
             bytes,
             verdict = verdict.decision,
             statement = verdict.statement,
+            overruled = Some(overruled).filter(|names| !names.is_empty()),
             message_id,
             reply = self.shown(&reply),
             elapsed_ms = milliseconds(took),

@@ -8,6 +8,7 @@ use crate::address::Address;
 use crate::identities::Account;
 use crate::message::Mailbox;
 use crate::policy::{Context, Spelled};
+use crate::principals::Principal;
 
 /// The keys that are the same for all claims.
 pub(super) fn of_client<'m>(
@@ -16,7 +17,6 @@ pub(super) fn of_client<'m>(
     now: SystemTime,
     account: &'m Account,
 ) -> Context<'m> {
-    let principal = &client.principal;
     let mut context = Context::new();
     context.set("ses:ApiVersion", "2");
     context.set_time(now);
@@ -25,6 +25,14 @@ pub(super) fn of_client<'m>(
     context.set("aws:UserAgent", ehlo);
     context.set("aws:RequestedRegion", account.region.as_str());
     context.set("aws:ResourceAccount", account.id.as_str());
+    context.set("aws:PrincipalIsAWSService", "false");
+    context.set("aws:ViaAWSService", "false");
+    principal_keys(&mut context, &client.principal);
+    context
+}
+
+/// Sets the keys that say who asks.
+pub fn principal_keys<'m>(context: &mut Context<'m>, principal: &'m Principal) {
     context.set("aws:username", principal.user_name.as_str());
     if let Some(user_id) = &principal.user_id {
         context.set("aws:userid", user_id.as_str());
@@ -32,12 +40,9 @@ pub(super) fn of_client<'m>(
     context.set("aws:PrincipalArn", principal.arn.as_str());
     context.set("aws:PrincipalAccount", principal.account.as_str());
     context.set("aws:PrincipalType", "User");
-    context.set("aws:PrincipalIsAWSService", "false");
-    context.set("aws:ViaAWSService", "false");
     for (key, value) in &principal.tags {
         context.set(&format!("aws:PrincipalTag/{key}"), value.as_str());
     }
-    context
 }
 
 /// The keys of an author.

@@ -18,12 +18,13 @@ pub use permit::{Parameters, Permit, Verdict};
 
 use crate::address::Address;
 use crate::identities::{Account, Identities};
-use crate::message::{HeaderSection, Mailbox};
+use crate::message::{HeaderSection, Mailbox, XSes};
 use crate::policy::{self, Context, Decision, Layers, Policy, Request};
-use crate::principals::Principal;
+use crate::principals::{Chosen, Principal};
 use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
 use claims::Claims;
+pub use context::principal_keys;
 use resources::Resource;
 
 /// Who is at the other end of a connection, as policies see it (decision 8).
@@ -130,10 +131,10 @@ impl Authorizer {
         header: &HeaderSection,
         occasion: Occasion,
     ) -> Result<Verdict, Denial> {
-        self.supported(header)?;
+        let chosen = self.chosen(client, header)?;
         let mut allowed = None;
         let mut denied: Option<(usize, Denial)> = None;
-        self.ask(client, envelope, header, occasion.now, |asked| {
+        self.ask(client, envelope, header, &chosen.x_ses, occasion.now, |asked| {
             if denied.as_ref().is_some_and(|(rank, _)| *rank <= asked.rank) {
                 return;
             }
@@ -159,18 +160,19 @@ impl Authorizer {
     }
 
     /// Goes through every request that a message makes: each combination of claims with each
-    /// resource that it uses.
+    /// resource that it uses. `x_ses` is what holds of its `X-SES-` fields.
     pub fn ask(
         &self,
         client: &Client,
         envelope: &Envelope,
         header: &HeaderSection,
+        x_ses: &XSes,
         now: SystemTime,
         mut each: impl FnMut(&Asked<'_>),
     ) {
         let principal = &client.principal;
         let claims = Claims::new(envelope, header, principal.envelope_recipients_only);
-        let resources = resources::of(&self.account, &self.identities, &claims, envelope, header);
+        let resources = resources::of(&self.account, &self.identities, &claims, envelope, x_ses);
         let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
         let mut context = self.context(client, &envelope.ehlo, now);
         for recipients in &claims.recipients {
@@ -214,7 +216,8 @@ impl Authorizer {
         occasion: Occasion,
     ) -> Result<Permit, Denial> {
         let verdict = self.decide(client, &transaction.envelope, &transaction.header, occasion)?;
-        Ok(Permit::new(client, transaction, occasion, verdict))
+        let chosen = self.chosen(client, &transaction.header)?;
+        Ok(Permit::new(client, transaction, occasion, verdict, chosen))
     }
 
     /// Returns the context keys that do not depend on a message.
@@ -245,17 +248,18 @@ impl Authorizer {
         }
     }
 
-    /// What no condition key or policy covers is not done for anybody yet.
-    fn supported(&self, header: &HeaderSection) -> Result<(), Denial> {
-        let xses = header.xses();
-        if xses.tenant.is_some() {
-            let text = "X-SES-TENANT is not allowed for this user.".to_owned();
-            return Err(Denial::Unsupported(text));
-        }
+    /// Returns what holds of the `X-SES-` fields of a message (decision 11).
+    ///
+    /// # Errors
+    /// When one is not allowed for the user, or names an identity of somebody else.
+    pub fn chosen(&self, client: &Client, header: &HeaderSection) -> Result<Chosen, Denial> {
+        let chosen = client.principal.x_ses.apply(header.xses()).map_err(|field| {
+            Denial::Unsupported(format!("{field} is not allowed for this user."))
+        })?;
         let arns = [
-            ("X-SES-SOURCE-ARN", &xses.source_arn),
-            ("X-SES-FROM-ARN", &xses.from_arn),
-            ("X-SES-RETURN-PATH-ARN", &xses.return_path_arn),
+            ("X-SES-SOURCE-ARN", &chosen.x_ses.source_arn),
+            ("X-SES-FROM-ARN", &chosen.x_ses.from_arn),
+            ("X-SES-RETURN-PATH-ARN", &chosen.x_ses.return_path_arn),
         ];
         for (field, arn) in arns {
             let Some(arn) = arn else { continue };
@@ -268,7 +272,7 @@ impl Authorizer {
                 return Err(Denial::Unsupported(text));
             }
         }
-        Ok(())
+        Ok(chosen)
     }
 
     /// With a complete list, what SES would refuse for want of an identity is refused here.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Client, Occasion};
 use crate::message::{HeaderSection, ListManagement, XSes};
 use crate::policy::{Decision, Settled};
+use crate::principals::Chosen;
 use crate::smtp::{Envelope, Transaction};
 
 /// What a decision came to, and what settled it.
@@ -68,16 +69,16 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    fn of(xses: &XSes) -> Self {
+    fn of(x_ses: XSes) -> Self {
         // SES reads SOURCE-ARN and FROM-ARN as one; two that differ were refused.
-        let from_arn = xses.from_arn.as_ref().or(xses.source_arn.as_ref());
+        let from_arn = x_ses.from_arn.or(x_ses.source_arn);
         Self {
-            configuration_set: xses.configuration_set.clone(),
-            message_tags: xses.message_tags.clone(),
+            configuration_set: x_ses.configuration_set,
+            message_tags: x_ses.message_tags,
             from_arn: from_arn.map(|arn| arn.as_str().to_owned()),
-            return_path_arn: xses.return_path_arn.as_ref().map(|arn| arn.as_str().to_owned()),
-            list_management: xses.list_management.clone(),
-            tenant: xses.tenant.clone(),
+            return_path_arn: x_ses.return_path_arn.map(|arn| arn.as_str().to_owned()),
+            list_management: x_ses.list_management,
+            tenant: x_ses.tenant,
         }
     }
 }
@@ -90,6 +91,7 @@ pub struct Permit {
     envelope: Arc<Envelope>,
     header: Arc<HeaderSection>,
     parameters: Parameters,
+    overruled: Vec<&'static str>,
     content: Vec<u8>,
 }
 
@@ -99,11 +101,14 @@ impl Permit {
         transaction: Transaction,
         occasion: Occasion,
         verdict: Verdict,
+        chosen: Chosen,
     ) -> Self {
         let Transaction { envelope, header, content } = transaction;
-        let parameters = Parameters::of(header.xses());
+        let parameters = Parameters::of(chosen.x_ses);
         let content = header.forwarded(content);
-        Self { client: client.clone(), occasion, verdict, envelope, header, parameters, content }
+        let overruled = chosen.overruled;
+        let client = client.clone();
+        Self { client, occasion, verdict, envelope, header, parameters, overruled, content }
     }
 
     /// The decision id.
@@ -133,6 +138,12 @@ impl Permit {
     #[must_use]
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// Fields of the message whose values gave way to forced ones.
+    #[must_use]
+    pub fn overruled(&self) -> &[&'static str] {
+        &self.overruled
     }
 
     /// The message as it goes out: as parsed, less the fields of decision 11.
@@ -179,6 +190,8 @@ impl Permit {
             "from_identity_arn": parameters.from_arn,
             "feedback_identity_arn": parameters.return_path_arn,
             "list_management": list,
+            "tenant": parameters.tenant,
+            "overruled": self.overruled,
         })
     }
 }

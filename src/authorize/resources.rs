@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::claims::Claims;
 use crate::address::Address;
 use crate::identities::{Account, Identities};
-use crate::message::{HeaderSection, Mailbox};
+use crate::message::{Mailbox, XSes};
 use crate::policy::Policy;
 use crate::smtp::Envelope;
 
@@ -75,7 +75,7 @@ pub(super) fn of<'m>(
     identities: &'m Identities,
     claims: &Claims<'m>,
     envelope: &Envelope,
-    header: &HeaderSection,
+    x_ses: &XSes,
 ) -> Vec<Resource<'m>> {
     let identity =
         |address: &Address, concerns| Resource::identity(account, identities, address, concerns);
@@ -86,15 +86,14 @@ pub(super) fn of<'m>(
     for feedback in claims.feedback.iter().copied() {
         resources.push(identity(feedback, Concern::Feedback(feedback)));
     }
-    let xses = header.xses();
-    for arn in [&xses.source_arn, &xses.from_arn, &xses.return_path_arn].into_iter().flatten() {
+    for arn in [&x_ses.source_arn, &x_ses.from_arn, &x_ses.return_path_arn].into_iter().flatten() {
         let known = identities.find(arn.name());
         resources.push(Resource {
             policies: known.map_or(&[], |identity| &identity.policies),
             ..Resource::named(account, &format!("identity/{}", arn.name()))
         });
     }
-    for set in sets(identities, claims, xses.configuration_set.as_deref()) {
+    for set in sets(identities, claims, x_ses.configuration_set.as_deref()) {
         resources.push(Resource::named(account, &format!("configuration-set/{set}")));
     }
     if account.sandbox {

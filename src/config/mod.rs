@@ -142,6 +142,8 @@ pub struct User {
     pub user_id: Option<String>,
     /// `aws:PrincipalTag/…`.
     pub tags: Vec<(String, String)>,
+    /// What its messages may say in `X-SES-` fields.
+    pub x_ses: XSes,
     /// Identity policies.
     pub policies: Vec<Placed<PathBuf>>,
     /// Names of groups.
@@ -159,6 +161,17 @@ pub struct Password {
     pub hash: Placed<String>,
     /// The moment from which it is good no more.
     pub expires: Option<SystemTime>,
+}
+
+/// What a user's messages may say in `X-SES-` fields (decision 11).
+#[derive(Debug, Clone, Default)]
+pub struct XSes {
+    /// Names of fields that are allowed.
+    pub allow: Vec<Placed<String>>,
+    /// Names of fields that are not.
+    pub forbid: Vec<Placed<String>>,
+    /// Fields whose values hold for every message.
+    pub force: Vec<(String, Placed<String>)>,
 }
 
 /// Policies that several users share.

@@ -309,7 +309,7 @@ impl<'s, 't> Reader<'s, 't> {
     }
 
     /// A table of strings, such as tags.
-    pub(super) fn string_table(&mut self, key: &'static str) -> Vec<(String, String)> {
+    pub(super) fn string_table(&mut self, key: &'static str) -> Vec<(String, Placed<String>)> {
         let Some(mut value) = self.take(key) else { return Vec::new() };
         let ValueInner::Table(table) = value.take() else {
             self.source.note(value.span, format!("`{key}` must be a table of strings"));
@@ -318,7 +318,11 @@ impl<'s, 't> Reader<'s, 't> {
         let mut pairs = Vec::new();
         for (name, mut value) in table {
             match value.take() {
-                ValueInner::String(text) => pairs.push((name.name.into_owned(), text.into_owned())),
+                ValueInner::String(text) => {
+                    let place = self.source.place(value.span);
+                    pairs
+                        .push((name.name.into_owned(), Placed { value: text.into_owned(), place }));
+                }
                 found => self.wanted(&name.name, "a string", &found, value.span),
             }
         }

@@ -7,7 +7,7 @@ use super::listeners::listener;
 use super::reader::Reader;
 use super::{
     Account, Config, Group, Identities, Identity, Limits, Log, LogAddresses, LogFormat, Password,
-    Server, Ses, Upstream, User,
+    Server, Ses, Upstream, User, XSes,
 };
 
 pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
@@ -193,7 +193,8 @@ fn user(mut table: Reader<'_, '_>) -> User {
         passwords,
         arn: table.required("arn"),
         user_id: table.string("user_id").map(|id| id.value),
-        tags: table.string_table("tags"),
+        tags: tags(&mut table),
+        x_ses: x_ses(table.section("x_ses")),
         policies: table.paths("policies"),
         groups: table.strings("groups"),
         boundary: table.path("boundary"),
@@ -203,6 +204,20 @@ fn user(mut table: Reader<'_, '_>) -> User {
     };
     table.finish();
     user
+}
+
+fn tags(table: &mut Reader<'_, '_>) -> Vec<(String, String)> {
+    table.string_table("tags").into_iter().map(|(key, value)| (key, value.value)).collect()
+}
+
+fn x_ses(mut table: Reader<'_, '_>) -> XSes {
+    let rules = XSes {
+        allow: table.strings("allow"),
+        forbid: table.strings("forbid"),
+        force: table.string_table("force"),
+    };
+    table.finish();
+    rules
 }
 
 fn password(mut table: Reader<'_, '_>) -> Password {

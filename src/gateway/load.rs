@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use crate::authorize::Authorizer;
+use super::x_ses;
+use crate::authorize::{self, Authorizer};
 use crate::config::{self, Config, Placed, Problem};
 use crate::identities::{Account, Identities, Identity};
-use crate::policy::{Policy, PolicyKind};
-use crate::principals::{PolicyFileError, PolicyFiles, Principal, StoredPassword, User};
+use crate::policy::{Context, Policy, PolicyKind};
+use crate::principals::{PolicyFileError, PolicyFiles, Principal, StoredPassword, User, XSesRules};
 use crate::tls::Tls;
 
 /// What the configuration points at, read and checked.
@@ -155,7 +156,7 @@ impl Loader<'_> {
             let warning = self.problem(&user.name, message);
             self.warnings.push(warning);
         }
-        let principal = Principal {
+        let mut principal = Principal {
             name: user.name.value.clone(),
             arn: user.arn.value.clone(),
             account,
@@ -165,7 +166,12 @@ impl Loader<'_> {
             policies,
             boundary,
             envelope_recipients_only: user.envelope_recipients_only,
+            x_ses: XSesRules::default(),
         };
+        let mut context = Context::new();
+        authorize::principal_keys(&mut context, &principal);
+        let x_ses = x_ses::rules(&user.x_ses, &context, |at, message| self.note(at, message));
+        principal.x_ses = x_ses;
         User { principal, passwords }
     }
 

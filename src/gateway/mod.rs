@@ -1,6 +1,7 @@
 //! The one place where the parts are put together.
 
 mod load;
+mod x_ses;
 
 use std::io;
 use std::net::SocketAddr;

@@ -32,6 +32,55 @@ pub struct XSes {
 }
 
 impl XSes {
+    /// The names of all fields that are known.
+    pub const NAMES: [&'static str; 7] = KNOWN;
+
+    /// Iterates over the names of the fields that have a value.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        KNOWN.into_iter().filter(|name| match *name {
+            CONFIGURATION_SET => self.configuration_set.is_some(),
+            SOURCE_ARN => self.source_arn.is_some(),
+            FROM_ARN => self.from_arn.is_some(),
+            RETURN_PATH_ARN => self.return_path_arn.is_some(),
+            LIST_MANAGEMENT_OPTIONS => self.list_management.is_some(),
+            TENANT => self.tenant.is_some(),
+            _ => !self.message_tags.is_empty(),
+        })
+    }
+
+    /// Whether both have the same value in a field.
+    #[must_use]
+    pub fn agrees(&self, other: &Self, name: &str) -> bool {
+        match name {
+            CONFIGURATION_SET => self.configuration_set == other.configuration_set,
+            SOURCE_ARN => self.source_arn == other.source_arn,
+            FROM_ARN => self.from_arn == other.from_arn,
+            RETURN_PATH_ARN => self.return_path_arn == other.return_path_arn,
+            LIST_MANAGEMENT_OPTIONS => self.list_management == other.list_management,
+            TENANT => self.tenant == other.tenant,
+            _ => self.message_tags == other.message_tags,
+        }
+    }
+
+    /// Returns these values with those of `other` in place of them, where it has any.
+    #[must_use]
+    pub fn with(self, other: &Self) -> Self {
+        let tags = if other.message_tags.is_empty() {
+            self.message_tags
+        } else {
+            other.message_tags.clone()
+        };
+        Self {
+            configuration_set: other.configuration_set.clone().or(self.configuration_set),
+            message_tags: tags,
+            source_arn: other.source_arn.clone().or(self.source_arn),
+            from_arn: other.from_arn.clone().or(self.from_arn),
+            return_path_arn: other.return_path_arn.clone().or(self.return_path_arn),
+            list_management: other.list_management.clone().or(self.list_management),
+            tenant: other.tenant.clone().or(self.tenant),
+        }
+    }
+
     /// Takes one field in, if its name is one of those that are known.
     pub(super) fn read(&mut self, name: &str, value: &[u8]) -> Result<(), MessageError> {
         let Some(&field) = KNOWN.iter().find(|known| known.eq_ignore_ascii_case(name)) else {

@@ -48,3 +48,4 @@ pub use explain::{Explained, explain};
 pub use principal::Principal;
 pub use request::{Context, Request, Spelled, is_list_key};
 pub use statement::{Effect, Outcome, SpellingUsed, Statement};
+pub use variable::expand;

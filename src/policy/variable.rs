@@ -120,6 +120,17 @@ impl Template {
     }
 }
 
+/// Fills in the variables of a text that is no policy, such as a value in a configuration.
+///
+/// # Errors
+///
+/// What is wrong with a variable, or which one has no value.
+pub fn expand(text: &str, context: &Context<'_>) -> Result<String, String> {
+    let template = Template::parse(text, Syntax { variables: true, wildcards: false })?;
+    let filled = template.with(context, |pattern| pattern.text().to_owned());
+    filled.ok_or_else(|| format!("a variable in {} has no value", quoted(text)))
+}
+
 /// Returns what a variable stands for. A list key never stands for anything, not even its default.
 fn value_of<'a>(key: &str, default: Option<&'a str>, context: &'a Context<'_>) -> Option<&'a str> {
     if is_list_key(key) {

@@ -6,6 +6,7 @@
 mod login;
 mod password;
 mod ses_password;
+mod x_ses;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 
 pub use password::{PasswordHashError, StoredPassword, hash_password};
 pub use ses_password::ses_smtp_password;
+pub use x_ses::{Chosen, XSesRules};
 
 use crate::policy::{Policy, PolicyErrors, PolicyKind};
 use crate::smtp::{Authentication, Credentials};
@@ -40,6 +42,8 @@ pub struct Principal {
     pub boundary: Option<Vec<Arc<Policy>>>,
     /// Leaves the header's recipients out of the claims (decision 6).
     pub envelope_recipients_only: bool,
+    /// Which `X-SES-` fields its messages may carry.
+    pub x_ses: XSesRules,
 }
 
 /// A user with the stored password, before it is put among the others.

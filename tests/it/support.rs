@@ -9,7 +9,7 @@ use sesgate::authorize::Authorizer;
 use sesgate::connection::{Deadlines, Service};
 use sesgate::identities::{Account, Identities};
 use sesgate::policy::{Policy, PolicyKind};
-use sesgate::principals::{Principal, Principals, StoredPassword, User};
+use sesgate::principals::{Principal, Principals, StoredPassword, User, XSesRules};
 use sesgate::redact::Redaction;
 use sesgate::relay::Relay;
 use sesgate::server::Server;
@@ -50,6 +50,7 @@ pub(crate) fn principal(name: &str, policy: &str) -> Principal {
         policies: vec![Arc::new(policy)],
         boundary: None,
         envelope_recipients_only: false,
+        x_ses: XSesRules::default(),
     }
 }
 

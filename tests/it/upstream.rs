@@ -75,7 +75,7 @@ fn client() -> Client {
     }
 }
 
-fn transaction(content: &str) -> Transaction {
+pub(crate) fn transaction(content: &str) -> Transaction {
     let end = content.find("\r\n\r\n").unwrap() + 4;
     let paths = ["one@example.org", "two@example.org"];
     Transaction {

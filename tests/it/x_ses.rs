@@ -1,0 +1,125 @@
+//! What a user's rules make of `X-SES-` fields, from the configuration to the call (decision 11).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sesgate::authorize::Client;
+use sesgate::config::Config;
+use sesgate::gateway;
+use sesgate::redact::Redaction;
+use sesgate::relay::Relay;
+
+use crate::support::{outbox, path};
+use crate::upstream::transaction;
+
+/// Rules, fields of the message, and the reply or what the outbox records.
+fn cases() -> Vec<(&'static str, &'static str, Result<Value, &'static str>)> {
+    let none =
+        json!({ "configuration_set": null, "message_tags": [], "tenant": null, "overruled": [] });
+    let record = |changes: Value| {
+        let mut record = none.clone();
+        for (key, value) in changes.as_object().unwrap() {
+            record[key] = value.clone();
+        }
+        Ok(record)
+    };
+    vec![
+        ("", "", Ok(none.clone())),
+        ("", "X-SES-CONFIGURATION-SET: mine\r\n", record(json!({ "configuration_set": "mine" }))),
+        (
+            "",
+            "X-SES-TENANT: acme\r\n",
+            Err("554 Transaction failed: X-SES-TENANT is not allowed for this user."),
+        ),
+        (
+            "allow = [\"X-SES-TENANT\"]",
+            "X-SES-TENANT: acme\r\n",
+            record(json!({ "tenant": "acme" })),
+        ),
+        (
+            "forbid = [\"x-ses-configuration-set\"]",
+            "X-SES-CONFIGURATION-SET: mine\r\n",
+            Err("554 Transaction failed: X-SES-CONFIGURATION-SET is not allowed for this user."),
+        ),
+        (
+            "forbid = [\"X-SES-MESSAGE-TAGS\"], force = { X-SES-MESSAGE-TAGS = \"team=growth, app=${aws:username}\" }",
+            "",
+            record(json!({ "message_tags": [
+                { "name": "team", "value": "growth" }, { "name": "app", "value": "app" } ] })),
+        ),
+        (
+            "force = { X-SES-CONFIGURATION-SET = \"${aws:PrincipalTag/team}\" }",
+            "X-SES-CONFIGURATION-SET: mine\r\n",
+            record(
+                json!({ "configuration_set": "growth", "overruled": ["X-SES-CONFIGURATION-SET"] }),
+            ),
+        ),
+        (
+            "force = { X-SES-CONFIGURATION-SET = \"mine\" }",
+            "X-SES-CONFIGURATION-SET: mine\r\n",
+            record(json!({ "configuration_set": "mine" })),
+        ),
+        (
+            "force = { X-SES-TENANT = \"acme\" }",
+            "X-SES-TENANT: other\r\n",
+            record(json!({ "tenant": "acme", "overruled": ["X-SES-TENANT"] })),
+        ),
+        (
+            "force = { X-SES-CONFIGURATION-SET = \"denied\" }",
+            "",
+            Err(
+                "554 Access denied: User `arn:aws:iam::123456789012:user/app' is not authorized to perform \
+                 `ses:SendRawEmail' on resource `arn:aws:ses:us-east-1:123456789012:configuration-set/denied'",
+            ),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn rules_hold_for_every_message() {
+    for (rules, fields, expected) in cases() {
+        let folder = tempfile::tempdir().unwrap();
+        let relay = relay(folder.path(), rules);
+        let message = format!("From: app@example.com\r\n{fields}\r\nHi.\r\n");
+        let reply = relay.0.carry_out(&relay.1, transaction(&message)).await.to_string();
+        match expected {
+            Ok(expected) => {
+                let id =
+                    reply.strip_prefix("250 Ok ").unwrap_or_else(|| panic!("{rules}: {reply}"));
+                let file = folder.path().join(format!("{id}.json"));
+                let record: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+                for (key, value) in expected.as_object().unwrap() {
+                    assert_eq!(&record[key], value, "{rules} {fields}: {key}");
+                }
+                let sent =
+                    std::fs::read_to_string(folder.path().join(format!("{id}.eml"))).unwrap();
+                assert_eq!(sent, "From: app@example.com\r\n\r\nHi.\r\n", "{rules}");
+            }
+            Err(expected) => assert!(reply.starts_with(expected), "{rules} {fields}: {reply}"),
+        }
+    }
+}
+
+fn relay(folder: &Path, rules: &str) -> (Relay, Client) {
+    let text = format!(
+        "[account]\nid = \"123456789012\"\nregion = \"us-east-1\"\n\
+         [upstream]\nkind = \"ses\"\n\
+         [[listeners]]\naddress = \"127.0.0.1:0\"\nuser = \"app\"\n\
+         [[users]]\nname = \"app\"\narn = \"arn:aws:iam::123456789012:user/app\"\n\
+         tags = {{ team = \"growth\" }}\npolicies = [\"tests/explain/policies/all-but-one-set.json\"]\n\
+         x_ses = {{ {rules} }}\n"
+    );
+    let (config, problems) = Config::parse(&path("sesgate.toml"), &text);
+    assert_eq!(problems, Vec::new(), "{rules}");
+    let loaded = gateway::load(&config.unwrap());
+    assert_eq!(loaded.problems, Vec::new(), "{rules}");
+    let (authorizer, mut users) = loaded.parts.into_authorizer();
+    let client = Client {
+        principal: Arc::new(users.remove(0).principal),
+        peer: ([127, 0, 0, 1], 40_000).into(),
+        source_ip: [127, 0, 0, 1].into(),
+        secure_transport: true,
+    };
+    (Relay::new(authorizer, outbox(folder), Redaction::Full, false), client)
+}
