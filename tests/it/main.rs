@@ -28,3 +28,4 @@ mod sockets;
 mod support;
 mod tidy;
 mod upstream;
+mod x_ses;
