@@ -39,6 +39,8 @@ pub struct Identity {
     pub configuration_set: Option<String>,
     /// Sending authorization policies.
     pub policies: Vec<Arc<Policy>>,
+    /// Tags, each under its whole context key: `aws:ResourceTag/KEY`.
+    pub tags: Vec<(String, String)>,
 }
 
 /// All known identities of the account.

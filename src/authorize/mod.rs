@@ -189,6 +189,9 @@ impl Authorizer {
                         {
                             continue;
                         }
+                        for (key, value) in resource.tags {
+                            context.set(key, value.as_str());
+                        }
                         let request = Request {
                             action: ACTION,
                             resource: &resource.arn,
@@ -199,6 +202,9 @@ impl Authorizer {
                         };
                         let layers = self.layers(principal, resource.policies);
                         each(&Asked { author, feedback, recipients, layers, request, rank });
+                        for (key, _) in resource.tags {
+                            context.remove(key);
+                        }
                     }
                 }
             }

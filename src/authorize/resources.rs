@@ -16,6 +16,8 @@ pub(super) struct Resource<'m> {
     pub(super) parents: Vec<String>,
     /// Sending authorization policies of the identity.
     pub(super) policies: &'m [Arc<Policy>],
+    /// Tags of the identity, by context key.
+    pub(super) tags: &'m [(String, String)],
     concerns: Concern<'m>,
 }
 
@@ -54,6 +56,7 @@ impl<'m> Resource<'m> {
             arn: account.arn(&format!("identity/{name}")),
             parents: related.map(|name| account.arn(&format!("identity/{name}"))).collect(),
             policies: covering.map_or(&[], |identity| &identity.policies),
+            tags: covering.map_or(&[], |identity| &identity.tags),
             concerns,
         }
     }
@@ -63,6 +66,7 @@ impl<'m> Resource<'m> {
             arn: account.arn(resource),
             parents: Vec::new(),
             policies: &[],
+            tags: &[],
             concerns: Concern::Everything,
         }
     }
@@ -90,6 +94,7 @@ pub(super) fn of<'m>(
         let known = identities.find(arn.name());
         resources.push(Resource {
             policies: known.map_or(&[], |identity| &identity.policies),
+            tags: known.map_or(&[], |identity| &identity.tags),
             ..Resource::named(account, &format!("identity/{}", arn.name()))
         });
     }

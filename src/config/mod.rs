@@ -84,6 +84,8 @@ pub struct Identity {
     pub name: Placed<String>,
     /// The configuration set that SES applies when a message names none.
     pub configuration_set: Option<String>,
+    /// `aws:ResourceTag/…`.
+    pub tags: Vec<(String, String)>,
     /// Sending authorization policies.
     pub policies: Vec<Placed<PathBuf>>,
 }

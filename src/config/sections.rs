@@ -156,6 +156,7 @@ fn identity(mut table: Reader<'_, '_>) -> Identity {
     let identity = Identity {
         name,
         configuration_set: set.map(|set| set.value),
+        tags: tags(&mut table),
         policies: table.paths("policies"),
     };
     table.finish();

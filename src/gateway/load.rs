@@ -131,6 +131,9 @@ impl Loader<'_> {
             name: identity.name.value.clone(),
             configuration_set: identity.configuration_set.clone(),
             policies: self.policies(PolicyKind::Resource, &identity.policies),
+            tags: (identity.tags.iter())
+                .map(|(key, value)| (format!("aws:ResourceTag/{key}"), value.clone()))
+                .collect(),
         });
         Identities::new(known.collect(), list.authoritative)
     }

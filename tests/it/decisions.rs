@@ -81,6 +81,12 @@ fn play(case: &Value) -> String {
             .map(|statements| document(PolicyKind::Resource, statements))
             .into_iter()
             .collect(),
+        tags: identity["tags"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (format!("aws:ResourceTag/{key}"), string(value).to_owned()))
+            .collect(),
     });
     let identities = Identities::new(known.collect(), case["authoritative"] == true);
     let folder = tempfile::tempdir().unwrap();
