@@ -1,6 +1,14 @@
 //! `sesgate policy`: the tools to live with policies.
 
+mod cases;
+mod documents;
+mod evaluate;
+mod expect;
 mod explain;
+mod json;
+mod question;
+mod sources;
+mod test;
 
 use std::process::ExitCode;
 
@@ -10,10 +18,23 @@ use clap::Subcommand;
 pub(super) enum Command {
     /// Says what the relay would decide about a message, and why.
     Explain(Box<explain::Arguments>),
+    /// Decides requests as AWS would: a line of JSON on standard input, one on standard output.
+    ///
+    /// In: {"id"?, "policies": [document…], "action", "resource", "principal", "context": {"key":
+    /// ["value"…]}, "boundary"?: [document…], "session_policy"?: document, "scps"?: [[document…]…],
+    /// "rcps"?: [[document…]…], "resource_policy"?: document, "resource_account"?}
+    ///
+    /// Out: {"id"?, "decision": "Allowed"|"ExplicitlyDenied"|"ImplicitlyDenied", "statement"?:
+    /// {"policy", "sid"?, "index"}}, or {"id"?, "error"} for a line or a document that is refused.
+    Evaluate,
+    /// Plays files of cases: policies, a request, and the decision expected.
+    Test(test::Arguments),
 }
 
 pub(super) fn run(command: &Command) -> ExitCode {
     match command {
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Evaluate => evaluate::run(),
+        Command::Test(arguments) => test::run(arguments),
     }
 }

@@ -1,0 +1,215 @@
+//! Case files of `sesgate policy test`: policies, a request, and what is to come of it.
+//!
+//! A file is a list of cases, or an object with `cases` and members that every case of it has
+//! unless it says otherwise; `about` may say what it is for. A case has a `name`, an `expect`, a
+//! `request` and policies:
+//!
+//! - `policies`, `boundary`, `session_policy`, `rcps`, `resource_policy`: one document or a list;
+//!   `scps`: a list of levels, each one document or a list. A document is an object, a string that
+//!   holds its text to the byte, or `{"file": …}` with a path from where the command is run.
+//! - `policy_files`: a list of paths relative to the case file, of identity policies beside
+//!   `policies`.
+//! - `condition` instead of `policies`: one statement `Under` with that condition that allows
+//!   everything, or denies it with `effect` set to `Deny`, next to a statement `Rest` that allows
+//!   everything. `version` sets its version.
+//! - `holds` and `fails` instead of `request` and `expect`: contexts in which the condition holds or
+//!   does not, each a case of its own.
+//! - `request`: `action`, `resource`, `resource_account`, `principal`, `context`, `parents`, each
+//!   with a default. A value with other spellings is an object of `text` and `spellings`.
+//! - `expect`: `decision` (`allow`, `explicit deny`, `implicit deny`), with `statement` (its Sid, or
+//!   its number from 1) and `spelling` (the one that settled it; without it none may have), `text`
+//!   (how the decision is shown), `outcomes` (how each statement of `policies` stands to the
+//!   request); or `error`, one or several texts that all occur in the problems of the policies, and
+//!   `problems`, their number.
+
+use std::fs;
+use std::path::Path;
+
+use jsonc_parser::ast::{Object, Value};
+
+use super::expect::{Expect, Got};
+use super::json::{self, Mistake};
+use super::question::{self, Spellings, Who};
+use super::sources::Sources;
+use crate::policy::{Context, Request, evaluate};
+
+const ACCOUNT: &str = "111122223333";
+const USER: &str = "arn:aws:iam::111122223333:user/app";
+const RESOURCE: &str = "arn:aws:ses:us-east-1:111122223333:identity/example.com";
+
+const MEMBERS: [&str; 16] = [
+    "name",
+    "policies",
+    "policy_files",
+    "condition",
+    "effect",
+    "version",
+    "boundary",
+    "session_policy",
+    "scps",
+    "rcps",
+    "resource_policy",
+    "request",
+    "expect",
+    "holds",
+    "fails",
+    "about",
+];
+
+/// A case that was played.
+#[derive(Debug)]
+pub(super) struct Played {
+    pub(super) name: String,
+    /// Where in the file it begins, counted from 1.
+    pub(super) line: usize,
+    pub(super) result: Result<(), Failure>,
+}
+
+/// What was to come of a case, and what did.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) expected: String,
+    pub(super) got: String,
+}
+
+/// Plays the cases of a file in their order; `None` for a policy document, which is none.
+///
+/// # Errors
+///
+/// The first thing that cannot be read, with its place.
+pub(super) fn play(path: &Path) -> Result<Option<Vec<Played>>, String> {
+    let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = String::from_utf8(text)
+        .map_err(|error| format!("{}: not UTF-8: {}", path.display(), error.utf8_error()))?;
+    play_text(path, &text).map_err(|mistake| {
+        let (line, column) = mistake.place(&text);
+        format!("{}:{line}:{column}: {}", path.display(), mistake.what)
+    })
+}
+
+fn play_text(path: &Path, text: &str) -> Result<Option<Vec<Played>>, Mistake> {
+    let value = json::parse(text)?;
+    let (cases, shared) = match &value {
+        Value::Array(cases) => (cases, None),
+        Value::Object(file) => match json::member(file, "cases") {
+            Some(Value::Array(cases)) => (cases, Some(file)),
+            Some(other) => return Err(Mistake::of(other, "`cases` is a list")),
+            None if json::member(file, "Statement").is_some() => return Ok(None),
+            None => return Err(Mistake::of(&value, "`cases` is missing")),
+        },
+        other => return Err(Mistake::of(other, "a file of cases is a list or an object")),
+    };
+    if shared.is_some() {
+        let known: Vec<&str> = MEMBERS.into_iter().chain(["cases"]).collect();
+        json::object(&value, "a file of cases", &known)?;
+    }
+    let mut played = Vec::new();
+    for value in &cases.elements {
+        let own = json::object(value, "a case", &MEMBERS)?;
+        let case = Case { value, own, shared, text, folder: path.parent().unwrap_or(path) };
+        case.play_all(&mut played)?;
+    }
+    Ok(Some(played))
+}
+
+/// A case with what it shares with the others of its file.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'v, 't> {
+    value: &'v Value<'t>,
+    own: &'v Object<'t>,
+    shared: Option<&'v Object<'t>>,
+    /// Of the file.
+    pub(super) text: &'t str,
+    /// Of the file.
+    pub(super) folder: &'v Path,
+}
+
+impl<'v, 't> Case<'v, 't> {
+    pub(super) fn member(&self, name: &str) -> Option<&'v Value<'t>> {
+        json::member(self.own, name).or_else(|| json::member(self.shared?, name))
+    }
+
+    pub(super) fn string(&self, name: &str) -> Result<Option<&'v str>, Mistake> {
+        self.member(name).map(|value| json::string(value, &format!("`{name}`"))).transpose()
+    }
+
+    fn required(&self, name: &str) -> Result<&'v Value<'t>, Mistake> {
+        self.member(name).ok_or_else(|| Mistake::of(self.value, format!("a case without `{name}`")))
+    }
+
+    /// Plays the case, once for each context of `holds` and `fails`.
+    fn play_all(&self, played: &mut Vec<Played>) -> Result<(), Mistake> {
+        let name = json::string(self.required("name")?, "`name`")?;
+        let sources = Sources::load(self)?;
+        let mut add = |name: String, at: &Value<'_>, result| {
+            let (line, _) = Mistake::of(at, "").place(self.text);
+            played.push(Played { name, line, result });
+        };
+        let contexts = [(true, self.member("holds")), (false, self.member("fails"))];
+        if contexts.iter().all(|(_, contexts)| contexts.is_none()) {
+            let expect = Expect::read(self.required("expect")?)?;
+            let result = play_request(&sources, self.member("request"), None, &expect)?;
+            add(name.to_owned(), self.value, result);
+            return Ok(());
+        }
+        self.required("condition")?;
+        for (holds, contexts) in contexts {
+            let expect = Expect::of_condition(holds, self.string("effect")? == Some("Deny"));
+            for context in contexts.map_or(&[][..], json::one_or_list) {
+                let result = play_request(&sources, None, Some(context), &expect)?;
+                let name = format!("{name} with {}", json::written(context, self.text));
+                add(name, context, result);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks the policies, and compares the answer with what is expected.
+fn play_request(
+    sources: &Result<Sources, Vec<String>>,
+    request: Option<&Value<'_>>,
+    context: Option<&Value<'_>>,
+    expect: &Expect,
+) -> Result<Result<(), Failure>, Mistake> {
+    const MEMBERS: [&str; 6] =
+        ["action", "resource", "resource_account", "principal", "context", "parents"];
+    let request = request.map(|it| json::object(it, "`request`", &MEMBERS)).transpose()?;
+    let member = |name: &str| request.and_then(|it| json::member(it, name));
+    let string = |name: &str| {
+        member(name).map(|value| json::string(value, &format!("`{name}`"))).transpose()
+    };
+    let resource = string("resource")?.unwrap_or(RESOURCE);
+    let owner = question::owner(resource).unwrap_or(ACCOUNT);
+    let who = match member("principal") {
+        Some(value) => Who::read(value)?,
+        None => Who::User { account: ACCOUNT.to_owned(), arn: USER.to_owned() },
+    };
+    let context = match context.or_else(|| member("context")) {
+        Some(value) => question::context(value, Spellings::Taken)?,
+        None => Context::new(),
+    };
+    let parents = member("parents").map_or(&[][..], json::one_or_list);
+    let parents = parents
+        .iter()
+        .map(|parent| json::string(parent, "a parent").map(str::to_owned))
+        .collect::<Result<Vec<_>, _>>()?;
+    let policies = match sources {
+        Ok(policies) => policies,
+        Err(problems) => return Ok(expect.check(&Got::Problems(problems))),
+    };
+    let principal = who.principal();
+    let request = Request {
+        action: string("action")?.unwrap_or("ses:SendRawEmail"),
+        resource,
+        parents: &parents,
+        resource_account: string("resource_account")?.unwrap_or(owner),
+        principal: &principal,
+        context: &context,
+    };
+    let statements = policies.identity.iter().flat_map(|policy| policy.statements());
+    let outcomes: Vec<String> =
+        statements.map(|statement| statement.outcome(&request).to_string()).collect();
+    let decision = evaluate(&policies.layers(), &request);
+    Ok(expect.check(&Got::Decision { decision: &decision, outcomes: &outcomes }))
+}

@@ -1,0 +1,146 @@
+//! JSON with the place and the exact text of every part, for what is read beside the policies.
+//!
+//! Strict as the documents of policies are: RFC 8259, no duplicate and no unknown members. The
+//! documents themselves are left to [`crate::policy::Policy::parse`], which gets their text to the
+//! byte.
+
+use jsonc_parser::ast::{Object, Value};
+use jsonc_parser::common::Ranged;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+
+/// What is wrong with a text, and the byte where.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    pub(super) at: usize,
+    pub(super) what: String,
+}
+
+impl Mistake {
+    pub(super) fn new(at: usize, what: impl Into<String>) -> Self {
+        Mistake { at, what: what.into() }
+    }
+
+    /// Makes a mistake at the beginning of a value.
+    pub(super) fn of(value: &Value<'_>, what: impl Into<String>) -> Self {
+        Mistake::new(value.range().start, what)
+    }
+
+    /// Returns line and column in characters, both from 1.
+    pub(super) fn place(&self, text: &str) -> (usize, usize) {
+        let before = text.get(..self.at).unwrap_or(text);
+        let last = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, last.chars().count() + 1)
+    }
+}
+
+/// Reads a JSON text.
+///
+/// `serde_json` checks the grammar, and bounds the depth; the other parser gives the places.
+pub(super) fn parse(text: &str) -> Result<Value<'_>, Mistake> {
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
+        let what = error.to_string();
+        let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(before, _)| before);
+        let breaks = error.line().saturating_sub(1);
+        let start = text.split_inclusive('\n').take(breaks).map(str::len).sum::<usize>();
+        let at = (start + error.column().saturating_sub(1)).min(text.len());
+        return Err(Mistake::new(at, format!("not valid JSON: {what}")));
+    }
+    let strict = ParseOptions {
+        allow_comments: false,
+        allow_loose_object_property_names: false,
+        allow_trailing_commas: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    };
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &strict).map_err(|error| {
+        let what = error.kind().to_string().to_lowercase();
+        Mistake::new(error.range().start, format!("not valid JSON: {what}"))
+    })?;
+    parsed.value.ok_or_else(|| Mistake::new(0, "not valid JSON: there is nothing"))
+}
+
+/// Returns the text of a value as written.
+pub(super) fn written<'t>(value: &Value<'_>, text: &'t str) -> &'t str {
+    let range = value.range();
+    text.get(range.start..range.end).unwrap_or_default()
+}
+
+/// Takes an object of which all members are known, each given once.
+pub(super) fn object<'v, 't>(
+    value: &'v Value<'t>,
+    what: &str,
+    known: &[&str],
+) -> Result<&'v Object<'t>, Mistake> {
+    let Value::Object(object) = value else {
+        return Err(Mistake::of(value, format!("{what} is an object, not {}", kind(value))));
+    };
+    for (number, member) in object.properties.iter().enumerate() {
+        let at = member.name.range().start;
+        let name = member.name.as_str();
+        if !known.contains(&name) {
+            let (name, known) = (excerpt(name), known.join(", "));
+            let what = format!("unknown member `{name}` in {what}; the members are {known}");
+            return Err(Mistake::new(at, what));
+        }
+        if object.properties.iter().take(number).any(|earlier| earlier.name.as_str() == name) {
+            return Err(Mistake::new(at, format!("`{name}` is given twice")));
+        }
+    }
+    Ok(object)
+}
+
+/// Returns a member of an object.
+pub(super) fn member<'v, 't>(object: &'v Object<'t>, name: &str) -> Option<&'v Value<'t>> {
+    object.properties.iter().find(|it| it.name.as_str() == name).map(|it| &it.value)
+}
+
+/// Takes a string.
+pub(super) fn string<'v>(value: &'v Value<'_>, what: &str) -> Result<&'v str, Mistake> {
+    match value {
+        Value::StringLit(text) => Ok(&text.value),
+        other => Err(Mistake::of(other, format!("{what} is a string, not {}", kind(other)))),
+    }
+}
+
+/// Takes one value or a list of them.
+pub(super) fn one_or_list<'v, 't>(value: &'v Value<'t>) -> &'v [Value<'t>] {
+    match value {
+        Value::Array(array) => &array.elements,
+        single => std::slice::from_ref(single),
+    }
+}
+
+/// Names what a value is.
+pub(super) fn kind(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::StringLit(_) => "a string",
+        Value::NumberLit(_) => "a number",
+        Value::BooleanLit(_) => "a boolean",
+        Value::Object(_) => "an object",
+        Value::Array(_) => "a list",
+        Value::NullKeyword(_) => "`null`",
+    }
+}
+
+/// Returns the user's words for a message: control characters escaped, long text cut.
+pub(super) fn excerpt(text: &str) -> String {
+    const MOST_CHARACTERS: usize = 80;
+    let mut shown = String::new();
+    for (number, character) in text.chars().enumerate() {
+        if number == MOST_CHARACTERS {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}

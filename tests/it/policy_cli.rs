@@ -1,0 +1,267 @@
+//! `sesgate policy evaluate` and `sesgate policy test`, as a program and a team's checks meet them.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+fn sesgate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sesgate"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.stderr(Stdio::piped()).arg("policy");
+    command
+}
+
+fn data(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evaluate").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What is answered to an input, line by line.
+fn answers(input: &[u8]) -> Vec<String> {
+    let mut child = sesgate().arg("evaluate").spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input).unwrap());
+        child.wait_with_output().unwrap()
+    });
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'));
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Each line of `lines.jsonl` has beneath it what is answered: all of it when it is an object, else
+/// a part of its error.
+#[test]
+fn every_line_is_answered_as_it_says() {
+    let text = data("lines.jsonl");
+    let lines: Vec<&str> =
+        text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let pairs: Vec<(&str, Value)> = lines
+        .chunks(2)
+        .map(|pair| {
+            (pair[0], serde_json::from_str(pair[1]).unwrap_or_else(|_| panic!("{}", pair[1])))
+        })
+        .collect();
+    let input: String = pairs.iter().map(|(line, _)| format!("{line}\n")).collect();
+    let answers = answers(input.as_bytes());
+    assert_eq!(answers.len(), pairs.len());
+    let mut failures = Vec::new();
+    for ((line, wanted), answer) in pairs.iter().zip(&answers) {
+        let got: Value = serde_json::from_str(answer).unwrap();
+        let is_wanted = match wanted {
+            Value::String(part) => got["error"].as_str().is_some_and(|it| it.contains(part)),
+            whole => got == *whole,
+        };
+        if !is_wanted || got.get("error").is_some() == got.get("decision").is_some() {
+            failures.push(format!("{line}\n  got    {answer}\n  wanted {wanted}"));
+        }
+    }
+    assert!(pairs.len() > 60, "only {} lines", pairs.len());
+    assert!(failures.is_empty(), "{} lines:\n{}", failures.len(), failures.join("\n"));
+}
+
+const LINE: &str = r#"{"id":"a","policies":[{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ses:*","Resource":"*"}}],"action":"ses:SendEmail","resource":"*","principal":"arn:aws:iam::111122223333:user/app","context":{}}"#;
+const ALLOWED: &str =
+    r#"{"id":"a","decision":"Allowed","statement":{"policy":"policies[0]","index":0}}"#;
+
+#[test]
+fn a_bad_line_does_not_end_the_run() {
+    let mut input = Vec::new();
+    let mut wanted: Vec<&str> = Vec::new();
+    let long = vec![b' '; 5 * 1024 * 1024];
+    let bad: [(&[u8], &str); 6] = [
+        (b"", "not valid JSON"),
+        (b"\xFF", "byte 1 of the line is not UTF-8"),
+        (b"{\"id\":\"\xC3\"}", "byte 8 of the line is not UTF-8"),
+        (b"\0", "not valid JSON"),
+        (&long, "the line is longer than 4194304 bytes"),
+        (b"[1]", "a line is an object, not a list"),
+    ];
+    for (line, error) in bad {
+        input.extend_from_slice(line);
+        input.extend_from_slice(b"\n");
+        wanted.push(error);
+        // CRLF ends a line too.
+        input.extend_from_slice(LINE.as_bytes());
+        input.extend_from_slice(b"\r\n");
+        wanted.push(ALLOWED);
+    }
+    // The last line needs no end.
+    input.extend_from_slice(LINE.as_bytes());
+    wanted.push(ALLOWED);
+    let answers = answers(&input);
+    assert_eq!(answers.len(), wanted.len());
+    for (answer, wanted) in answers.iter().zip(wanted) {
+        let got: Value = serde_json::from_str(answer).unwrap();
+        assert!(answer == wanted || got["error"].as_str().unwrap().contains(wanted), "{answer}");
+    }
+    assert_eq!(self::answers(b""), Vec::<String>::new());
+}
+
+/// A program that asks one question at a time gets each answer before it asks the next.
+#[test]
+fn answers_come_when_the_input_pauses() {
+    let mut child = sesgate().arg("evaluate").spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    for part in ["", "half"] {
+        let (first, second) = LINE.split_at(if part.is_empty() { 0 } else { 50 });
+        stdin.write_all(first.as_bytes()).unwrap();
+        stdin.write_all(second.as_bytes()).unwrap();
+        stdin.write_all(b"\n").unwrap();
+        let mut answer = String::new();
+        stdout.read_line(&mut answer).unwrap();
+        assert_eq!(answer.trim_end(), ALLOWED);
+    }
+    // A line that has begun does not keep back the answer to the one before.
+    stdin.write_all(format!("{LINE}\n{{\"id\":").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stdout.read_line(&mut answer).unwrap();
+    assert_eq!(answer.trim_end(), ALLOWED);
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// More documents than are kept give the same answers as few.
+#[test]
+fn documents_forgotten_are_read_again() {
+    let filler = "x".repeat(60_000);
+    let mut input = String::new();
+    for number in 0..600 {
+        let document = json!({"Version": "2012-10-17", "Statement": [{
+            "Sid": format!("S{}", number % 300), "Effect": "Allow", "Action": "ses:*", "Resource": "*",
+            "Condition": {"StringNotEquals": {"aws:UserAgent": [filler, number.to_string()]}},
+        }]});
+        let line = json!({"id": number, "policies": [document], "action": "ses:SendEmail",
+            "resource": "*", "principal": "arn:aws:iam::111122223333:user/app", "context": {}});
+        input.push_str(&format!("{line}\n"));
+    }
+    for (number, answer) in answers(input.as_bytes()).iter().enumerate() {
+        let wanted = json!({"id": number, "decision": "Allowed",
+            "statement": {"policy": "policies[0]", "sid": format!("S{}", number % 300), "index": 0}});
+        assert_eq!(serde_json::from_str::<Value>(answer).unwrap(), wanted);
+    }
+}
+
+/// Runs `policy test` in a folder; gives exit status, standard output and standard error.
+fn test(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = sesgate().current_dir(folder).arg("test").args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// How many cases the files of `tests/policies` hold, counted without the reader of the command.
+fn cases() -> usize {
+    let list = |value: &Value| value.as_array().map_or(1, Vec::len);
+    let mut count = 0;
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policies")).unwrap()
+    {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let file: Value = serde_json::from_str(&text).unwrap();
+        for case in file.get("cases").unwrap_or(&file).as_array().unwrap() {
+            let contexts = ["holds", "fails"].iter().filter_map(|name| case.get(name)).map(list);
+            count += contexts.reduce(|sum, next| sum + next).unwrap_or(1);
+        }
+    }
+    count
+}
+
+#[test]
+fn the_cases_of_the_engine_pass() {
+    let (status, stdout, stderr) = test(Path::new(env!("CARGO_MANIFEST_DIR")), &["tests/policies"]);
+    let cases = cases();
+    assert!(cases > 1000, "only {cases} cases");
+    assert_eq!((status, stdout, stderr), (0, format!("{cases} passed, 0 failed\n"), String::new()));
+}
+
+/// The folder of a team: `policies/app.json`, and cases that name it.
+fn team() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "policies/app.json",
+        r#"{"Version": "2012-10-17", "Statement": [
+  {"Sid": "App", "Effect": "Allow", "Action": "ses:SendRawEmail", "Resource": "*",
+    "Condition": {"StringEquals": {"ses:FromAddress": "app@example.com"}}}
+]}"#,
+    );
+    for name in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evaluate")).unwrap()
+    {
+        let name = name.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".json") {
+            write(&format!("cases/{name}"), &data(&name));
+        }
+    }
+    folder
+}
+
+#[test]
+fn failures_are_told_with_what_came() {
+    let folder = team();
+    let (status, stdout, stderr) = test(folder.path(), &["cases/pass.json"]);
+    assert_eq!((status, &*stdout, &*stderr), (0, "7 passed, 0 failed\n", ""));
+    let (status, stdout, stderr) = test(folder.path(), &["cases/pass.json", "cases/fail.json"]);
+    assert_eq!((status, &*stderr), (1, ""));
+    assert_eq!(stdout, data("fail.txt"));
+}
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    let folder = team();
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    fs::write(folder.path().join("none.json"), "[]").unwrap();
+    let told = |arguments: &[&str], passed: usize, wanted: &str| {
+        let (status, stdout, stderr) = test(folder.path(), arguments);
+        assert_eq!(status, 2, "{arguments:?}");
+        assert!(stderr.contains(wanted), "{arguments:?}: {stderr}");
+        assert_eq!(stdout, format!("{passed} passed, 0 failed\n"), "{arguments:?}");
+    };
+    told(&["empty"], 0, "there are no cases");
+    told(&["none.json"], 0, "there are no cases");
+    told(&["missing.json"], 0, "missing.json: No such file");
+    // A policy among the files of a folder is passed over; named itself it is a mistake.
+    told(&["policies"], 0, "there are no cases");
+    told(&["policies/app.json"], 0, "a policy document, not a file of cases");
+    told(&["missing.json", "cases/pass.json"], 7, "missing.json: No such file");
+    for (text, problem) in MISTAKES {
+        fs::write(folder.path().join("cases.json"), text).unwrap();
+        told(&["cases.json"], 0, &format!("cases.json:{problem}"));
+    }
+    let (status, ..) = test(folder.path(), &[]);
+    assert_eq!(status, 2);
+}
+
+/// A file of cases with a mistake, and where that is.
+const MISTAKES: [(&str, &str); 14] = [
+    ("", "1:1: not valid JSON"),
+    ("[\n{},]", "2:4: not valid JSON"),
+    ("7", "1:1: a file of cases is a list or an object"),
+    ("{}", "1:1: `cases` is missing"),
+    ("{\"cases\": {}}", "1:11: `cases` is a list"),
+    ("[1]", "1:2: a case is an object, not a number"),
+    ("[{\"nam\": 1}]", "1:3: unknown member `nam` in a case"),
+    ("[{\"name\": \"a\", \"name\": \"b\"}]", "1:16: `name` is given twice"),
+    ("[\n{\"name\": \"a\"}]", "2:1: a case without `expect`"),
+    ("[{\"name\": \"a\", \"expect\": {}}]", "1:26: `expect` has neither"),
+    ("[{\"name\": \"a\", \"expect\": {\"decision\": \"Allow\"}}]", "1:26: `Allow` is no decision"),
+    (
+        "[{\"name\": \"a\", \"policy_files\": [\"no.json\"], \"expect\": {\"decision\": \"allow\"}}]",
+        "1:33: no.json: No such file",
+    ),
+    (
+        "[{\"name\": \"a\", \"request\": {\"principal\": \"app\"}, \"expect\": {\"decision\": \"allow\"}}]",
+        "1:41: `app` is not a principal",
+    ),
+    (
+        "[{\"name\": \"a\", \"request\": {\"context\": {\"k:a\": null}}, \"expect\": {\"decision\": \"allow\"}}]",
+        "1:47: context key `k:a` has `null` as a value",
+    ),
+];
