@@ -67,17 +67,15 @@ impl Identities {
 
     /// Returns the most specific identity that covers an address.
     ///
-    /// Address identities are compared with the case of the local part, domains without it, as SES
-    /// does. A label, `sender+label@`, is covered by `sender@`.
+    /// Address identities are compared with the case of the local part and without needless quotes,
+    /// domains without case, as SES does. A label, `sender+label@`, is covered by `sender@`.
     #[must_use]
     pub fn covering(&self, address: &Address) -> Option<&Identity> {
         let domain = address.domain().to_ascii_lowercase();
+        let local = unquoted(address.local_part());
         let by_address = |local: &str| self.known.get(&format!("{local}@{domain}"));
-        by_address(address.local_part())
-            .or_else(|| {
-                let (local, _) = address.local_part().split_once('+')?;
-                by_address(local)
-            })
+        by_address(local)
+            .or_else(|| by_address(unlabelled(local)?))
             .or_else(|| parents(&domain).find_map(|domain| self.known.get(domain)))
     }
 
@@ -87,18 +85,44 @@ impl Identities {
         self.known.get(&key(name))
     }
 
-    /// Returns every name under which a Deny may know the identity of an address (decision 7): the
-    /// address and its spellings, without its label, its domain, and the parents of that.
-    pub fn related(&self, address: &Address) -> impl Iterator<Item = String> + use<> {
-        let domain = address.domain().to_ascii_lowercase();
-        let local = address.local_part();
-        let mut names = vec![address.as_str().to_owned(), format!("{local}@{domain}")];
-        names.extend(local.split_once('+').map(|(local, _)| format!("{local}@{domain}")));
-        names.extend(address.spellings());
-        names.extend(parents(&domain).map(str::to_owned));
-        names.dedup();
-        names.into_iter()
+    /// Returns the policies of every known identity under one of these names.
+    #[must_use]
+    pub fn policies_of(&self, names: &[String]) -> Vec<Arc<Policy>> {
+        let known = names.iter().filter_map(|name| self.find(name));
+        known.flat_map(|identity| identity.policies.iter().cloned()).collect()
     }
+}
+
+/// Returns every name under which a Deny may know an identity (decision 7): an address in all its
+/// spellings, with and without its label, and a domain with its parents.
+#[must_use]
+pub fn related(name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    if let Ok(address) = Address::parse(name) {
+        names.extend(address.spellings());
+        let without: Vec<_> = names.iter().filter_map(|name| unlabelled_address(name)).collect();
+        names.extend(without);
+    }
+    let domain = name.rsplit_once('@').map_or(name, |(_, domain)| domain).to_ascii_lowercase();
+    names.extend(parents(&domain).map(str::to_owned));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The local part without quotes; `message` lets only needless ones through.
+fn unquoted(local: &str) -> &str {
+    local.strip_prefix('"').and_then(|local| local.strip_suffix('"')).unwrap_or(local)
+}
+
+/// What is before the label of a local part.
+fn unlabelled(local: &str) -> Option<&str> {
+    local.split_once('+').map(|(local, _)| local).filter(|local| !local.is_empty())
+}
+
+fn unlabelled_address(address: &str) -> Option<String> {
+    let (local, domain) = address.rsplit_once('@')?;
+    Some(format!("{}@{domain}", unlabelled(unquoted(local))?))
 }
 
 /// The domain itself and its parents, down to two labels.
@@ -133,6 +157,9 @@ mod tests {
             ("A@example.com", Some("example.com")),
             ("Mixed@example.com", Some("Mixed@Example.com")),
             ("b@example.com", Some("example.com")),
+            ("\"a\"@example.com", Some("a@example.com")),
+            ("\"a+label\"@example.com", Some("a@example.com")),
+            ("+label@example.com", Some("example.com")),
             ("b@sub.example.com", Some("sub.example.com")),
             ("b@deep.sub.example.com", Some("sub.example.com")),
             ("b@other.example.com", Some("example.com")),
@@ -143,6 +170,32 @@ mod tests {
             let address = Address::parse(address).unwrap();
             let covering = identities.covering(&address).map(|identity| identity.name.as_str());
             assert_eq!(covering, expected, "{address}");
+        }
+    }
+    #[test]
+    fn a_deny_knows_an_identity_under_every_name() {
+        let cases = [
+            (
+                "CEO+x@Mail.Example.com",
+                vec![
+                    "CEO+x@Mail.Example.com",
+                    "CEO+x@mail.example.com",
+                    "CEO@Mail.Example.com",
+                    "CEO@mail.example.com",
+                    "ceo+x@mail.example.com",
+                    "ceo@mail.example.com",
+                    "example.com",
+                    "mail.example.com",
+                ],
+            ),
+            ("SECRET.com", vec!["SECRET.com", "secret.com"]),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(related(name), expected);
+        }
+        let quoted = related("\"CEO+x\"@example.com");
+        for name in ["ceo@example.com", "CEO@example.com", "example.com"] {
+            assert!(quoted.iter().any(|known| known == name), "{name} in {quoted:?}");
         }
     }
 }

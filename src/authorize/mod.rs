@@ -200,7 +200,8 @@ impl Authorizer {
                             principal: &who,
                             context: &context,
                         };
-                        let layers = self.layers(principal, resource.policies);
+                        let mut layers = self.layers(principal, resource.policies);
+                        layers.rcps = &resource.denying;
                         each(&Asked { author, feedback, recipients, layers, request, rank });
                         for (key, _) in resource.tags {
                             context.remove(key);

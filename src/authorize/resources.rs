@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::claims::Claims;
 use crate::address::Address;
-use crate::identities::{Account, Identities};
-use crate::message::{Mailbox, XSes};
+use crate::identities::{Account, Identities, Identity, related};
+use crate::message::{IdentityArn, Mailbox, XSes};
 use crate::policy::Policy;
 use crate::smtp::Envelope;
 
@@ -16,6 +16,8 @@ pub(super) struct Resource<'m> {
     pub(super) parents: Vec<String>,
     /// Sending authorization policies of the identity.
     pub(super) policies: &'m [Arc<Policy>],
+    /// Those of related identities, of which only a Deny counts (decision 7).
+    pub(super) denying: Vec<Arc<Policy>>,
     /// Tags of the identity, by context key.
     pub(super) tags: &'m [(String, String)],
     concerns: Concern<'m>,
@@ -43,20 +45,33 @@ impl<'m> Resource<'m> {
         self.arn == other.arn && self.parents == other.parents
     }
 
-    fn identity(
+    /// The identity that an address is judged as.
+    fn of_address(
         account: &Account,
         identities: &'m Identities,
         address: &Address,
         concerns: Concern<'m>,
     ) -> Self {
         let covering = identities.covering(address);
-        let name = covering.map_or(address.as_str(), |identity| identity.name.as_str());
-        let related = identities.related(address);
+        Self::identity(account, identities, covering, address.as_str(), concerns)
+    }
+
+    /// An identity, known or not, that a message calls `name`.
+    fn identity(
+        account: &Account,
+        identities: &'m Identities,
+        known: Option<&'m Identity>,
+        name: &str,
+        concerns: Concern<'m>,
+    ) -> Self {
+        let related = related(name);
+        let arn = |name: &str| account.arn(&format!("identity/{name}"));
         Self {
-            arn: account.arn(&format!("identity/{name}")),
-            parents: related.map(|name| account.arn(&format!("identity/{name}"))).collect(),
-            policies: covering.map_or(&[], |identity| &identity.policies),
-            tags: covering.map_or(&[], |identity| &identity.tags),
+            arn: arn(known.map_or(name, |identity| &identity.name)),
+            parents: related.iter().map(|name| arn(name)).collect(),
+            policies: known.map_or(&[], |identity| &identity.policies),
+            denying: identities.policies_of(&related),
+            tags: known.map_or(&[], |identity| &identity.tags),
             concerns,
         }
     }
@@ -66,6 +81,7 @@ impl<'m> Resource<'m> {
             arn: account.arn(resource),
             parents: Vec::new(),
             policies: &[],
+            denying: Vec::new(),
             tags: &[],
             concerns: Concern::Everything,
         }
@@ -82,7 +98,7 @@ pub(super) fn of<'m>(
     x_ses: &XSes,
 ) -> Vec<Resource<'m>> {
     let identity =
-        |address: &Address, concerns| Resource::identity(account, identities, address, concerns);
+        |address: &Address, concerns| Resource::of_address(account, identities, address, concerns);
     let mut resources: Vec<Resource<'m>> = Vec::new();
     for mailbox in claims.authors.iter().copied() {
         resources.push(identity(&mailbox.address, Concern::Author(mailbox)));
@@ -90,15 +106,12 @@ pub(super) fn of<'m>(
     for feedback in claims.feedback.iter().copied() {
         resources.push(identity(feedback, Concern::Feedback(feedback)));
     }
-    for arn in [&x_ses.source_arn, &x_ses.from_arn, &x_ses.return_path_arn].into_iter().flatten() {
-        let known = identities.find(arn.name());
-        resources.push(Resource {
-            policies: known.map_or(&[], |identity| &identity.policies),
-            tags: known.map_or(&[], |identity| &identity.tags),
-            ..Resource::named(account, &format!("identity/{}", arn.name()))
-        });
+    let arns = [&x_ses.source_arn, &x_ses.from_arn, &x_ses.return_path_arn];
+    for name in arns.into_iter().flatten().map(IdentityArn::name) {
+        let (known, all) = (identities.find(name), Concern::Everything);
+        resources.push(Resource::identity(account, identities, known, name, all));
     }
-    for set in sets(identities, claims, x_ses.configuration_set.as_deref()) {
+    for set in sets(identities, claims, x_ses) {
         resources.push(Resource::named(account, &format!("configuration-set/{set}")));
     }
     if account.sandbox {
@@ -109,19 +122,18 @@ pub(super) fn of<'m>(
     resources
 }
 
-/// The configuration set that the message names, else the defaults of its authors' identities.
-fn sets<'a>(
-    identities: &'a Identities,
-    claims: &Claims<'_>,
-    named: Option<&'a str>,
-) -> Vec<&'a str> {
-    if let Some(named) = named {
+/// The configuration set that the message names, else the defaults of the identities that it is
+/// sent with: those of its authors, and those that it names.
+fn sets<'a>(identities: &'a Identities, claims: &Claims<'_>, x_ses: &'a XSes) -> Vec<&'a str> {
+    if let Some(named) = &x_ses.configuration_set {
         return vec![named];
     }
+    let authors = claims.authors.iter().map(|mailbox| identities.covering(&mailbox.address));
+    let named = [&x_ses.source_arn, &x_ses.from_arn].into_iter().flatten();
+    let named = named.map(|arn| identities.find(arn.name()));
     let mut sets: Vec<&str> = Vec::new();
-    for mailbox in &claims.authors {
-        let identity = identities.covering(&mailbox.address);
-        let set = identity.and_then(|identity| identity.configuration_set.as_deref());
+    for identity in authors.chain(named).flatten() {
+        let set = identity.configuration_set.as_deref();
         sets.extend(set.filter(|set| !sets.contains(set)));
     }
     sets

@@ -64,6 +64,8 @@ pub struct Connection {
     service: Arc<Service>,
     peer: SocketAddr,
     session: Session,
+    /// The user for whom the listener speaks to this peer (decision 17).
+    spoken_for: Option<Arc<Principal>>,
     client: Option<Client>,
     out: Vec<u8>,
     login_by: Instant,
@@ -84,11 +86,8 @@ impl Connection {
     ) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         match service.speaks_for(peer.ip()) {
-            Ok(principal) => {
-                let mut connection = Self::new(service, peer, shutdown);
-                if let Some(principal) = principal {
-                    connection.identify(principal);
-                }
+            Ok(spoken_for) => {
+                let mut connection = Self::new(service, peer, spoken_for, shutdown);
                 if let Err(ended) = connection.run(socket).await {
                     tracing::debug!(reason = %ended, "connection ended");
                 }
@@ -103,12 +102,18 @@ impl Connection {
         }
     }
 
-    fn new(service: Arc<Service>, peer: SocketAddr, shutdown: CancellationToken) -> Self {
+    fn new(
+        service: Arc<Service>,
+        peer: SocketAddr,
+        spoken_for: Option<Arc<Principal>>,
+        shutdown: CancellationToken,
+    ) -> Self {
         let loopback = peer.ip().is_loopback();
         let settings = if loopback { &service.settings } else { &service.remote_settings };
         Self {
             session: Session::new(Arc::clone(settings), service.implicit_tls),
             peer,
+            spoken_for,
             client: None,
             out: Vec::new(),
             login_by: now() + service.deadlines.login,
@@ -122,6 +127,7 @@ impl Connection {
     async fn run(&mut self, mut socket: TcpStream) -> Result<(), Ended> {
         socket.set_nodelay(true)?;
         if !self.service.implicit_tls {
+            self.begin();
             self.hear_early_talk(&socket);
             match self.converse(&mut socket).await? {
                 Pause::Over => return Ok(()),
@@ -132,6 +138,7 @@ impl Connection {
         if !self.service.implicit_tls {
             self.session.tls_started();
         }
+        self.begin();
         self.converse(&mut stream).await.map(drop)
     }
 
@@ -154,10 +161,16 @@ impl Connection {
         let version = stream.get_ref().1.protocol_version();
         let version = version.and_then(|version| version.as_str()).unwrap_or("unknown");
         tracing::Span::current().record("tls", version);
-        if let Some(client) = &mut self.client {
-            client.secure_transport = self.service.secure_transport.unwrap_or(true);
-        }
         Ok(stream)
+    }
+
+    /// Begins in clear, or anew under TLS: nothing that was said in clear counts any more (RFC 3207
+    /// section 4.2).
+    fn begin(&mut self) {
+        self.client = None;
+        if let Some(principal) = self.spoken_for.clone() {
+            self.identify(principal);
+        }
     }
 
     /// Whom the messages of this connection are from, as far as policies see it (decision 8).
