@@ -25,13 +25,32 @@ pub enum UpstreamError {
     #[error("sending paused: {0}")]
     Paused(String),
     /// The relay's own trouble, or that of SES: later.
-    #[error("{detail}")]
+    #[error("{detail}{}", .said.as_ref().map(|said| format!(": {said}")).unwrap_or_default())]
     Temporary {
-        /// What happened.
+        /// What happened, in the relay's own words.
         detail: String,
+        /// What SES or the network said of it; may name addresses.
+        said: Option<String>,
         /// What the operator does about it.
         remedy: &'static str,
         /// SES may have taken the message all the same.
         possible_duplicate: bool,
     },
+}
+
+impl UpstreamError {
+    /// Says what happened without a word of anybody else, which might name an address.
+    #[must_use]
+    pub fn class(&self) -> &str {
+        match self {
+            Self::Throttled(_) => "throttled",
+            Self::Rejected(_) => "message rejected",
+            Self::Failed(_) => "transaction failed",
+            Self::TooLong(_) => "message too long",
+            Self::MailFromNotVerified(_) => "MAIL FROM domain not verified",
+            Self::NoConfigurationSet(_) => "configuration set does not exist",
+            Self::Paused(_) => "sending paused",
+            Self::Temporary { detail, .. } => detail,
+        }
+    }
 }

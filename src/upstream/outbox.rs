@@ -1,11 +1,16 @@
 //! The outbox: one `.eml` and one `.json` per message in a directory, on disk before the answer.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::UpstreamError;
 use crate::authorize::Permit;
+
+/// No message takes that long to write.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// A directory that takes messages.
 #[derive(Debug, Clone)]
@@ -14,12 +19,25 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Opens a directory, making it when it is missing.
+    /// Opens a directory, making it when it is missing, for this user alone. Drafts that a process
+    /// left when it was killed are removed once they are an hour old.
     ///
     /// # Errors
     /// When it cannot be made or is no directory.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
+        if !directory.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+            // The new name must last as long as what will be in it.
+            let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        for entry in fs::read_dir(directory)?.flatten() {
+            let is_draft = entry.path().extension().is_some_and(|kind| kind == "part");
+            let age = entry.metadata().and_then(|meta| meta.modified()).map(|at| at.elapsed());
+            if is_draft && age.is_ok_and(|age| age.is_ok_and(|age| age > ABANDONED)) {
+                fs::remove_file(entry.path())?;
+            }
+        }
         Ok(Self { directory: directory.to_owned() })
     }
 
@@ -40,6 +58,7 @@ impl Outbox {
         };
         Err(UpstreamError::Temporary {
             detail: format!("cannot write to `{}`: {detail}", self.directory.display()),
+            said: None,
             remedy: "make room in the outbox directory and let the relay write to it",
             possible_duplicate: false,
         })
@@ -53,7 +72,8 @@ fn write(directory: &Path, permit: &Permit) -> io::Result<String> {
     let draft = |kind: &str| directory.join(format!(".{id}.{kind}.part"));
     let result = (|| {
         for (kind, bytes) in files {
-            let mut file = OpenOptions::new().write(true).create_new(true).open(draft(kind))?;
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft(kind))?;
             file.write_all(bytes)?;
             file.sync_all()?;
         }

@@ -6,7 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -33,6 +33,7 @@ pub(super) struct Progress(Arc<State>);
 struct State {
     reached: AtomicU8,
     attempts: AtomicU32,
+    abandoned: AtomicBool,
 }
 
 impl Progress {
@@ -47,6 +48,18 @@ impl Progress {
             .reached
             .compare_exchange(WRITING, CANCELLED, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
+    }
+
+    /// Nobody waits any more: no further attempt is made. Returns whether the current one is
+    /// cancelled, since it was not wholly written.
+    pub(super) fn abandon(&self) -> bool {
+        self.0.abandoned.store(true, Ordering::SeqCst);
+        self.cancel()
+    }
+
+    /// Whether nobody waits any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.0.abandoned.load(Ordering::SeqCst)
     }
 
     /// The number of the current attempt, from 1.
@@ -70,6 +83,9 @@ impl Progress {
     fn restart(&self) {
         self.0.attempts.fetch_add(1, Ordering::SeqCst);
         self.not_taken();
+        if self.is_abandoned() {
+            self.cancel();
+        }
     }
 
     /// SES said that it did not take what was written.
@@ -197,5 +213,15 @@ mod tests {
             assert_eq!(lengths.len(), cancel_after);
             assert!(!progress.is_written());
         }
+    }
+    #[tokio::test]
+    async fn an_abandoned_call_makes_no_further_attempt() {
+        let progress = Progress::default();
+        pieces(&progress, 10, usize::MAX).await;
+        assert!(!progress.abandon(), "what is written is left to finish");
+        progress.not_taken();
+        progress.restart();
+        assert_eq!(pieces(&progress, 10, usize::MAX).await, [0; 0]);
+        assert!(!progress.is_written());
     }
 }

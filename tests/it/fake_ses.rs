@@ -25,6 +25,8 @@ pub(crate) enum Act {
     ResetLate,
     /// Reads everything, waits, then takes the message.
     TakeAfter(Duration, &'static str),
+    /// Reads everything, waits, then answers with an error: status and code.
+    RefuseAfter(Duration, u16, &'static str),
     /// Reads the headers and then nothing more, for this long.
     Stall(Duration),
     /// Reads everything and answers something that is no HTTP.
@@ -100,6 +102,10 @@ impl FakeSes {
                 }
                 Act::Refuse(status, code, message) => {
                     (status, code, serde_json::json!({ "message": message }).to_string())
+                }
+                Act::RefuseAfter(time, status, code) => {
+                    tokio::time::sleep(time).await;
+                    (status, code, "{}".to_owned())
                 }
                 Act::Answer(status, body) => (status, "", body.to_owned()),
                 Act::Rubbish => {

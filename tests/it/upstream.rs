@@ -12,6 +12,7 @@ use sesgate::relay::Relay;
 use sesgate::smtp::{Envelope, HeaderSection, Transaction};
 use sesgate::upstream::{Ses, SesSettings, Upstream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio_util::sync::CancellationToken;
 
 use crate::fake_ses::{Act, FakeSes};
 use crate::support::{FULL_ACCESS, outbox, principal, relay};
@@ -91,7 +92,7 @@ pub(crate) fn transaction(content: &str) -> Transaction {
 }
 
 async fn reply(relay: &Relay) -> String {
-    relay.carry_out(&client(), transaction(MESSAGE)).await.to_string()
+    relay.carry_out(&client(), transaction(MESSAGE), &CancellationToken::new()).await.to_string()
 }
 
 #[tokio::test]
@@ -227,7 +228,8 @@ async fn a_connection_that_breaks_before_the_body_is_tried_again() {
     let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(500_000));
     let fake = FakeSes::start([Act::ResetEarly, Act::Take("id")]).await;
     let relay = ses(settings(&fake.url));
-    let reply = relay.carry_out(&client(), transaction(&big)).await.to_string();
+    let reply =
+        relay.carry_out(&client(), transaction(&big), &CancellationToken::new()).await.to_string();
     assert_eq!(reply, "250 Ok id");
     assert_eq!(fake.requests().len(), 1);
 }
@@ -250,12 +252,42 @@ async fn a_slow_answer_is_temporary_and_its_call_is_left_to_finish() {
     assert_eq!(fake.requests().len(), 1, "taken once, and not sent again");
 }
 
+/// The end of a drain: the client hears `451`, and what SES may take is left to it.
+#[tokio::test]
+async fn an_abort_answers_the_client_and_leaves_the_call() {
+    let fake = FakeSes::start([Act::TakeAfter(Duration::from_millis(500), "late")]).await;
+    let relay = ses(settings(&fake.url));
+    let abort = CancellationToken::new();
+    let (client, transaction) = (client(), transaction(MESSAGE));
+    let carried = relay.carry_out(&client, transaction, &abort);
+    let soon = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        abort.cancel();
+    };
+    let (reply, ()) = tokio::join!(carried, soon);
+    assert_eq!(reply.to_string(), "451 Temporary service failure");
+    relay.settle().await;
+    assert_eq!(fake.requests().len(), 1);
+}
+
+/// The answer that a call gets after its client was told `451` never starts another attempt.
+#[tokio::test]
+async fn a_late_throttle_is_not_tried_again() {
+    let throttle = Act::RefuseAfter(Duration::from_millis(500), 429, "TooManyRequestsException");
+    let fake = FakeSes::start([throttle, Act::Take("second")]).await;
+    let relay = ses(SesSettings { answer: Duration::from_millis(200), ..settings(&fake.url) });
+    assert_eq!(reply(&relay).await, "451 Temporary service failure");
+    relay.settle().await;
+    assert_eq!(fake.requests().len(), 1);
+}
+
 #[tokio::test]
 async fn a_body_that_is_not_written_in_time_is_cancelled() {
     let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(1_500_000));
     let fake = FakeSes::start([Act::Stall(Duration::from_secs(3))]).await;
     let relay = ses(SesSettings { answer: Duration::from_millis(300), ..settings(&fake.url) });
-    let reply = relay.carry_out(&client(), transaction(&big)).await.to_string();
+    let reply =
+        relay.carry_out(&client(), transaction(&big), &CancellationToken::new()).await.to_string();
     assert_eq!(reply, "451 Temporary service failure");
     relay.settle().await;
     assert_eq!(fake.requests().len(), 0);

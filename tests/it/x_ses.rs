@@ -9,6 +9,7 @@ use sesgate::config::Config;
 use sesgate::gateway;
 use sesgate::redact::Redaction;
 use sesgate::relay::Relay;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{outbox, path};
 use crate::upstream::transaction;
@@ -82,7 +83,11 @@ async fn rules_hold_for_every_message() {
         let folder = tempfile::tempdir().unwrap();
         let relay = relay(folder.path(), rules);
         let message = format!("From: app@example.com\r\n{fields}\r\nHi.\r\n");
-        let reply = relay.0.carry_out(&relay.1, transaction(&message)).await.to_string();
+        let reply = relay
+            .0
+            .carry_out(&relay.1, transaction(&message), &CancellationToken::new())
+            .await
+            .to_string();
         match expected {
             Ok(expected) => {
                 let id =

@@ -7,44 +7,58 @@ use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use super::super::UpstreamError;
 use super::super::progress::Progress;
 
-/// Codes that say "slow down" whatever their HTTP status.
-const THROTTLES: [&str; 8] = [
+/// Codes that say "slow down" whatever their HTTP status. Here and below without the ending
+/// `Exception`, which some services of AWS write and some do not.
+const THROTTLES: [&str; 6] = [
     "Throttling",
-    "ThrottlingException",
-    "ThrottledException",
+    "Throttled",
     "RequestThrottled",
-    "RequestThrottledException",
-    "TooManyRequestsException",
+    "TooManyRequests",
     "SlowDown",
     "RequestLimitExceeded",
 ];
 
-/// Codes about the relay's own credentials and rights.
-const CREDENTIALS: [&str; 12] = [
+/// Codes about the relay's own credentials, rights and clock.
+const CREDENTIALS: [&str; 13] = [
     "AccessDenied",
-    "AccessDeniedException",
     "UnrecognizedClient",
-    "UnrecognizedClientException",
     "InvalidClientTokenId",
     "SignatureDoesNotMatch",
-    "InvalidSignatureException",
+    "InvalidSignature",
     "ExpiredToken",
-    "ExpiredTokenException",
+    "InvalidToken",
     "IncompleteSignature",
     "MissingAuthenticationToken",
+    "NotAuthorized",
     "OptInRequired",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
 ];
+
+/// Codes of trouble on the way or at SES, which some answer with HTTP 400.
+const TROUBLE: [&str; 6] = [
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServiceError",
+    "RequestAborted",
+    "RequestTimeout",
+    "ServiceUnavailable",
+];
+
+fn without_ending(code: &str) -> &str {
+    code.strip_suffix("Exception").unwrap_or(code)
+}
 
 /// Whether the answer is a throttle, which proves that the message was not taken.
 ///
 /// The daily quota (`LimitExceededException`) is none: trying again within the dialogue is no use.
 pub(super) fn is_throttle(code: Option<&str>, status: Option<u16>) -> bool {
-    status == Some(429) || code.is_some_and(|code| THROTTLES.contains(&code))
+    status == Some(429) || code.is_some_and(|code| THROTTLES.contains(&without_ending(code)))
 }
 
 /// Whether the answer says that the credentials were good once.
 pub(super) fn is_expired(code: Option<&str>) -> bool {
-    matches!(code, Some("ExpiredToken" | "ExpiredTokenException"))
+    code.map(without_ending) == Some("ExpiredToken")
 }
 
 /// A 2xx answer: taken when it names a message id.
@@ -54,18 +68,18 @@ pub(super) fn taken(
 ) -> Result<String, UpstreamError> {
     message_id
         .filter(|id| !id.is_empty())
-        .ok_or_else(|| unknown("SES answered without a message id".to_owned(), progress))
+        .ok_or_else(|| unknown("SES answered without a message id".to_owned(), None, progress))
 }
 
 /// No answer, or none that can be understood.
-pub(super) fn unknown(detail: String, progress: &Progress) -> UpstreamError {
+pub(super) fn unknown(detail: String, said: Option<String>, progress: &Progress) -> UpstreamError {
     let possible_duplicate = progress.is_written();
     let remedy = if possible_duplicate {
         "SES may have taken the message: expect a duplicate when the client tries again"
     } else {
         "check the network path to SES, `endpoint_url` and the relay's AWS credentials"
     };
-    UpstreamError::Temporary { detail, remedy, possible_duplicate }
+    UpstreamError::Temporary { detail, said, remedy, possible_duplicate }
 }
 
 /// An error of the SDK.
@@ -74,7 +88,8 @@ pub(super) fn refused(
     progress: &Progress,
 ) -> UpstreamError {
     let SdkError::ServiceError(service) = error else {
-        return unknown(DisplayErrorContext(error).to_string(), progress);
+        let said = DisplayErrorContext(error).to_string();
+        return unknown("no answer of SES".to_owned(), Some(said), progress);
     };
     let status = service.raw().status().as_u16();
     let code = service.err().code().unwrap_or_default();
@@ -88,10 +103,12 @@ fn meaning(status: u16, code: &str, message: &str) -> UpstreamError {
     if is_throttle(Some(code), Some(status)) || code == "LimitExceededException" {
         return UpstreamError::Throttled(text);
     }
-    if CREDENTIALS.contains(&code) {
+    let kind = without_ending(code);
+    if CREDENTIALS.contains(&kind) {
         return UpstreamError::Temporary {
-            detail: format!("SES refuses the relay itself: {code}: {message}"),
-            remedy: remedy_for(code),
+            detail: format!("SES refuses the relay itself with {code}"),
+            said: Some(text),
+            remedy: remedy_for(kind),
             possible_duplicate: false,
         };
     }
@@ -107,9 +124,13 @@ fn meaning(status: u16, code: &str, message: &str) -> UpstreamError {
             UpstreamError::NoConfigurationSet(text)
         }
         "NotFoundException" => UpstreamError::Failed(text),
-        _ if status == 400 => UpstreamError::Failed(text),
+        // Without a code it is no answer of SES: a proxy's, say.
+        _ if status == 400 && !code.is_empty() && !TROUBLE.contains(&kind) => {
+            UpstreamError::Failed(text)
+        }
         _ => UpstreamError::Temporary {
-            detail: format!("SES answered {status} {code}: {message}"),
+            detail: format!("the answer was {status} {code}"),
+            said: Some(text).filter(|text| !text.is_empty()),
             remedy: "trouble at SES: if it lasts, see the AWS health dashboard",
             // Since the whole request was read and answered with an error, SES says it was not
             // taken; a 5xx leaves a doubt.
@@ -120,13 +141,14 @@ fn meaning(status: u16, code: &str, message: &str) -> UpstreamError {
 
 fn remedy_for(code: &str) -> &'static str {
     match code {
-        "AccessDenied" | "AccessDeniedException" => {
+        "AccessDenied" | "NotAuthorized" => {
             "grant the relay's role ses:SendEmail and ses:SendRawEmail on the identities and \
              configuration sets in use"
         }
-        "ExpiredToken" | "ExpiredTokenException" => {
+        "ExpiredToken" => {
             "the relay's AWS credentials have expired: see where its credential chain takes them"
         }
+        "RequestExpired" | "RequestTimeTooSkewed" => "the relay's clock is wrong: set it",
         "OptInRequired" => "the relay's AWS account is not signed up for SES in this region",
         _ => "the relay's AWS credentials are wrong: check them, the region and the clock",
     }
@@ -212,14 +234,17 @@ mod tests {
 
     #[test]
     fn trouble_of_the_relay_or_of_ses_is_temporary() {
-        let duplicate = |status, code| match meaning(status, code, "x") {
+        let duplicate = |status, code: &str| match meaning(status, code, "x") {
             UpstreamError::Temporary { possible_duplicate, .. } => possible_duplicate,
             other => panic!("{status} {code}: {other}"),
         };
-        for code in CREDENTIALS {
-            assert!(!duplicate(403, code), "{code}");
-            assert!(!duplicate(400, code), "{code}");
+        for code in CREDENTIALS.into_iter().chain(TROUBLE) {
+            for code in [code.to_owned(), format!("{code}Exception")] {
+                assert!(!duplicate(403, &code), "{code}");
+                assert!(!duplicate(400, &code), "{code}");
+            }
         }
+        assert!(!duplicate(400, ""), "no answer of SES");
         assert!(!duplicate(409, "SomethingNew"));
         assert!(duplicate(500, "InternalFailure"));
         assert!(duplicate(503, "ServiceUnavailable"));

@@ -42,11 +42,12 @@ impl Future for Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let Some(work) = self.work.take() else { return };
-        if self.progress.cancel() {
+        if self.progress.abandon() {
             return;
         }
-        let Ok(runtime) = Handle::try_current() else { return };
         let id = self.id;
+        tracing::warn!(decision = %id, "nobody waits for SES any more; it may take the message");
+        let Ok(runtime) = Handle::try_current() else { return };
         let rest = async move {
             match work.await {
                 Ok(message_id) => tracing::warn!(
@@ -56,7 +57,7 @@ impl Drop for Call {
                 ),
                 Err(error) => tracing::warn!(
                     decision = %id,
-                    %error,
+                    error = error.class(),
                     "SES did not take a message whose client was told to try again",
                 ),
             }

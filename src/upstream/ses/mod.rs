@@ -121,6 +121,7 @@ impl Ses {
             Ok(outcome) => outcome,
             Err(_) => Err(answer::unknown(
                 format!("no answer from SES within {:?}", self.answer),
+                None,
                 &progress,
             )),
         }
@@ -146,6 +147,7 @@ impl Ses {
             let Ok(Ok(_turn)) = turn else {
                 return Err(UpstreamError::Temporary {
                     detail: format!("no call to SES came free within {TURN:?}"),
+                    said: None,
                     remedy: "raise `calls` in `[upstream]`, or find out why SES is slow",
                     possible_duplicate: false,
                 });
@@ -158,9 +160,11 @@ impl Ses {
             match tokio::time::timeout(bound, sent).await {
                 Ok(Ok(output)) => answer::taken(output.message_id, &progress),
                 Ok(Err(error)) => Err(answer::refused(&error, &progress)),
-                Err(_) => {
-                    Err(answer::unknown(format!("no answer from SES within {bound:?}"), &progress))
-                }
+                Err(_) => Err(answer::unknown(
+                    format!("no answer from SES within {bound:?}"),
+                    None,
+                    &progress,
+                )),
             }
         }
     }

@@ -54,7 +54,7 @@ impl Proven {
         let Some(Err(error)) = context.output_or_error() else {
             return RetryAction::NoActionIndicated;
         };
-        if self.since.elapsed() > PATIENCE {
+        if self.since.elapsed() > PATIENCE || self.progress.is_abandoned() {
             return RetryAction::RetryForbidden;
         }
         let status = context.response().map(|response| response.status().as_u16());
