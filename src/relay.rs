@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::authorize::{Authorizer, Client, Denial, Occasion, Verdict};
@@ -74,8 +75,21 @@ impl Relay {
         }
     }
 
+    /// Returns what the log may show of a reply (decision 21).
+    #[must_use]
+    pub fn shown(&self, reply: &Reply) -> String {
+        shown(&self.redaction, reply)
+    }
+
     /// Decides about a complete message, sends it if it may be sent, and returns the reply.
-    pub async fn carry_out(&self, client: &Client, transaction: Transaction) -> Reply {
+    ///
+    /// `abort` ends the waiting for the upstream, not what it does: the end of a drain.
+    pub async fn carry_out(
+        &self,
+        client: &Client,
+        transaction: Transaction,
+        abort: &CancellationToken,
+    ) -> Reply {
         let occasion = occasion();
         let started = now();
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
@@ -90,7 +104,16 @@ impl Relay {
         };
         let verdict = permit.verdict().clone();
         let overruled = permit.overruled().join(",");
-        match self.upstream.send(permit).await {
+        let sent = tokio::select! {
+            sent = self.upstream.send(permit) => sent,
+            () = abort.cancelled() => Err(UpstreamError::Temporary {
+                detail: "the relay ended before the upstream answered".to_owned(),
+                said: None,
+                remedy: "raise `drain_seconds` in `[server]`; expect a duplicate",
+                possible_duplicate: true,
+            }),
+        };
+        match sent {
             Ok(message_id) => {
                 line.relayed(&verdict, &overruled, &message_id, bytes, started.elapsed())
             }
@@ -179,16 +202,17 @@ impl<'a> Line<'a> {
 
     /// What may be seen of a text that may hold addresses: all of it, or the reply code.
     fn shown(&self, reply: &Reply) -> String {
-        if self.redaction.is_full() { reply.to_string() } else { reply.code().to_string() }
+        shown(self.redaction, reply)
     }
 
-    /// Texts of SES and about identities name addresses; those about the relay itself do not.
+    /// Texts of SES and about identities may name addresses; the relay's own words do not.
     fn error(&self, refusal: &Refusal) -> Option<String> {
-        let names_addresses = !matches!(
-            refusal,
-            Refusal::Upstream(UpstreamError::Temporary { .. } | UpstreamError::Throttled(_))
-        );
-        (self.redaction.is_full() || !names_addresses).then(|| refusal.to_string())
+        match refusal {
+            _ if self.redaction.is_full() => Some(refusal.to_string()),
+            Refusal::Denied { .. } => None,
+            Refusal::Upstream(error) => Some(error.class().to_owned()),
+            Refusal::Deferred(_) => Some("sending paused".to_owned()),
+        }
     }
 
     fn relayed(
@@ -229,7 +253,9 @@ impl<'a> Line<'a> {
                 details.statement = verdict.statement.as_deref();
                 details.spelling = verdict.spelling.as_deref().filter(|_| self.redaction.is_full());
                 details.author = Some(self.redaction.show(&claim.author));
-                details.display_name = claim.display_name.as_deref().map(cut);
+                let name = claim.display_name.as_deref();
+                // It may hold an address as well.
+                details.display_name = name.filter(|_| self.redaction.is_full()).map(cut);
                 details.feedback = Some(self.redaction.show(&claim.feedback));
                 let recipients = claim.recipients.iter().map(String::as_str);
                 details.claimed_recipients = Some(self.redaction.show_all(recipients));
@@ -287,6 +313,10 @@ impl<'a> Line<'a> {
             "refused",
         );
     }
+}
+
+fn shown(redaction: &Redaction, reply: &Reply) -> String {
+    if redaction.is_full() { reply.to_string() } else { reply.code().to_string() }
 }
 
 /// What a refusal has to say beside the envelope.

@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::connection::{Connection, Service};
+use crate::connection::{Connection, Drain, Service};
 use crate::smtp::Reply;
 
 /// How long an accept loop rests when the process has no descriptor left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+/// How long clients may take to hear that the relay ends before they were answered.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a connection over the limit may take to read its refusal.
 const REFUSAL: Duration = Duration::from_secs(2);
 
@@ -26,10 +28,10 @@ const REFUSAL: Duration = Duration::from_secs(2);
 pub struct Server {
     listeners: Vec<(TcpListener, Arc<Service>)>,
     room: Arc<Semaphore>,
-    /// Asks listeners and sessions to end.
-    shutdown: CancellationToken,
+    /// Asks listeners and sessions to end, and ends their waiting.
+    drain: Drain,
     /// Ends connections whatever they are doing.
-    abort: CancellationToken,
+    kill: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -40,8 +42,8 @@ impl Server {
         Self {
             listeners: Vec::new(),
             room: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
-            shutdown: CancellationToken::new(),
-            abort: CancellationToken::new(),
+            drain: Drain::default(),
+            kill: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
     }
@@ -64,14 +66,14 @@ impl Server {
     /// Serves until `stop` is done, then drains: transactions in flight may take as long as `grace`.
     /// Returns what is left of it.
     pub async fn run(self, stop: impl Future<Output = ()>, grace: Duration) -> Duration {
-        let Self { listeners, room, shutdown, abort, tasks } = self;
+        let Self { listeners, room, drain, kill, tasks } = self;
         let doors = TaskTracker::new();
         for (listener, service) in listeners {
             let door = Door {
                 service,
                 room: Arc::clone(&room),
-                shutdown: shutdown.clone(),
-                abort: abort.clone(),
+                drain: drain.clone(),
+                kill: kill.clone(),
                 tasks: tasks.clone(),
             };
             doors.spawn(door.accept(listener));
@@ -84,7 +86,7 @@ impl Server {
             grace_seconds = grace.as_secs(),
             "draining: no new connections",
         );
-        shutdown.cancel();
+        drain.shutdown.cancel();
         doors.close();
         doors.wait().await;
         tasks.close();
@@ -93,8 +95,11 @@ impl Server {
                 connections = tasks.len(),
                 "transactions did not finish in time; raise `drain_seconds` in `[server]`",
             );
-            abort.cancel();
-            tasks.wait().await;
+            drain.abort.cancel();
+            if tokio::time::timeout(LAST_WORDS, tasks.wait()).await.is_err() {
+                kill.cancel();
+                tasks.wait().await;
+            }
         }
         #[expect(clippy::disallowed_methods, reason = "what is left of the grace period")]
         by.saturating_duration_since(Instant::now())
@@ -105,8 +110,8 @@ impl Server {
 struct Door {
     service: Arc<Service>,
     room: Arc<Semaphore>,
-    shutdown: CancellationToken,
-    abort: CancellationToken,
+    drain: Drain,
+    kill: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -115,7 +120,7 @@ impl Door {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.shutdown.cancelled() => return,
+                () = self.drain.shutdown.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -142,16 +147,19 @@ impl Door {
             span.in_scope(|| {
                 tracing::warn!("refused: too many connections; see `connections` in `[limits]`");
             });
-            self.tasks.spawn(refuse(socket));
+            // Before a TLS handshake there are no words.
+            if !self.service.implicit_tls {
+                self.tasks.spawn(refuse(socket));
+            }
             return;
         };
         let service = Arc::clone(&self.service);
-        let (shutdown, abort) = (self.shutdown.clone(), self.abort.clone());
+        let (drain, kill) = (self.drain.clone(), self.kill.clone());
         let conversation = async move {
             tokio::select! {
                 biased;
-                () = abort.cancelled() => {}
-                () = Connection::serve(service, socket, peer, shutdown) => {}
+                () = kill.cancelled() => {}
+                () = Connection::serve(service, socket, peer, drain) => {}
             }
             drop(place);
         };

@@ -51,20 +51,34 @@ pub(super) fn run(file: &Path) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        gateway
-            .run(async move {
-                loop {
-                    tokio::select! {
-                        _ = terminate.recv() => return,
-                        _ = interrupt.recv() => return,
-                        // Its default would end the process without draining.
-                        _ = hangup.recv() => tracing::warn!(
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let signals = async move {
+            let mut stop = Some(stop);
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                    // Its default would end the process without draining.
+                    _ = hangup.recv() => {
+                        tracing::warn!(
                             "SIGHUP: files are read at start-up alone; restart to read them again",
-                        ),
+                        );
+                        continue;
                     }
                 }
-            })
-            .await;
-        ExitCode::SUCCESS
+                match stop.take() {
+                    Some(stop) => drop(stop.send(())),
+                    None => return,
+                }
+            }
+        };
+        let drained = gateway.run(async move { drop(stopped.await) });
+        tokio::select! {
+            () = drained => ExitCode::SUCCESS,
+            () = signals => {
+                tracing::warn!("a second signal: ended without draining");
+                ExitCode::FAILURE
+            }
+        }
     })
 }

@@ -43,12 +43,23 @@ enum Ended {
     ByClient,
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("the relay ended")]
+    Aborted,
     #[error("the listener has no TLS")]
     NoTls,
     #[error("TLS handshake failed: {0}")]
     Handshake(io::Error),
     #[error("{0} took longer than {1:?}")]
     TooSlow(&'static str, Duration),
+}
+
+/// What ends connections from outside (decision 20).
+#[derive(Debug, Clone, Default)]
+pub struct Drain {
+    /// Asks sessions to end as soon as no transaction is under way.
+    pub shutdown: CancellationToken,
+    /// Ends the waiting for clients and upstream at once.
+    pub abort: CancellationToken,
 }
 
 /// How a stretch of conversation ended.
@@ -67,37 +78,37 @@ pub struct Connection {
     /// The user for whom the listener speaks to this peer (decision 17).
     spoken_for: Option<Arc<Principal>>,
     client: Option<Client>,
+    /// The reply to a message that was taken, while it is not written.
+    unheard: Option<String>,
     out: Vec<u8>,
     login_by: Instant,
     content_by: Option<Instant>,
-    shutdown: CancellationToken,
+    drain: Drain,
     draining: bool,
 }
 
 impl Connection {
     /// Serves one client until either side ends it.
     ///
-    /// `shutdown` asks the session to end as soon as no transaction is under way (decision 20).
-    pub async fn serve(
-        service: Arc<Service>,
-        socket: TcpStream,
-        peer: SocketAddr,
-        shutdown: CancellationToken,
-    ) {
+    /// `drain` says when to end (decision 20).
+    pub async fn serve(service: Arc<Service>, socket: TcpStream, peer: SocketAddr, drain: Drain) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         match service.speaks_for(peer.ip()) {
             Ok(spoken_for) => {
-                let mut connection = Self::new(service, peer, spoken_for, shutdown);
+                let mut connection = Self::new(service, peer, spoken_for, drain);
                 if let Err(ended) = connection.run(socket).await {
                     tracing::debug!(reason = %ended, "connection ended");
                 }
             }
             Err(NotNamed) => {
                 tracing::warn!("refused: `clients` of the listener names no network of this peer");
-                let mut out = Vec::new();
-                Reply::no_service().write_to(&mut out);
-                let mut socket = socket;
-                let _ = timeout(service.deadlines.reply, socket.write_all(&out)).await;
+                // Before a TLS handshake there are no words.
+                if !service.implicit_tls {
+                    let mut out = Vec::new();
+                    Reply::no_service().write_to(&mut out);
+                    let mut socket = socket;
+                    let _ = timeout(service.deadlines.reply, socket.write_all(&out)).await;
+                }
             }
         }
     }
@@ -106,7 +117,7 @@ impl Connection {
         service: Arc<Service>,
         peer: SocketAddr,
         spoken_for: Option<Arc<Principal>>,
-        shutdown: CancellationToken,
+        drain: Drain,
     ) -> Self {
         let loopback = peer.ip().is_loopback();
         let settings = if loopback { &service.settings } else { &service.remote_settings };
@@ -115,10 +126,11 @@ impl Connection {
             peer,
             spoken_for,
             client: None,
+            unheard: None,
             out: Vec::new(),
             login_by: now() + service.deadlines.login,
             content_by: None,
-            shutdown,
+            drain,
             draining: false,
             service,
         }
@@ -234,7 +246,6 @@ impl Connection {
                     self.session.mail_answered(if known { Ok(()) } else { Err(refusal()) });
                 }
                 Step::Data(_) => {
-                    self.content_by = Some(now() + self.service.deadlines.content_total);
                     self.session.data_answered(Ok(()));
                 }
                 Step::Header(envelope, header) => {
@@ -247,9 +258,13 @@ impl Connection {
                 Step::Relay(transaction) => {
                     self.flush(stream).await?;
                     let reply = match &self.client {
-                        Some(client) => self.service.relay.carry_out(client, transaction).await,
+                        Some(client) => {
+                            let relay = &self.service.relay;
+                            relay.carry_out(client, transaction, &self.drain.abort).await
+                        }
                         None => Reply::authentication_required(),
                     };
+                    self.unheard = (reply.code() == 250).then(|| reply.to_string());
                     self.session.relayed(reply);
                 }
                 Step::Refused(envelope, reply) => {
@@ -279,7 +294,8 @@ impl Connection {
         let read = receive(stream, |bytes| session.receive(bytes));
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled(), if !self.draining => {}
+            () = self.drain.shutdown.cancelled(), if !self.draining => {}
+            () = self.drain.abort.cancelled() => return Err(Ended::Aborted),
             read = timeout_at(deadline, read) => return match read {
                 Ok(Ok(0)) => Err(Ended::ByClient),
                 Ok(Ok(_)) => Ok(None),
@@ -291,20 +307,24 @@ impl Connection {
         Ok(self.session.shutting_down())
     }
 
-    fn deadline(&self) -> Instant {
+    fn deadline(&mut self) -> Instant {
         let deadlines = &self.service.deadlines;
-        match self.session.phase() {
+        let phase = self.session.phase();
+        if phase != Phase::Content {
+            self.content_by = None;
+        }
+        match phase {
             Phase::Unauthenticated => self.login_by,
             Phase::Content => {
-                let silence = now() + deadlines.content;
-                self.content_by.map_or(silence, |by| by.min(silence))
+                let by = self.content_by.get_or_insert_with(|| now() + deadlines.content_total);
+                (*by).min(now() + deadlines.content)
             }
             Phase::Command | Phase::Closed => now() + deadlines.command,
         }
     }
 
     fn write(&mut self, reply: &Reply) {
-        tracing::debug!(%reply, "reply");
+        tracing::debug!(reply = self.service.relay.shown(reply), "reply");
         reply.write_to(&mut self.out);
     }
 
@@ -318,7 +338,15 @@ impl Connection {
             stream.write_all(&self.out).await?;
             stream.flush().await
         });
-        written.await.map_err(|_| Ended::TooSlow("writing a reply", bound))??;
+        let written = written.await.map_err(|_| Ended::TooSlow("writing a reply", bound));
+        let unheard = self.unheard.take();
+        if let Err(ended) = written.and_then(|written| written.map_err(Ended::from)) {
+            if let Some(reply) = unheard {
+                let error = ended.to_string();
+                tracing::warn!(reply, error, "a client was not told so; expect a duplicate");
+            }
+            return Err(ended);
+        }
         self.out.clear();
         Ok(())
     }

@@ -173,23 +173,26 @@ async fn replies_behind_large_content_arrive_over_tls() {
     let content = format!("From: a@example.com\r\n\r\n{}.\r\n", line.repeat(150_000));
     let mut taken = 0;
     let mut unread = String::new();
-    stream.write_all(b"EHLO client.test\r\n").await.unwrap();
-    for _ in 0..12 {
-        for (say, wait_for) in [(head, "354 "), (content.as_str(), "250 Ok 0")] {
-            stream.write_all(say.as_bytes()).await.unwrap();
-            stream.flush().await.unwrap();
-            while !unread.contains(wait_for) {
-                let mut buffer = [0; 4096];
-                let read = timeout(PATIENCE, stream.read(&mut buffer)).await;
-                let length = read.expect("a reply in time").unwrap();
-                assert!(length > 0, "closed after {unread}");
-                unread.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
-            }
-            unread.clear();
+    for turn in 0..25 {
+        // What follows EHLO waits for its answer (RFC 2920 section 3.1).
+        let (say, wait_for) = match turn {
+            0 => ("EHLO client.test\r\n", "250 Ok"),
+            odd if odd % 2 == 1 => (head, "354 "),
+            _ => (content.as_str(), "250 Ok 0"),
+        };
+        stream.write_all(say.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        while !unread.contains(wait_for) {
+            let mut buffer = [0; 4096];
+            let read = timeout(PATIENCE, stream.read(&mut buffer)).await;
+            let length = read.expect("a reply in time").unwrap();
+            assert!(length > 0, "closed after {unread}");
+            unread.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
         }
+        unread.clear();
         taken += 1;
     }
-    assert_eq!(taken, 12);
+    assert_eq!(taken, 25);
 }
 
 #[tokio::test]
@@ -234,6 +237,52 @@ async fn silence_ends_a_connection_in_the_words_of_ses() {
     let timed_out = first_line(&mut stream).await;
     assert_eq!(timed_out, "451 4.4.2 Timeout waiting for data from client.");
     assert_eq!(stream.read(&mut [0; 16]).await.unwrap(), 0);
+}
+
+/// The deadline of content is that of each message, whatever its recipients are.
+#[tokio::test]
+async fn content_has_a_deadline_of_its_own_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut service = service(relay(outbox(folder.path())), None);
+    let app = Arc::new(principal("app", FULL_ACCESS));
+    service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
+    let mut settings = (*service.settings).clone();
+    settings.auth = Auth::None;
+    service.settings = Arc::new(settings);
+    service.deadlines.content_total = Duration::from_millis(400);
+    let gate = Gate::open(service, 10).await;
+    let mut stream = TcpStream::connect(gate.address).await.unwrap();
+    let recipients = |count: usize| -> String {
+        (0..count).map(|number| format!("RCPT TO:<r{number}@example.org>\r\n")).collect()
+    };
+    let mut told = Vec::new();
+    let mut say = async |text: &str, replies: usize, stream: &mut TcpStream| {
+        stream.write_all(text.as_bytes()).await.unwrap();
+        for _ in 0..replies {
+            told.push(first_line(stream).await);
+        }
+        told.last().unwrap().clone()
+    };
+    say("", 1, &mut stream).await;
+    say("HELO client.test\r\n", 1, &mut stream).await;
+    let content = "From: a@example.com\r\n\r\nHi.\r\n.\r\n";
+    for (count, expected) in [
+        (1, "250 Ok "),
+        (51, "554 Transaction failed: Recipient count exceeds 50."),
+        (1, "250 Ok "),
+    ] {
+        let head = format!("MAIL FROM:<a@example.com>\r\n{}DATA\r\n", recipients(count));
+        let last = say(&head, count + 2, &mut stream).await;
+        assert!(last.starts_with("354 "), "{last}");
+        let reply = say(content, 1, &mut stream).await;
+        assert!(reply.starts_with(expected), "{reply}");
+        // Longer than content may take; it is not content.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let head = format!("MAIL FROM:<a@example.com>\r\n{}DATA\r\n", recipients(51));
+    say(&head, 53, &mut stream).await;
+    let reply = say("From: a@", 1, &mut stream).await;
+    assert_eq!(reply, "451 4.4.2 Timeout waiting for data from client.");
 }
 
 #[tokio::test]
