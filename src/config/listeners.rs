@@ -73,7 +73,14 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
 
 /// Whom a listener without AUTH speaks for (decision 17).
 fn clients(table: &mut Reader<'_, '_>, address: &Placed<SocketAddr>) -> Vec<ClientNetwork> {
-    let mut clients: Vec<_> = table.sections("clients").into_iter().filter_map(client).collect();
+    let mut clients: Vec<ClientNetwork> = Vec::new();
+    for client in table.sections("clients").into_iter().filter_map(client) {
+        if clients.iter().any(|earlier| earlier.network == client.network) {
+            let message = format!("network `{}` is there twice", client.network);
+            table.source().note_at(client.user.place, message);
+        }
+        clients.push(client);
+    }
     if let Some(user) = table.string("user") {
         if !clients.is_empty() {
             table.source().note_at(user.place, "write `user` or `clients`, not both");
@@ -98,18 +105,30 @@ fn client(mut table: Reader<'_, '_>) -> Option<ClientNetwork> {
     let user = table.required("user");
     let network = table.required("network");
     let parsed = network.value.parse::<IpNet>().ok();
-    if parsed.is_none() && !network.value.is_empty() {
-        table.source().note_at(
-            network.place,
-            format!("`network` must look like `10.0.0.0/8`, not `{}`", network.value),
-        );
-    }
-    if parsed.is_some_and(|network| network.prefix_len() == 0) {
-        table.source().note_at(
-            network.place,
-            "a network of all addresses would be an open relay; name the clients' networks",
-        );
+    let note = |message: String| table.source().note_at(network.place, message);
+    match parsed {
+        None if network.value.is_empty() => {}
+        None => note(format!("`network` must look like `10.0.0.0/8`, not `{}`", network.value)),
+        Some(parsed) if parsed.trunc() != parsed => {
+            note(format!("`{parsed}` has bits behind its prefix; write `{}`", parsed.trunc()));
+        }
+        Some(IpNet::V6(v6)) if v6.addr().to_ipv4_mapped().is_some() => {
+            note("IPv4 clients are matched as IPv4; write the network as such".to_owned());
+        }
+        Some(parsed) if is_nearly_everybody(parsed) => note(
+            "so large a network would be an open relay; name the clients' networks, at most a /8 \
+             (IPv4) or a /16 (IPv6)"
+                .to_owned(),
+        ),
+        Some(_) => {}
     }
     table.finish();
     Some(ClientNetwork { network: parsed?, user })
+}
+
+fn is_nearly_everybody(network: IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        IpNet::V6(network) => network.prefix_len() < 16,
+    }
 }

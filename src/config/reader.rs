@@ -165,7 +165,11 @@ impl<'s, 't> Reader<'s, 't> {
         if !self.has(key) {
             self.note(format!("`{key}` is missing{}", self.in_table()));
         }
-        self.string(key).unwrap_or_default()
+        let text = self.string(key).unwrap_or_default();
+        if text.value.is_empty() && text.place != Place::default() {
+            self.source.note_at(text.place, format!("`{key}` is empty{}", self.in_table()));
+        }
+        text
     }
 
     /// A string that is parsed; `what` completes "`key` must be …".

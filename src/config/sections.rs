@@ -9,6 +9,7 @@ use super::{
     Account, Config, Group, Identities, Identity, Limits, Log, LogAddresses, LogFormat, Password,
     Server, Ses, Upstream, User, XSes,
 };
+use crate::address::{Address, check_domain};
 
 pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
     let config = Config {
@@ -57,7 +58,8 @@ fn references(config: &Config, root: &Reader<'_, '_>) {
         }
     }
     for client in config.listeners.iter().flat_map(|listener| &listener.clients) {
-        if !names.iter().any(|name| name.value == client.user.value) {
+        let user = &client.user.value;
+        if !user.is_empty() && !names.iter().any(|name| name.value == *user) {
             source.note_at(client.user.place, format!("there is no user `{}`", client.user.value));
         }
     }
@@ -123,8 +125,8 @@ fn identities(mut table: Reader<'_, '_>) -> Identities {
         known: table.sections("known").into_iter().map(identity).collect(),
     };
     for (at, identity) in identities.known.iter().enumerate() {
-        if identities.known.iter().take(at).any(|earlier| earlier.name.value == identity.name.value)
-        {
+        let same = |earlier: &Identity| folded(&earlier.name.value) == folded(&identity.name.value);
+        if identities.known.iter().take(at).any(same) {
             table.source().note_at(
                 identity.name.place,
                 format!("identity `{}` is there twice", identity.name.value),
@@ -137,8 +139,7 @@ fn identities(mut table: Reader<'_, '_>) -> Identities {
 
 fn identity(mut table: Reader<'_, '_>) -> Identity {
     let name = table.required("name");
-    let domain = name.value.rsplit_once('@').map_or(&*name.value, |(_, domain)| domain);
-    if !name.value.is_empty() && !is_identity_domain(domain) {
+    if !name.value.is_empty() && !is_identity(&name.value) {
         table.source().note_at(
             name.place,
             format!("`name` must be a domain or an address, not `{}`", name.value),
@@ -346,8 +347,14 @@ fn is_hostname(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(label)
 }
 
-fn is_identity_domain(domain: &str) -> bool {
-    is_hostname(domain) && domain.contains('.')
+fn is_identity(name: &str) -> bool {
+    if name.contains('@') { Address::parse(name).is_ok() } else { check_domain(name).is_ok() }
+}
+
+/// As SES compares identities: domains without letter case, local parts with it.
+fn folded(name: &str) -> String {
+    let (local, domain) = name.rsplit_once('@').unwrap_or(("", name));
+    format!("{local}@{}", domain.to_ascii_lowercase())
 }
 
 fn is_set_name(name: &str) -> bool {

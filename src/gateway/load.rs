@@ -71,6 +71,10 @@ pub fn load(config: &Config) -> Loaded {
         users: config.users.iter().map(|user| loader.user(user)).collect(),
         tls: loader.tls(),
     };
+    // Those of a group without users are read too, for the mistakes in them.
+    for group in &config.groups {
+        loader.policies(PolicyKind::Identity, &group.policies);
+    }
     loader.unknown_identities(&parts);
     loader.problems.sort();
     loader.problems.dedup();

@@ -55,7 +55,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("policy", &[]),
     ("admin", &["relay", "policy"]),
     ("tls", &[]),
-    ("config", &[]),
+    ("config", &["address"]),
     ("redact", &[]),
 ];
 
