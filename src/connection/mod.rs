@@ -208,6 +208,10 @@ impl Connection {
                     }
                 }
                 Step::Reply(reply) => {
+                    if reply.code() == 354 {
+                        // Content begins: its deadline is its own.
+                        self.content_by = None;
+                    }
                     self.write(&reply);
                     if self.out.len() > UNWRITTEN {
                         self.flush(stream).await?;
