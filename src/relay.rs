@@ -105,6 +105,7 @@ impl Relay {
         let verdict = permit.verdict().clone();
         let overruled = permit.overruled().join(",");
         let sent = tokio::select! {
+            biased;
             sent = self.upstream.send(permit) => sent,
             () = abort.cancelled() => Err(UpstreamError::Temporary {
                 detail: "the relay ended before the upstream answered".to_owned(),
@@ -154,9 +155,9 @@ impl From<&Refusal> for Reply {
             },
             Refusal::Upstream(error) => match error {
                 UpstreamError::Throttled(text) => Self::throttled(text),
-                UpstreamError::Rejected(text) | UpstreamError::Paused(text) => {
-                    Self::message_rejected(text)
-                }
+                UpstreamError::Rejected(text)
+                | UpstreamError::Paused(text)
+                | UpstreamError::Suspended(text) => Self::message_rejected(text),
                 UpstreamError::Failed(text) => Self::transaction_failed(text),
                 UpstreamError::TooLong(_) => Self::message_too_long(),
                 UpstreamError::MailFromNotVerified(text) => Self::mail_from_not_verified(text),
@@ -264,6 +265,10 @@ impl<'a> Line<'a> {
                 details.remedy = Some(remedy);
                 details.possible_duplicate = Some(*possible_duplicate);
             }
+            Refusal::Upstream(UpstreamError::Paused(_) | UpstreamError::Suspended(_))
+            | Refusal::Deferred(_) => {
+                details.remedy = Some("see the account dashboard of SES and the mail AWS sent");
+            }
             _ => {}
         }
         macro_rules! event {
@@ -294,7 +299,11 @@ impl<'a> Line<'a> {
             };
         }
         match refusal {
-            Refusal::Upstream(UpstreamError::Temporary { .. } | UpstreamError::Paused(_))
+            Refusal::Upstream(
+                UpstreamError::Temporary { .. }
+                | UpstreamError::Paused(_)
+                | UpstreamError::Suspended(_),
+            )
             | Refusal::Deferred(_) => event!(error),
             Refusal::Upstream(UpstreamError::Throttled(_)) => event!(warn),
             _ => event!(info),

@@ -21,6 +21,9 @@ pub enum UpstreamError {
     /// A configuration set is missing.
     #[error("configuration set does not exist: {0}")]
     NoConfigurationSet(String),
+    /// The account is suspended for good.
+    #[error("account suspended: {0}")]
+    Suspended(String),
     /// The account or the configuration set is paused.
     #[error("sending paused: {0}")]
     Paused(String),
@@ -50,6 +53,7 @@ impl UpstreamError {
             Self::MailFromNotVerified(_) => "MAIL FROM domain not verified",
             Self::NoConfigurationSet(_) => "configuration set does not exist",
             Self::Paused(_) => "sending paused",
+            Self::Suspended(_) => "account suspended",
             Self::Temporary { detail, .. } => detail,
         }
     }

@@ -32,7 +32,9 @@ impl Outbox {
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         }
         for entry in fs::read_dir(directory)?.flatten() {
-            let is_draft = entry.path().extension().is_some_and(|kind| kind == "part");
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_draft = name.starts_with('.') && name.ends_with(".part");
             let age = entry.metadata().and_then(|meta| meta.modified()).map(|at| at.elapsed());
             if is_draft && age.is_ok_and(|age| age.is_ok_and(|age| age > ABANDONED)) {
                 fs::remove_file(entry.path())?;

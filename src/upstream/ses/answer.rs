@@ -117,7 +117,8 @@ fn meaning(status: u16, code: &str, message: &str) -> UpstreamError {
     }
     match code {
         "MessageRejected" if message.contains("Sending paused") => UpstreamError::Paused(text),
-        "MessageRejected" | "AccountSuspendedException" => UpstreamError::Rejected(text),
+        "MessageRejected" => UpstreamError::Rejected(text),
+        "AccountSuspendedException" => UpstreamError::Suspended(text),
         "SendingPausedException" => UpstreamError::Paused(text),
         "MailFromDomainNotVerifiedException" => UpstreamError::MailFromNotVerified(text),
         "NotFoundException" if message.to_ascii_lowercase().contains("configuration set") => {
@@ -203,7 +204,7 @@ mod tests {
                 "List x does not exist.",
                 E::Failed(text("List x does not exist.")),
             ),
-            (400, "AccountSuspendedException", "x", E::Rejected(text("x"))),
+            (400, "AccountSuspendedException", "x", E::Suspended(text("x"))),
             (400, "SendingPausedException", "x", E::Paused(text("x"))),
             (
                 400,

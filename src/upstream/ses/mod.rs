@@ -35,6 +35,8 @@ use retry::Proven;
 
 /// How long a message waits for its turn among the calls in flight.
 const TURN: Duration = Duration::from_secs(5);
+/// How long a connection to SES is kept without use.
+const IDLE: Duration = Duration::from_secs(20);
 /// Attempts of one call, the first included.
 const ATTEMPTS: u32 = 3;
 
@@ -81,8 +83,12 @@ impl Ses {
     pub fn with_credentials(settings: SesSettings, provider: SharedCredentialsProvider) -> Self {
         let region = Region::new(settings.region);
         let credentials = Refreshing::new(provider);
-        let http =
-            HttpClient::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc)).build_https();
+        // Shorter than SES keeps an idle connection: one that closes as a request goes out leaves a
+        // doubt about the message.
+        let http = HttpClient::new()
+            .pool_idle_timeout(IDLE)
+            .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
+            .build_https();
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(region)
