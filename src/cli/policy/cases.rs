@@ -34,7 +34,6 @@ use super::sources::Sources;
 use crate::policy::{Context, Request, evaluate};
 
 const ACCOUNT: &str = "111122223333";
-const USER: &str = "arn:aws:iam::111122223333:user/app";
 const RESOURCE: &str = "arn:aws:ses:us-east-1:111122223333:identity/example.com";
 
 const MEMBERS: [&str; 16] = [
@@ -183,7 +182,9 @@ fn play_request(
     let owner = question::owner(resource).unwrap_or(ACCOUNT);
     let who = match member("principal") {
         Some(value) => Who::read(value)?,
-        None => Who::User { account: ACCOUNT.to_owned(), arn: USER.to_owned() },
+        None => {
+            Who::User { account: owner.to_owned(), arn: format!("arn:aws:iam::{owner}:user/app") }
+        }
     };
     let context = match context.or_else(|| member("context")) {
         Some(value) => question::context(value, Spellings::Taken)?,

@@ -238,7 +238,11 @@ impl Asking {
 fn statement(explained: &Explained<'_>) -> Value {
     let statement = explained.statement;
     json!({
-        "layer": explained.layer,
+        "layer": match explained.layer {
+            // Decision 7: of these only a Deny counts, which is how the engine takes such a layer.
+            "resource control" => "sending authorization of a related identity",
+            layer => layer,
+        },
         "policy": explained.policy.name(),
         "line": statement.line(),
         "index": statement.index(),
