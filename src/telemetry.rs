@@ -1,29 +1,60 @@
 //! Tracing set-up: where log lines go and what they look like.
+//!
+//! Lines are written by a thread of their own behind a bounded queue: a reader of standard output
+//! that stands still must not hold up mail. What the queue cannot take is dropped and counted.
 
 use std::io::IsTerminal;
 
 use tracing::Level;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+/// Lines that wait for the reader of standard output, some 10 MiB.
+const LINES: usize = 16_384;
+
+/// Keeps logging going; what waits is written when it is dropped, for as long as a second.
+pub struct Logging {
+    _guard: WorkerGuard,
+    dropped: ErrorCounter,
+}
+
+impl std::fmt::Debug for Logging {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Logging").field("dropped", &self.dropped_lines()).finish_non_exhaustive()
+    }
+}
+
+impl Logging {
+    /// How many lines were dropped because nobody read standard output.
+    #[must_use]
+    pub fn dropped_lines(&self) -> usize {
+        self.dropped.dropped_lines()
+    }
+}
+
 /// Starts logging to standard output: `level` and above of sesgate, warnings of its libraries.
 ///
 /// `json` chooses one JSON object a line; absent, text on a terminal and JSON elsewhere. Does
 /// nothing when logging was started before.
-pub fn start(json: Option<bool>, level: Level) {
+#[must_use]
+pub fn start(json: Option<bool>, level: Level) -> Logging {
     let terminal = std::io::stdout().is_terminal();
+    let queue = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES);
+    let (writer, guard) = queue.finish(std::io::stdout());
+    let dropped = writer.error_counter();
     let lines = if json.unwrap_or(!terminal) {
         fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
-            .with_writer(std::io::stdout)
+            .with_writer(writer)
             .boxed()
     } else {
-        fmt::layer().with_ansi(terminal).with_writer(std::io::stdout).boxed()
+        fmt::layer().with_ansi(terminal).with_writer(writer).boxed()
     };
     let libraries = LevelFilter::WARN.min(LevelFilter::from_level(level));
     let filter = Targets::new().with_default(libraries).with_target("sesgate", level);
@@ -33,4 +64,5 @@ pub fn start(json: Option<bool>, level: Level) {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a task failed; its connection is closed, report this as a bug");
     }));
+    Logging { _guard: guard, dropped }
 }

@@ -19,7 +19,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
         LogFormat::Json => Some(true),
         LogFormat::Text => Some(false),
     };
-    telemetry::start(json, config.log.level);
+    let logging = telemetry::start(json, config.log.level);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -31,7 +31,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(async {
+    let status = runtime.block_on(async {
         let listen = |kind| {
             signal(kind).inspect_err(|error| {
                 tracing::error!(%error, "cannot listen for signals");
@@ -80,5 +80,10 @@ pub(super) fn run(file: &Path) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-    })
+    });
+    if logging.dropped_lines() > 0 {
+        let lines = logging.dropped_lines();
+        eprintln!("{lines} log lines were dropped: nobody read standard output fast enough");
+    }
+    status
 }

@@ -196,3 +196,31 @@ fn addresses_are_shown_as_far_as_the_operator_wants() {
         assert!(!whole.contains("ceo@") && !whole.contains("a@example.org"), "{whole}");
     }
 }
+
+/// A log reader that stands still holds up neither mail nor the end.
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = start(folder.path(), "");
+    let content = "From: marketing@example.com\r\n\r\nHi.\r\n.\r\n";
+    let login = login("secret");
+    let from = mail("marketing@example.com");
+    let mut turns = vec![EHLO, login.as_str()];
+    for _ in 0..300 {
+        turns.extend([from.as_str(), "RCPT TO:<a@example.org>\r\n", "DATA\r\n", content]);
+    }
+    // More than a pipe takes: 300 lines of some 600 bytes.
+    let answers = say(&running.address, &turns);
+    assert_eq!(answers.matches("250 Ok 0").count(), 300);
+    let id = running.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    for _ in 0..100 {
+        if let Some(status) = running.child.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(0));
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    running.child.kill().unwrap();
+    panic!("it did not end");
+}
