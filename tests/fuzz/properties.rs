@@ -1,0 +1,379 @@
+//! What holds for any bytes, one function a fuzz target.
+//!
+//! The targets beside this file look for bytes that break a property; `tests/it/corpus.rs` plays the
+//! corpora again in the ordinary tests. A property fails by panicking.
+
+use std::sync::Arc;
+
+use sesgate::address::Address;
+use sesgate::message::{HeaderSection, XSes};
+use sesgate::policy::{
+    Context, Decision, Effect, Layers, Outcome, Policy, PolicyKind, Principal, Request, Spelled,
+    evaluate, explain,
+};
+use sesgate::smtp::content::{Decoder, Event};
+use sesgate::smtp::{Auth, Authentication, BareLf, Limits, Reply, Session, Settings, Step};
+
+/// A property by the name of its target.
+pub(crate) type Property = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub(crate) const ALL: [Property; 6] = [
+    ("address", address),
+    ("content", content),
+    ("header_section", header_section),
+    ("policy_document", policy_document),
+    ("policy_evaluate", policy_evaluate),
+    ("session", session),
+];
+
+/// An address that is taken is plain text of one reading, and so is each of its spellings.
+pub(crate) fn address(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(address) = Address::parse(text) else { return };
+    assert_eq!(address.as_str(), text);
+    assert_eq!(format!("{}@{}", address.local_part(), address.domain()), text);
+    assert!(text.len() <= 254 && text.bytes().all(|byte| byte.is_ascii_graphic()));
+    assert!(!text.contains(['<', '>', '(', ')', ',', ';', ':', '\\']));
+    let spellings = address.spellings();
+    assert!(spellings.len() <= 5);
+    for spelling in spellings {
+        assert_ne!(spelling, text);
+        assert!(spelling.replace('"', "").eq_ignore_ascii_case(&text.replace('"', "")));
+        assert!(Address::parse(&spelling).is_ok(), "{spelling}");
+    }
+}
+
+/// A header section that is taken is taken again as it is forwarded, with the same author and none
+/// of the fields that are consumed (decisions 4 and 11).
+pub(crate) fn header_section(content: &[u8]) {
+    let Ok(section) = HeaderSection::parse(content) else { return };
+    assert!(section.bytes() <= content.len());
+    let forwarded = section.forwarded(content.to_vec());
+    assert!(forwarded.ends_with(&content[section.bytes()..]));
+    let sent = HeaderSection::parse(&forwarded).expect("what was taken is taken again");
+    assert_eq!(sent.from(), section.from());
+    assert_eq!(sent.sender(), section.sender());
+    assert_eq!(sent.resent_from(), section.resent_from());
+    assert_eq!(sent.return_path(), None);
+    assert_eq!(*sent.xses(), XSes::default());
+    assert_eq!(sent.forwarded(forwarded.clone()), forwarded);
+}
+
+/// Content in any pieces decodes to the same; stuffed again it decodes to itself.
+///
+/// The first byte picks what a bare LF does and the largest message, the second the pieces.
+pub(crate) fn content(bytes: &[u8]) {
+    let [options, size, input @ ..] = bytes else { return };
+    let bare_lf = if options & 1 == 0 { BareLf::Refuse } else { BareLf::Normalize };
+    let most = if options & 2 == 0 { 1 << 20 } else { usize::from(options >> 2) };
+    let decode = |input: &[u8], size: usize| {
+        let mut decoder = Decoder::new(bare_lf, most);
+        let (mut events, mut used) = (Vec::new(), 0);
+        for mut piece in input.chunks(size) {
+            while !piece.is_empty() {
+                let (taken, event) = decoder.decode(piece);
+                piece = &piece[taken..];
+                used += taken;
+                assert!(taken > 0 && decoder.kept().len() <= most);
+                match event {
+                    Event::More => assert!(piece.is_empty()),
+                    Event::End => {
+                        events.push((used, event));
+                        let state = (decoder.fault(), decoder.is_ambiguous());
+                        return (events, used, state, decoder.take());
+                    }
+                    other => events.push((used, other)),
+                }
+            }
+        }
+        (events, used, (decoder.fault(), decoder.is_ambiguous()), decoder.take())
+    };
+    let whole = decode(input, input.len().max(1));
+    assert_eq!(decode(input, 1), whole);
+    assert_eq!(decode(input, usize::from(*size).max(1)), whole);
+    let (events, used, (fault, is_ambiguous), kept) = whole;
+    if fault.is_some() {
+        assert!(kept.is_empty());
+        return;
+    }
+    assert!(kept.len() <= most);
+    if !events.iter().any(|(_, event)| *event == Event::End) {
+        assert_eq!(used, input.len());
+        return;
+    }
+    assert!(input[..used].ends_with(b".\r\n"));
+    // Faults aside, only CRLF ends a line of what is kept.
+    let lines = kept.split_inclusive(|byte| *byte == b'\n');
+    let mut stuffed = Vec::new();
+    for line in lines {
+        let text = line.strip_suffix(b"\r\n").expect("each line ends in CRLF");
+        assert!(is_ambiguous || !text.iter().any(|byte| b"\r\n\0".contains(byte)));
+        if line.starts_with(b".") {
+            stuffed.push(b'.');
+        }
+        stuffed.extend_from_slice(line);
+    }
+    stuffed.extend_from_slice(b".\r\n");
+    let (_, used, state, again) = decode(&stuffed, stuffed.len());
+    assert_eq!((used, state, again), (stuffed.len(), (None, false), kept));
+}
+
+const KINDS: [PolicyKind; 6] = [
+    PolicyKind::Identity,
+    PolicyKind::Boundary,
+    PolicyKind::Session,
+    PolicyKind::ServiceControl,
+    PolicyKind::ResourceControl,
+    PolicyKind::Resource,
+];
+
+/// A document has problems with places inside it, or one reading: laid out anew it is taken again,
+/// statement by statement the same.
+pub(crate) fn policy_document(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for kind in KINDS {
+        let policy = match Policy::parse(kind, "fuzz", text) {
+            Ok(policy) => policy,
+            Err(problems) => {
+                let count = problems.iter().count();
+                assert!((1..=101).contains(&count), "{count} problems");
+                for problem in problems.iter() {
+                    let line = text.split('\n').nth(problem.line().wrapping_sub(1));
+                    let line = line.unwrap_or_else(|| panic!("no such line: {problem}"));
+                    let columns = line.chars().count() + 1;
+                    assert!((1..=columns).contains(&problem.column()), "{problem}");
+                    assert!(!problem.problem().is_empty());
+                    assert!(problem.to_string().lines().count() == 1, "{problem}");
+                }
+                continue;
+            }
+        };
+        assert!(!policy.statements().is_empty());
+        let value: serde_json::Value = serde_json::from_str(text).expect("a document is JSON");
+        let laid_out = format!("{value:#}");
+        // A number would lose its digits, and a document may grow beyond what is read.
+        if has_fraction(&value) || laid_out.len() > 64 * 1024 {
+            continue;
+        }
+        let again = Policy::parse(kind, "fuzz", &laid_out).expect("what was taken is taken again");
+        assert_eq!(again.statements().len(), policy.statements().len());
+        for (again, statement) in again.statements().iter().zip(policy.statements()) {
+            assert_eq!((again.sid(), again.effect()), (statement.sid(), statement.effect()));
+            assert!(again.action_patterns().eq(statement.action_patterns()));
+            assert!(again.resource_patterns().eq(statement.resource_patterns()));
+            assert_eq!(again.conditions().len(), statement.conditions().len());
+        }
+    }
+}
+
+fn has_fraction(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Number(number) => number.is_f64(),
+        serde_json::Value::Array(elements) => elements.iter().any(has_fraction),
+        serde_json::Value::Object(members) => members.values().any(has_fraction),
+        _ => false,
+    }
+}
+
+const USER: &str = "arn:aws:iam::111122223333:user/app";
+const ALLOW: &str = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+const DENY: &str = r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}"#;
+
+/// A document, a line with `%` alone, and `key=value` lines of the context, with `action` and
+/// `resource` among them: one more Deny denies, one more Allow does not deny, and other spellings
+/// only make it stricter (decision 7).
+pub(crate) fn policy_evaluate(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (document, lines) = text.split_once("\n%\n").unwrap_or((text, ""));
+    let read = |kind, text: &str| Policy::parse(kind, "fuzz", text).ok().map(Arc::new);
+    let mut keys: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (key, value) in lines.lines().filter_map(|line| line.split_once('=')) {
+        match keys.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(key)) {
+            Some((_, values)) => values.push(value),
+            None => keys.push((key, vec![value])),
+        }
+    }
+    let given = |name: &str| keys.iter().find(|(key, _)| *key == name).map(|(_, it)| it[0]);
+    let context = |spellings: bool| {
+        let mut context = Context::new();
+        for (key, values) in &keys {
+            let spelled = |value: &&'_ str| {
+                let others = [value.to_lowercase(), value.replace('"', "")];
+                Spelled::from((*value).to_owned()).with_spellings(if spellings {
+                    others.to_vec()
+                } else {
+                    Vec::new()
+                })
+            };
+            context.set_list(key, values.iter().map(spelled).collect());
+        }
+        context
+    };
+    let (plain, spelled) = (context(false), context(true));
+    let parents = ["arn:aws:ses:us-east-1:111122223333:identity/com".to_owned()];
+    let principal = Principal::User { account: "111122223333", arn: USER };
+    let request = Request {
+        action: given("action").unwrap_or("ses:SendRawEmail"),
+        resource: given("resource")
+            .unwrap_or("arn:aws:ses:us-east-1:111122223333:identity/example.com"),
+        parents: &[],
+        resource_account: "111122223333",
+        principal: &principal,
+        context: &plain,
+    };
+    let stricter = Request { parents: &parents, context: &spelled, ..request };
+    if let Some(policy) = read(PolicyKind::Identity, document) {
+        let allow = read(PolicyKind::Identity, ALLOW).expect("loads");
+        let deny = read(PolicyKind::Identity, DENY).expect("loads");
+        let alone = [Arc::clone(&policy)];
+        let layers = Layers { identity: &alone, ..Layers::default() };
+        let decision = evaluate(&layers, &request);
+        let applies = |effect| {
+            policy.statements().iter().any(|statement| {
+                statement.effect() == effect
+                    && matches!(statement.outcome(&request), Outcome::Applies(None))
+            })
+        };
+        let wanted = match (applies(Effect::Deny), applies(Effect::Allow)) {
+            (true, _) => "denied",
+            (false, true) => "allowed",
+            (false, false) => "not allowed",
+        };
+        assert_eq!(name(&decision), wanted);
+        assert!(decision.settled().is_none_or(|settled| settled.spelling().is_none()));
+        for explained in explain(&layers, &request) {
+            assert_eq!(explained.outcome, explained.statement.outcome(&request));
+        }
+
+        let is_stricter = evaluate(&layers, &stricter);
+        assert!(decision.is_allowed() || !is_stricter.is_allowed());
+        assert!(wanted != "denied" || name(&is_stricter) == "denied");
+
+        let with_deny = [Arc::clone(&policy), deny];
+        let layers = Layers { identity: &with_deny, ..Layers::default() };
+        assert_eq!(name(&evaluate(&layers, &request)), "denied");
+        let with_allow = [Arc::clone(&allow), policy];
+        let layers = Layers { identity: &with_allow, ..Layers::default() };
+        let allowed = wanted != "denied";
+        assert_eq!(evaluate(&layers, &request).is_allowed(), allowed);
+    }
+    if let Some(policy) = read(PolicyKind::Resource, document) {
+        let allow = [read(PolicyKind::Identity, ALLOW).expect("loads")];
+        let resource = [policy];
+        let foreign = Request { resource_account: "999988887777", ..request };
+        let both = Layers { identity: &allow, resource: &resource, ..Layers::default() };
+        let alone = Layers { resource: &resource, ..Layers::default() };
+        // Across accounts the resource policy is not enough.
+        assert!(!evaluate(&alone, &foreign).is_allowed());
+        let denies = name(&evaluate(&both, &request)) == "denied";
+        assert_eq!(name(&evaluate(&both, &foreign)) == "denied", denies);
+    }
+}
+
+fn name(decision: &Decision<'_>) -> &'static str {
+    match decision {
+        Decision::Allowed(_) => "allowed",
+        Decision::ExplicitlyDenied(_) => "denied",
+        Decision::ImplicitlyDenied => "not allowed",
+    }
+}
+
+/// What came out of a session.
+#[derive(Debug, Default, PartialEq)]
+struct Said {
+    replies: Vec<String>,
+    relayed: Vec<Vec<u8>>,
+    is_closed: bool,
+}
+
+/// A session says the same however its lines are cut, relays only what a user may send, and never
+/// more when lines come together.
+///
+/// The first byte picks listener and answers, the rest is what the client sends.
+pub(crate) fn session(bytes: &[u8]) {
+    let [options, input @ ..] = bytes else { return };
+    let lines: Vec<&[u8]> = input.split_inclusive(|byte| *byte == b'\n').collect();
+    let by_line = converse(*options, &lines);
+    let bytewise: Vec<&[u8]> = input.chunks(1).collect();
+    assert_eq!(converse(*options, &bytewise), by_line);
+    let halves: Vec<&[u8]> =
+        lines.iter().flat_map(|line| <[_; 2]>::from(line.split_at(line.len() / 2))).collect();
+    assert_eq!(converse(*options, &halves), by_line);
+    // Lines that came too early end a session; up to there it is the same.
+    let together = converse(*options, &[input]);
+    assert!(by_line.relayed.starts_with(&together.relayed));
+    let same = together.replies.len().saturating_sub(usize::from(together.is_closed));
+    assert!(by_line.replies.starts_with(&together.replies[..same]));
+}
+
+fn converse(options: u8, pieces: &[&[u8]]) -> Said {
+    let is = |bit: u8| options & (1 << bit) != 0;
+    let settings = Settings {
+        hostname: "gate.test".to_owned(),
+        message_bytes: if is(0) { 60 } else { 10_000 },
+        starttls: !is(1),
+        require_tls: false,
+        auth: if is(2) { Auth::None } else { Auth::Offered { in_clear: is(3) } },
+        bare_lf: if is(4) { BareLf::Normalize } else { BareLf::Refuse },
+        limits: Limits { errors: 5, messages: 3, recipients: 4, ..Limits::default() },
+    };
+    let refusal = |bit: u8| if is(bit) { Err(Reply::temporary_failure()) } else { Ok(()) };
+    let mut session = Session::new(Arc::new(settings), is(1));
+    let mut said = Said::default();
+    let mut may_send = is(2);
+    for piece in [&b""[..]].iter().chain(pieces) {
+        if said.is_closed {
+            break;
+        }
+        if !piece.is_empty() {
+            session.receive(piece);
+        }
+        loop {
+            match session.next_step() {
+                Step::Read => break,
+                Step::Reply(reply) => said.replies.push(reply.to_string()),
+                Step::StartTls(reply) => {
+                    said.replies.push(reply.to_string());
+                    session.tls_started();
+                    may_send = is(2);
+                }
+                Step::Authenticate(credentials) => {
+                    let is_right = credentials.password.as_str() == "secret";
+                    may_send |= is_right;
+                    session.authenticated(if is_right {
+                        Authentication::Accepted
+                    } else {
+                        Authentication::Invalid
+                    });
+                }
+                Step::Mail(_) => {
+                    assert!(may_send, "a transaction of nobody");
+                    session.mail_answered(Ok(()));
+                }
+                Step::Data(envelope) => {
+                    assert!((1..=4).contains(&envelope.forward_paths.len()));
+                    session.data_answered(refusal(5));
+                }
+                Step::Header(_, header) => {
+                    assert!(!header.from().is_empty());
+                    session.header_answered(refusal(6));
+                }
+                Step::Relay(transaction) => {
+                    assert!(may_send && !is(5) && !is(6));
+                    let read = HeaderSection::parse(&transaction.content).expect("is readable");
+                    assert_eq!(read.from(), transaction.header.from());
+                    said.relayed.push(transaction.content);
+                    session.relayed(if is(7) { Reply::temporary_failure() } else { Reply::ok() });
+                }
+                Step::Refused(_, reply) => assert!(reply.code() >= 500, "{reply}"),
+                Step::Close(reply) => {
+                    said.replies.extend(reply.map(|reply| reply.to_string()));
+                    said.is_closed = true;
+                    break;
+                }
+            }
+        }
+    }
+    said
+}
