@@ -16,6 +16,7 @@
 
 mod cli;
 mod config;
+mod corpus;
 mod decisions;
 mod dialogues;
 mod explain;
@@ -23,6 +24,7 @@ mod fake_ses;
 mod log;
 mod messages;
 mod policies;
+mod policy_cli;
 mod policy_properties;
 mod sockets;
 mod support;
