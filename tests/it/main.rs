@@ -26,6 +26,8 @@ mod messages;
 mod policies;
 mod policy_cli;
 mod policy_properties;
+mod reference;
+mod reference_agreement;
 mod sockets;
 mod support;
 mod tidy;
