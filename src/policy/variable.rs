@@ -19,6 +19,10 @@ pub(super) struct Syntax {
     pub(super) wildcards: bool,
 }
 
+/// The most wildcards of one text. AWS has no such bound; here a text with thousands of them would
+/// hold up mail, since matching takes time in proportion to their number times the value.
+const WILDCARDS: usize = 1000;
+
 /// A text read by [`Template::parse`].
 #[derive(Debug, Clone)]
 pub(super) enum Template {
@@ -42,6 +46,10 @@ impl Template {
     ///
     /// What is wrong with a variable and what to write instead.
     pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Template, String> {
+        if syntax.wildcards && text.bytes().filter(|byte| b"*?".contains(byte)).count() > WILDCARDS
+        {
+            return Err(format!("more than {WILDCARDS} wildcards; name fewer"));
+        }
         let mut parts = Parts::default();
         let mut rest = text;
         while let Some(character) = rest.chars().next() {
@@ -217,4 +225,19 @@ fn default_text(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix(' ').unwrap_or(text);
     let (default, rest) = text.strip_prefix('\'')?.split_once('\'')?;
     (!default.contains('"')).then_some((default, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_are_bounded() {
+        let syntax = Syntax { variables: true, wildcards: true };
+        assert!(Template::parse(&"?".repeat(WILDCARDS), syntax).is_ok());
+        let error = Template::parse(&"a?".repeat(WILDCARDS + 1), syntax).unwrap_err();
+        assert_eq!(error, "more than 1000 wildcards; name fewer");
+        let literal = Syntax { variables: true, wildcards: false };
+        assert!(Template::parse(&"?".repeat(WILDCARDS + 1), literal).is_ok());
+    }
 }
