@@ -147,5 +147,10 @@ class Gate:
         return {file.stem: file.read_bytes() for file in self.outbox.glob("*.eml")}
 
     def events(self) -> list[dict[str, Any]]:
-        """Returns the log lines, each of which must be JSON."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """Returns the log lines, each of which must be JSON; the last may be on its way."""
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def event(self, what: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Waits for a line of the log, which may come after the answer, and returns it."""
+        return wait_until(what, lambda: next(filter(wanted, self.events()), None))

@@ -102,5 +102,5 @@ def nothing_taken(gate: Gate) -> Iterator[None]:
 def assert_refused(gate: Gate, mail: Mail, shown: str) -> None:
     """The client was told why in the words of SES, and the log has the decision under that id."""
     number = decision_id(shown, mail.user)
-    [event] = [event for event in gate.events() if event.get("decision") == number]
+    event = gate.event("the decision in the log", lambda event: event.get("decision") == number)
     assert (event["message"], event["principal"]) == ("refused", mail.user)

@@ -46,8 +46,8 @@ class Sender(threading.Thread):
             self.fault = error
 
 
-def test_kill_9_loses_no_mail_that_was_answered(start: Start) -> None:
-    gate = start()
+def killed_under_load(gate: Gate) -> tuple[dict[str, Mail], dict[str, Mail]]:
+    """Kills and restarts the gate a few times under load; returns what was tried and answered."""
     answered: dict[str, Mail] = {}
     tried: dict[str, Mail] = {}
     for _ in range(ROUNDS):
@@ -65,7 +65,12 @@ def test_kill_9_loses_no_mail_that_was_answered(start: Start) -> None:
             tried |= sender.tried
         wait_until("the port to be free", lambda: not accepts(gate.starttls))
         gate.start()
+    return tried, answered
 
+
+def test_kill_9_loses_no_mail_that_was_answered(start: Start) -> None:
+    gate = start()
+    tried, answered = killed_under_load(gate)
     taken = gate.taken()
     lost = answered.keys() - taken.keys()
     assert not lost, f"{len(lost)} of {len(answered)} answered mails are not in the outbox"
@@ -113,20 +118,7 @@ def test_kill_9_loses_no_mail_that_ses_was_to_take(start: Start) -> None:
         {'kind = "outbox"': f'kind = "ses"\nendpoint_url = "http://127.0.0.1:{ses.server_port}"'},
         {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"},
     )
-    answered: dict[str, Mail] = {}
-    for _ in range(ROUNDS):
-        senders = [Sender(gate) for _ in range(SENDERS)]
-        for sender in senders:
-            sender.start()
-        wait_until("mail under way", lambda: all(len(sender.answered) > 2 for sender in senders))
-        time.sleep(random.uniform(0, 0.3))
-        gate.kill()
-        for sender in senders:
-            sender.join(15)
-            assert sender.fault is None, repr(sender.fault)
-            answered |= sender.answered
-        wait_until("the port to be free", lambda: not accepts(gate.starttls))
-        gate.start()
+    _, answered = killed_under_load(gate)
     ses.shutdown()
     lost = [mail for mail in answered.values() if mail.content not in ses.taken]
     assert not lost, f"{len(lost)} of {len(answered)} answered mails did not reach SES"

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use sesgate::smtp::{Auth, BareLf, Limits, Settings};
+use sesgate::smtp::{Auth, BareLf, Settings};
+
+use crate::support::settings;
 
 /// One file.
 #[derive(Clone, Debug)]
@@ -99,19 +101,6 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Dialogue, String> {
         return Err("a dialogue has a title and turns".to_owned());
     }
     Ok(dialogue)
-}
-
-/// The listener of a dialogue that says nothing else: as on loopback in the default configuration.
-fn settings() -> Settings {
-    Settings {
-        hostname: "gate.test".to_owned(),
-        message_bytes: 41_943_040,
-        starttls: true,
-        require_tls: false,
-        auth: Auth::Offered { in_clear: true },
-        bare_lf: BareLf::Refuse,
-        limits: Limits::default(),
-    }
 }
 
 fn read_line(dialogue: &mut Dialogue, number: usize, line: &str) -> Result<(), String> {
