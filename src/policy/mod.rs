@@ -28,6 +28,7 @@ mod error;
 mod evaluate;
 mod explain;
 mod json;
+pub mod lint;
 mod network;
 mod number;
 mod operand;

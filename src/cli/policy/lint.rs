@@ -1,0 +1,228 @@
+//! `sesgate policy lint`: what is wrong or risky in policy documents, and what to write instead.
+//!
+//! Exit status 0 when nothing is worse than a suggestion, 1 for warnings, 2 for errors and for files
+//! that cannot be read.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anstyle::{AnsiColor, Style};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::policy::PolicyKind;
+use crate::policy::lint::{Finding, RULES, Severity, lint};
+
+const WARNINGS: u8 = 1;
+const ERRORS: u8 = 2;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    /// Policy documents; `-` is standard input.
+    #[arg(value_name = "FILE", required_unless_present = "rules")]
+    files: Vec<PathBuf>,
+    /// What the policies are attached to.
+    #[arg(long, value_enum, default_value_t = Kind::Identity)]
+    kind: Kind,
+    /// Prints one JSON array instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Warnings give exit status 2, as errors do.
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Lists every kind of finding and exits.
+    #[arg(long, conflicts_with = "files")]
+    rules: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// Of a user, group or role.
+    Identity,
+    /// A permissions boundary.
+    Boundary,
+    /// Given with temporary credentials.
+    Session,
+    /// A service control policy.
+    Scp,
+    /// A resource control policy.
+    Rcp,
+    /// A sending authorization policy of an SES identity.
+    Resource,
+}
+
+impl From<Kind> for PolicyKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Identity => PolicyKind::Identity,
+            Kind::Boundary => PolicyKind::Boundary,
+            Kind::Session => PolicyKind::Session,
+            Kind::Scp => PolicyKind::ServiceControl,
+            Kind::Rcp => PolicyKind::ResourceControl,
+            Kind::Resource => PolicyKind::Resource,
+        }
+    }
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
+    if arguments.rules {
+        return print_rules().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    #[expect(clippy::disallowed_methods, reason = "decides which times in policies are over")]
+    let now = SystemTime::now();
+    let mut documents = Vec::new();
+    let mut unread = false;
+    for file in &arguments.files {
+        match read(file) {
+            Ok(text) => documents.push(Document::new(file, text, arguments.kind, now)),
+            Err(error) => {
+                eprintln!("{}: {error}", file.display());
+                unread = true;
+            }
+        }
+    }
+    let printed = if arguments.json { print_json(&documents) } else { print_text(&documents) };
+    let worst = documents.iter().flat_map(|document| &document.findings).map(Finding::severity);
+    let status = match worst.max() {
+        _ if unread => ERRORS,
+        Some(Severity::Error) => ERRORS,
+        Some(Severity::Warning | Severity::SecurityWarning) if arguments.deny_warnings => ERRORS,
+        Some(Severity::Warning | Severity::SecurityWarning) => WARNINGS,
+        Some(Severity::Suggestion) | None => 0,
+    };
+    match printed {
+        Ok(()) => ExitCode::from(status),
+        Err(_) => ExitCode::from(ERRORS),
+    }
+}
+
+struct Document {
+    text: String,
+    findings: Vec<Finding>,
+}
+
+impl Document {
+    fn new(file: &Path, text: String, kind: Kind, now: SystemTime) -> Self {
+        let findings = lint(kind.into(), &file.display().to_string(), &text, now);
+        Document { text, findings }
+    }
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    if file.as_os_str() == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file)
+}
+
+fn print_rules() -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    for rule in RULES {
+        let style = style(rule.severity);
+        let (code, severity, about) = (rule.code, rule.severity.as_str(), rule.about);
+        writeln!(out, "{style}{severity:16}{style:#} {code:30} {about}")?;
+    }
+    Ok(())
+}
+
+fn print_json(documents: &[Document]) -> io::Result<()> {
+    let findings = documents.iter().flat_map(|document| &document.findings).map(|finding| {
+        json!({
+            "code": finding.code(),
+            "severity": finding.severity().as_str(),
+            "file": finding.name(),
+            "line": finding.line(),
+            "column": finding.column(),
+            "message": finding.message(),
+            "fix": finding.fix(),
+        })
+    });
+    let findings = findings.collect::<serde_json::Value>();
+    writeln!(io::stdout(), "{findings:#}")
+}
+
+fn print_text(documents: &[Document]) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    for document in documents {
+        let lines: Vec<_> = document.text.split('\n').collect();
+        for finding in &document.findings {
+            let line = finding.line().checked_sub(1).and_then(|index| lines.get(index));
+            print_finding(&mut out, finding, line.copied().unwrap_or_default())?;
+        }
+    }
+    let findings = documents.iter().flat_map(|document| &document.findings);
+    let count = |severity| findings.clone().filter(|found| found.severity() == severity).count();
+    let counted = |number: usize, word: &str| match number {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        _ => Some(format!("{number} {word}s")),
+    };
+    let counts = [
+        counted(count(Severity::Error), "error"),
+        counted(count(Severity::SecurityWarning), "security warning"),
+        counted(count(Severity::Warning), "warning"),
+        counted(count(Severity::Suggestion), "suggestion"),
+    ];
+    let counts: Vec<_> = counts.into_iter().flatten().collect();
+    match counts.as_slice() {
+        [] if documents.is_empty() => Ok(()),
+        [] => writeln!(out, "nothing found"),
+        counts => writeln!(out, "{}", counts.join(", ")),
+    }
+}
+
+fn print_finding(out: &mut impl Write, finding: &Finding, line: &str) -> io::Result<()> {
+    let (style, weak) = (style(finding.severity()), Style::new().dimmed());
+    let (name, number, column) = (printable(finding.name()), finding.line(), finding.column());
+    writeln!(
+        out,
+        "{name}:{number}:{column}: {style}{}[{}]{style:#}: {}",
+        finding.severity(),
+        finding.code(),
+        printable(finding.message()),
+    )?;
+    let (excerpt, before) = excerpt(line, column);
+    let bar = format!("{weak}|{weak:#}");
+    writeln!(out, "{weak}{number:>5}{weak:#} {bar} {excerpt}")?;
+    writeln!(out, "      {bar} {:before$}{style}^{style:#}", "")?;
+    if !finding.fix().is_empty() {
+        writeln!(out, "      {weak}={weak:#} {}", printable(finding.fix()))?;
+    }
+    Ok(())
+}
+
+/// Cuts the part around a column out of a line; returns it, and how many characters are before the
+/// column.
+fn excerpt(line: &str, column: usize) -> (String, usize) {
+    const BEFORE: usize = 60;
+    const ALL: usize = 100;
+    let before = column.saturating_sub(1);
+    let skipped = if before > ALL - 20 { before - BEFORE } else { 0 };
+    let part: String = line.trim_end_matches('\r').chars().skip(skipped).take(ALL).collect();
+    (printable(&part), before - skipped)
+}
+
+/// Keeps what would steer the terminal from it.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\t' => ' ',
+            character if character.is_control() => '\u{FFFD}',
+            character => character,
+        })
+        .collect()
+}
+
+fn style(severity: Severity) -> Style {
+    let color = match severity {
+        Severity::Error => AnsiColor::Red,
+        Severity::SecurityWarning => AnsiColor::Magenta,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Suggestion => AnsiColor::Cyan,
+    };
+    Style::new().fg_color(Some(color.into())).bold()
+}

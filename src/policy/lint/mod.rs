@@ -1,0 +1,160 @@
+//! The linter: what is refused, what never does what it says, what permits more than it seems to,
+//! and what could be written better.
+//!
+//! Pure: [`lint`] gets the text and the present moment. Most findings are those of IAM Access
+//! Analyzer, narrowed to mail through SES; [`RULES`] lists them. The work is bounded: the text is at
+//! most 64 KiB, and comparisons of entries with each other stop at a budget.
+
+mod action;
+mod condition;
+mod cover;
+mod document;
+mod key;
+mod operand;
+mod refused;
+mod resource;
+mod rules;
+mod ses;
+mod statement;
+mod view;
+mod window;
+
+use std::fmt;
+use std::time::SystemTime;
+
+use jsonc_parser::ast::Value;
+
+use super::date;
+use super::document::{Policy, PolicyKind};
+use super::error::Problems;
+use super::json;
+
+pub use rules::{RULES, Rule, Severity};
+
+/// One thing that the linter found.
+///
+/// Displayed as `name:line:column: severity[code]: message; fix`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    rule: Rule,
+    name: String,
+    line: usize,
+    column: usize,
+    message: String,
+    fix: String,
+}
+
+impl Finding {
+    /// Returns the stable name of the kind of finding, such as `missing-qualifier`.
+    pub fn code(&self) -> &'static str {
+        self.rule.code
+    }
+
+    /// Returns how grave it is.
+    pub fn severity(&self) -> Severity {
+        self.rule.severity
+    }
+
+    /// Returns the name given to [`lint`].
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the line, counted from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Returns the column in characters, counted from 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// Returns what is wrong, in one line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Returns what to write, in one line; may be empty.
+    pub fn fix(&self) -> &str {
+        &self.fix
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { rule, name, line, column, message, fix } = self;
+        write!(f, "{name}:{line}:{column}: {}[{}]: {message}", rule.severity, rule.code)?;
+        if fix.is_empty() { Ok(()) } else { write!(f, "; {fix}") }
+    }
+}
+
+/// Returns all findings of a policy document in the order of the text, at most a hundred of each
+/// severity.
+///
+/// `name` is what the operator knows it by, such as its file; `now` decides which times are over.
+/// Whatever makes [`Policy::parse`] refuse the document is among the findings, as an error; the rest
+/// of the document is looked at all the same, as far as it can be read.
+#[must_use]
+pub fn lint(kind: PolicyKind, name: &str, text: &str, now: SystemTime) -> Vec<Finding> {
+    let mut findings = Findings::new(name, text);
+    if let Err(errors) = Policy::parse(kind, name, text) {
+        findings.found.extend(errors.iter().map(|error| refused::finding(name, error)));
+        findings.refused = findings.found.len();
+    }
+    if let Some(Value::Object(object)) = json::parse(text, &mut Problems::new(name, text)) {
+        let document = view::Document::read(&object, kind, text);
+        document::check(&document, date::millis(now), &mut findings);
+    }
+    findings.finish()
+}
+
+/// The most findings kept of one severity; a hostile file may have tens of thousands.
+const MOST_FINDINGS: usize = 100;
+
+/// Collects the findings of one document.
+struct Findings<'t> {
+    name: &'t str,
+    places: Problems<'t>,
+    found: Vec<Finding>,
+    /// How many of them, the first ones, are reasons to refuse the document.
+    refused: usize,
+}
+
+impl<'t> Findings<'t> {
+    fn new(name: &'t str, text: &'t str) -> Self {
+        Findings { name, places: Problems::new(name, text), found: Vec::new(), refused: 0 }
+    }
+
+    /// Adds a finding at byte offset `at`.
+    ///
+    /// Where the document is refused for what is at the same place nothing is added.
+    fn add(&mut self, rule: Rule, at: usize, message: impl Into<String>, fix: impl Into<String>) {
+        if self.is_full(rule.severity) {
+            return;
+        }
+        let (line, column) = self.places.position(at);
+        let is_same = |found: &Finding| (found.line, found.column) == (line, column);
+        if self.found.iter().take(self.refused).any(is_same) {
+            return;
+        }
+        let (name, message, fix) = (self.name.to_owned(), message.into(), fix.into());
+        self.found.push(Finding { rule, name, line, column, message, fix });
+    }
+
+    /// Tells whether findings of the severity are kept no longer, so that looking for more is in
+    /// vain.
+    fn is_full(&self, severity: Severity) -> bool {
+        self.found.iter().filter(|found| found.rule.severity == severity).count() >= MOST_FINDINGS
+    }
+
+    /// Returns the line, from 1, of a byte offset.
+    fn line(&self, at: usize) -> usize {
+        self.places.line(at)
+    }
+
+    fn finish(mut self) -> Vec<Finding> {
+        self.found.sort_by_key(|found| (found.line, found.column));
+        self.found
+    }
+}
