@@ -2,13 +2,17 @@
 //!
 //! Everything that is wrong is noted, so that one run of `sesgate check` shows all of it.
 
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::x_ses;
 use crate::authorize::{self, Authorizer};
 use crate::config::{self, Config, Placed, Problem};
 use crate::identities::{Account, Identities, Identity};
-use crate::policy::{Context, Policy, PolicyKind};
+use crate::policy::lint::Severity;
+use crate::policy::{self, Context, Policy, PolicyKind};
 use crate::principals::{PolicyFileError, PolicyFiles, Principal, StoredPassword, User, XSesRules};
 use crate::tls::Tls;
 
@@ -47,6 +51,7 @@ pub struct Loaded {
 struct Loader<'c> {
     config: &'c Config,
     files: PolicyFiles,
+    linted: HashSet<(PolicyKind, String)>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
@@ -55,7 +60,8 @@ struct Loader<'c> {
 #[must_use]
 pub fn load(config: &Config) -> Loaded {
     let files = PolicyFiles::default();
-    let mut loader = Loader { config, files, problems: Vec::new(), warnings: Vec::new() };
+    let linted = HashSet::new();
+    let mut loader = Loader { config, files, linted, problems: Vec::new(), warnings: Vec::new() };
     let account = &config.account;
     let scps = loader.policies(PolicyKind::ServiceControl, &account.service_control_policies);
     let parts = Parts {
@@ -109,7 +115,10 @@ impl Loader<'_> {
         file: &Placed<std::path::PathBuf>,
     ) -> Option<Arc<Policy>> {
         match self.files.read(kind, &file.value) {
-            Ok(policy) => return Some(policy),
+            Ok(policy) => {
+                self.lint(kind, &file.value);
+                return Some(policy);
+            }
             Err(PolicyFileError::Unreadable(error)) => {
                 self.note(file, format!("`{}` cannot be read: {error}", file.value.display()));
             }
@@ -127,6 +136,30 @@ impl Loader<'_> {
             }
         }
         None
+    }
+
+    /// Notes what the linter warns of, once a file.
+    fn lint(&mut self, kind: PolicyKind, file: &Path) {
+        let name = file.display().to_string();
+        if !self.linted.insert((kind, name.clone())) {
+            return;
+        }
+        let Ok(text) = std::fs::read_to_string(file) else { return };
+        #[expect(clippy::disallowed_methods, reason = "which times are over")]
+        let now = SystemTime::now();
+        let findings = policy::lint::lint(kind, &name, &text, now);
+        let grave = findings.iter().filter(|finding| finding.severity() != Severity::Suggestion);
+        self.warnings.extend(grave.map(|finding| Problem {
+            file: name.clone(),
+            place: Some((finding.line(), finding.column())),
+            message: format!(
+                "{}[{}]: {}; {}",
+                finding.severity(),
+                finding.code(),
+                finding.message(),
+                finding.fix()
+            ),
+        }));
     }
 
     fn identities(&mut self) -> Identities {

@@ -21,6 +21,7 @@ mod decisions;
 mod dialogues;
 mod explain;
 mod fake_ses;
+mod lints;
 mod log;
 mod messages;
 mod policies;

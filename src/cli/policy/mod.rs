@@ -6,6 +6,7 @@ mod evaluate;
 mod expect;
 mod explain;
 mod json;
+mod lint;
 mod question;
 mod sources;
 mod test;
@@ -27,6 +28,8 @@ pub(super) enum Command {
     /// Out: {"id"?, "decision": "Allowed"|"ExplicitlyDenied"|"ImplicitlyDenied", "statement"?:
     /// {"policy", "sid"?, "index"}}, or {"id"?, "error"} for a line or a document that is refused.
     Evaluate,
+    /// Finds mistakes in policies, also those that IAM accepts.
+    Lint(lint::Arguments),
     /// Plays files of cases: policies, a request, and the decision expected.
     Test(test::Arguments),
 }
@@ -35,6 +38,7 @@ pub(super) fn run(command: &Command) -> ExitCode {
     match command {
         Command::Explain(arguments) => explain::run(arguments),
         Command::Evaluate => evaluate::run(),
+        Command::Lint(arguments) => lint::run(arguments),
         Command::Test(arguments) => test::run(arguments),
     }
 }
