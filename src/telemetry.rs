@@ -12,8 +12,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// Lines that wait for the reader of standard output, some 10 MiB.
-const LINES: usize = 16_384;
+/// Lines that wait for the reader of standard output, some 2.5 MiB.
+const LINES: usize = 4_096;
 
 /// Keeps logging going; what waits is written when it is dropped, for as long as a second.
 pub struct Logging {
