@@ -249,7 +249,7 @@ async fn content_has_a_deadline_of_its_own_each_time() {
     let mut settings = (*service.settings).clone();
     settings.auth = Auth::None;
     service.settings = Arc::new(settings);
-    service.deadlines.content_total = Duration::from_millis(400);
+    service.deadlines.content_total = Duration::from_millis(1500);
     let gate = Gate::open(service, 10).await;
     let mut stream = TcpStream::connect(gate.address).await.unwrap();
     let recipients = |count: usize| -> String {
@@ -277,7 +277,7 @@ async fn content_has_a_deadline_of_its_own_each_time() {
         let reply = say(content, 1, &mut stream).await;
         assert!(reply.starts_with(expected), "{reply}");
         // Longer than content may take; it is not content.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(1700)).await;
     }
     let head = format!("MAIL FROM:<a@example.com>\r\n{}DATA\r\n", recipients(51));
     say(&head, 53, &mut stream).await;
@@ -291,7 +291,7 @@ async fn a_stalled_handshake_holds_up_nobody_and_ends() {
     let certificate = certificate();
     let mut service = service(relay(outbox(folder.path())), Some(&certificate.tls));
     service.implicit_tls = true;
-    service.deadlines.handshake = Duration::from_millis(300);
+    service.deadlines.handshake = Duration::from_millis(1500);
     let gate = Gate::open(service, 10).await;
     let mut stalled = TcpStream::connect(gate.address).await.unwrap();
     let other = TcpStream::connect(gate.address).await.unwrap();

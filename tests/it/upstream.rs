@@ -244,9 +244,9 @@ async fn nobody_at_the_endpoint_is_temporary() {
 
 #[tokio::test]
 async fn a_slow_answer_is_temporary_and_its_call_is_left_to_finish() {
-    let slow = Act::TakeAfter(Duration::from_millis(600), "late");
+    let slow = Act::TakeAfter(Duration::from_millis(2500), "late");
     let fake = FakeSes::start([slow]).await;
-    let relay = ses(SesSettings { answer: Duration::from_millis(200), ..settings(&fake.url) });
+    let relay = ses(SesSettings { answer: Duration::from_millis(1000), ..settings(&fake.url) });
     assert_eq!(reply(&relay).await, "451 Temporary service failure");
     relay.settle().await;
     assert_eq!(fake.requests().len(), 1, "taken once, and not sent again");
@@ -255,13 +255,13 @@ async fn a_slow_answer_is_temporary_and_its_call_is_left_to_finish() {
 /// The end of a drain: the client hears `451`, and what SES may take is left to it.
 #[tokio::test]
 async fn an_abort_answers_the_client_and_leaves_the_call() {
-    let fake = FakeSes::start([Act::TakeAfter(Duration::from_millis(500), "late")]).await;
+    let fake = FakeSes::start([Act::TakeAfter(Duration::from_millis(2500), "late")]).await;
     let relay = ses(settings(&fake.url));
     let abort = CancellationToken::new();
     let (client, transaction) = (client(), transaction(MESSAGE));
     let carried = relay.carry_out(&client, transaction, &abort);
     let soon = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(1000)).await;
         abort.cancel();
     };
     let (reply, ()) = tokio::join!(carried, soon);
@@ -273,9 +273,9 @@ async fn an_abort_answers_the_client_and_leaves_the_call() {
 /// The answer that a call gets after its client was told `451` never starts another attempt.
 #[tokio::test]
 async fn a_late_throttle_is_not_tried_again() {
-    let throttle = Act::RefuseAfter(Duration::from_millis(500), 429, "TooManyRequestsException");
+    let throttle = Act::RefuseAfter(Duration::from_millis(2500), 429, "TooManyRequestsException");
     let fake = FakeSes::start([throttle, Act::Take("second")]).await;
-    let relay = ses(SesSettings { answer: Duration::from_millis(200), ..settings(&fake.url) });
+    let relay = ses(SesSettings { answer: Duration::from_millis(1000), ..settings(&fake.url) });
     assert_eq!(reply(&relay).await, "451 Temporary service failure");
     relay.settle().await;
     assert_eq!(fake.requests().len(), 1);
