@@ -285,6 +285,39 @@ async fn content_has_a_deadline_of_its_own_each_time() {
     assert_eq!(reply, "451 4.4.2 Timeout waiting for data from client.");
 }
 
+/// A client that pipelines the next envelope behind its end of data is never out of content, as far
+/// as reading goes; each message still has its own time.
+#[tokio::test]
+async fn pipelined_messages_do_not_share_a_deadline() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut service = service(relay(outbox(folder.path())), None);
+    let app = Arc::new(principal("app", FULL_ACCESS));
+    service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
+    let mut settings = (*service.settings).clone();
+    settings.auth = Auth::None;
+    service.settings = Arc::new(settings);
+    service.deadlines.content_total = Duration::from_millis(2000);
+    let gate = Gate::open(service, 10).await;
+    let mut stream = TcpStream::connect(gate.address).await.unwrap();
+    first_line(&mut stream).await;
+    stream.write_all(b"HELO client.test\r\n").await.unwrap();
+    first_line(&mut stream).await;
+    let head = "MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n";
+    let next = format!("From: a@example.com\r\n\r\nHi.\r\n.\r\n{head}");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for expected in ["250 Ok", "250 Ok", "354 "] {
+        assert!(first_line(&mut stream).await.starts_with(expected));
+    }
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        stream.write_all(next.as_bytes()).await.unwrap();
+        for expected in ["250 Ok 0", "250 Ok", "250 Ok", "354 "] {
+            let reply = first_line(&mut stream).await;
+            assert!(reply.starts_with(expected), "{reply}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_stalled_handshake_holds_up_nobody_and_ends() {
     let folder = tempfile::tempdir().unwrap();
