@@ -31,25 +31,30 @@ pub enum Refusal {
     Deferred(String),
 }
 
+/// How the relay behaves beside its rules.
+#[derive(Debug)]
+pub struct Settings {
+    /// What of an address the log shows.
+    pub redaction: Redaction,
+    /// Answers `451` instead of `554` while SES has paused the account (decision 14).
+    pub defer_when_paused: bool,
+    /// How long a client waits for the answer to its content (decision 15).
+    pub patience: Duration,
+}
+
 /// Carries out transactions.
 #[derive(Debug)]
 pub struct Relay {
     authorizer: Authorizer,
     upstream: Upstream,
-    redaction: Redaction,
-    defer_when_paused: bool,
+    settings: Settings,
 }
 
 impl Relay {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(
-        authorizer: Authorizer,
-        upstream: Upstream,
-        redaction: Redaction,
-        defer_when_paused: bool,
-    ) -> Self {
-        Self { authorizer, upstream, redaction, defer_when_paused }
+    pub fn new(authorizer: Authorizer, upstream: Upstream, settings: Settings) -> Self {
+        Self { authorizer, upstream, settings }
     }
 
     /// Decides about a message whose header section is complete: one that is refused here need not
@@ -69,7 +74,13 @@ impl Relay {
             Ok(_) => Ok(()),
             Err(source) => {
                 let refusal = Refusal::Denied { id: occasion.id, source };
-                let line = Line::new(&self.redaction, client, envelope, Some(header), occasion.id);
+                let line = Line::new(
+                    &self.settings.redaction,
+                    client,
+                    envelope,
+                    Some(header),
+                    occasion.id,
+                );
                 Err(line.refused(&refusal, None, started.elapsed()))
             }
         }
@@ -78,7 +89,7 @@ impl Relay {
     /// Returns what the log may show of a reply (decision 21).
     #[must_use]
     pub fn shown(&self, reply: &Reply) -> String {
-        shown(&self.redaction, reply)
+        shown(&self.settings.redaction, reply)
     }
 
     /// Decides about a complete message, sends it if it may be sent, and returns the reply.
@@ -94,7 +105,8 @@ impl Relay {
         let started = now();
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let bytes = transaction.content.len();
-        let line = Line::new(&self.redaction, client, &envelope, Some(&header), occasion.id);
+        let line =
+            Line::new(&self.settings.redaction, client, &envelope, Some(&header), occasion.id);
         let permit = match self.authorizer.permit(client, transaction, occasion) {
             Ok(permit) => permit,
             Err(source) => {
@@ -106,7 +118,7 @@ impl Relay {
         let overruled = permit.overruled().join(",");
         let sent = tokio::select! {
             biased;
-            sent = self.upstream.send(permit) => sent,
+            sent = self.upstream.send(permit, started + self.settings.patience) => sent,
             () = abort.cancelled() => Err(UpstreamError::Temporary {
                 detail: "the relay ended before the upstream answered".to_owned(),
                 said: None,
@@ -118,7 +130,7 @@ impl Relay {
             Ok(message_id) => {
                 line.relayed(&verdict, &overruled, &message_id, bytes, started.elapsed())
             }
-            Err(UpstreamError::Paused(text)) if self.defer_when_paused => {
+            Err(UpstreamError::Paused(text)) if self.settings.defer_when_paused => {
                 line.refused(&Refusal::Deferred(text), Some(bytes), started.elapsed())
             }
             Err(error) => line.refused(&error.into(), Some(bytes), started.elapsed()),
@@ -128,7 +140,7 @@ impl Relay {
     /// Logs a message that was refused before anything could be decided about it.
     pub fn unreadable(&self, client: &Client, envelope: &Envelope, reply: &Reply) {
         let id = occasion().id;
-        Line::new(&self.redaction, client, envelope, None, id).unreadable(reply);
+        Line::new(&self.settings.redaction, client, envelope, None, id).unreadable(reply);
     }
 
     /// Waits for calls that outlived the answer to their client.

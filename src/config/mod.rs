@@ -38,6 +38,8 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// Where permitted mail goes.
     pub upstream: Upstream,
+    /// How long a client waits for the answer to its content, at most 55 s (decision 15).
+    pub answer: Duration,
     /// Bounds on what clients may use.
     pub limits: Limits,
     /// How the log looks.
@@ -206,8 +208,6 @@ pub struct Ses {
     pub calls: usize,
     /// How long a connection to SES may take.
     pub connect: Duration,
-    /// How long a client waits for the answer to its content, at most 55 s (decision 15).
-    pub answer: Duration,
     /// How long a call goes on after its client was answered (decision 15).
     pub finish: Duration,
     /// Answers `451` instead of `554` when SES has paused the account (decision 14).

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use super::listeners::listener;
 use super::reader::Reader;
@@ -12,6 +13,7 @@ use super::{
 use crate::address::{Address, check_domain};
 
 pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
+    let (upstream, answer) = upstream(root.section("upstream"));
     let config = Config {
         file: file.to_owned(),
         server: server(root.section("server")),
@@ -21,7 +23,8 @@ pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
         admin: admin(root.section("admin")),
         users: root.sections("users").into_iter().map(user).collect(),
         groups: root.sections("groups").into_iter().map(group).collect(),
-        upstream: upstream(root.section("upstream")),
+        upstream,
+        answer,
         limits: limits(root.section("limits")),
         log: log(root.section("log")),
     };
@@ -237,7 +240,7 @@ fn group(mut table: Reader<'_, '_>) -> Group {
     group
 }
 
-fn upstream(mut table: Reader<'_, '_>) -> Upstream {
+fn upstream(mut table: Reader<'_, '_>) -> (Upstream, Duration) {
     #[derive(Clone, Copy, PartialEq)]
     enum Kind {
         Outbox,
@@ -261,12 +264,12 @@ fn upstream(mut table: Reader<'_, '_>) -> Upstream {
         endpoint_url: endpoint_url.map(|url| url.value),
         calls: table.number("calls", 256, 1..=10_000),
         connect: table.seconds("connect_seconds", 5, 1..=30),
-        answer: table.seconds("answer_seconds", 55, 1..=55),
         finish: table.seconds("finish_seconds", 120, 1..=120),
         defer_when_paused: table
             .choice("when_paused", &[("reject", false), ("defer", true)])
             .unwrap_or(false),
     };
+    let answer = table.seconds("answer_seconds", 55, 1..=55);
     let upstream = match (kind, directory) {
         (Some(Kind::Ses), _) => Upstream::Ses(ses),
         (Some(Kind::Outbox), Some(directory)) => Upstream::Outbox { directory: directory.value },
@@ -277,7 +280,7 @@ fn upstream(mut table: Reader<'_, '_>) -> Upstream {
         (None, _) => Upstream::Outbox { directory: "outbox".into() },
     };
     table.finish();
-    upstream
+    (upstream, answer)
 }
 
 fn limits(mut table: Reader<'_, '_>) -> Limits {

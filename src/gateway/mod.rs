@@ -19,7 +19,7 @@ use crate::config::{self, Config, ListenerTls, LogAddresses};
 use crate::connection::{Deadlines, Service};
 use crate::principals::Principals;
 use crate::redact::Redaction;
-use crate::relay::Relay;
+use crate::relay::{self, Relay};
 use crate::server::Server;
 use crate::smtp::{Auth, BareLf, Limits, Settings};
 use crate::tls::Tls;
@@ -79,8 +79,9 @@ impl Gateway {
         let (authorizer, users) = parts.into_authorizer();
         let principals = Principals::new(users, config.limits.password_queue);
         let principals = Arc::new(principals.map_err(random)?);
-        let (upstream, defer_when_paused) = upstream(&config.upstream, region).await?;
-        let relay = Arc::new(Relay::new(authorizer, upstream, redaction, defer_when_paused));
+        let (upstream, defer_when_paused) = upstream(config, region).await?;
+        let settings = relay::Settings { redaction, defer_when_paused, patience: config.answer };
+        let relay = Arc::new(Relay::new(authorizer, upstream, settings));
         let mut server = Server::new(config.limits.connections);
         for (listener, tls) in config.listeners.iter().zip(tls) {
             let address = listener.address.value;
@@ -133,11 +134,8 @@ impl Gateway {
     }
 }
 
-async fn upstream(
-    wanted: &config::Upstream,
-    region: String,
-) -> Result<(Upstream, bool), StartError> {
-    match wanted {
+async fn upstream(config: &Config, region: String) -> Result<(Upstream, bool), StartError> {
+    match &config.upstream {
         config::Upstream::Outbox { directory } => {
             let outbox = Outbox::open(directory).map_err(|source| StartError::Outbox {
                 directory: directory.display().to_string(),
@@ -158,8 +156,7 @@ async fn upstream(
                 endpoint_url: ses.endpoint_url.clone(),
                 calls: ses.calls,
                 connect: ses.connect,
-                answer: ses.answer,
-                finish: ses.finish,
+                finish: ses.finish.max(config.answer),
             };
             Ok((Upstream::Ses(Ses::new(settings).await), ses.defer_when_paused))
         }

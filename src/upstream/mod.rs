@@ -12,7 +12,9 @@ mod ses;
 
 pub use error::UpstreamError;
 pub use outbox::Outbox;
-pub use ses::{Ses, SesSettings};
+pub use ses::{Ses, SesSettings, client, credential_chain};
+
+use tokio::time::Instant;
 
 use crate::authorize::Permit;
 
@@ -26,14 +28,14 @@ pub enum Upstream {
 }
 
 impl Upstream {
-    /// Hands over a message and returns its message id once it was taken.
+    /// Hands over a message and returns its message id once it was taken; nobody waits beyond `by`.
     ///
     /// # Errors
     /// When the message was not taken, or when it cannot be known.
-    pub async fn send(&self, permit: Permit) -> Result<String, UpstreamError> {
+    pub async fn send(&self, permit: Permit, by: Instant) -> Result<String, UpstreamError> {
         match self {
-            Self::Ses(ses) => ses.send(permit).await,
-            Self::Outbox(outbox) => outbox.send(permit).await,
+            Self::Ses(ses) => ses.send(permit, by).await,
+            Self::Outbox(outbox) => outbox.send(permit, by).await,
         }
     }
 

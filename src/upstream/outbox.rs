@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::UpstreamError;
 use crate::authorize::Permit;
 
@@ -45,18 +47,26 @@ impl Outbox {
 
     /// Writes `<id>.json`, then `<id>.eml`, and syncs both and the directory.
     ///
-    /// A message is there when its `.eml` is. Its id is the decision id.
+    /// A message is there when its `.eml` is. Its id is the decision id. Nobody waits beyond `by`.
     ///
     /// # Errors
     /// When anything cannot be written; nothing then remains under the final names but what a
-    /// failure after the renaming leaves.
-    pub async fn send(&self, permit: Permit) -> Result<String, UpstreamError> {
+    /// failure after the renaming leaves. A disk that hangs may still take the message later.
+    pub async fn send(&self, permit: Permit, by: Instant) -> Result<String, UpstreamError> {
         let directory = self.directory.clone();
-        let written = tokio::task::spawn_blocking(move || write(&directory, &permit)).await;
-        let detail = match written {
-            Ok(Ok(id)) => return Ok(id),
+        let written = tokio::task::spawn_blocking(move || write(&directory, &permit));
+        let detail = match tokio::time::timeout_at(by, written).await {
+            Ok(Ok(Ok(id))) => return Ok(id),
+            Ok(Ok(Err(error))) => error.to_string(),
             Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+            Err(_) => {
+                return Err(UpstreamError::Temporary {
+                    detail: format!("`{}` does not answer", self.directory.display()),
+                    said: None,
+                    remedy: "check the disk of the outbox directory; expect a duplicate",
+                    possible_duplicate: true,
+                });
+            }
         };
         Err(UpstreamError::Temporary {
             detail: format!("cannot write to `{}`: {detail}", self.directory.display()),

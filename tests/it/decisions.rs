@@ -11,11 +11,10 @@ use sesgate::address::Address;
 use sesgate::authorize::{Authorizer, Client};
 use sesgate::identities::{Account, Identities, Identity};
 use sesgate::policy::{Policy, PolicyKind};
-use sesgate::redact::Redaction;
 use sesgate::relay::Relay;
 use sesgate::smtp::{Envelope, HeaderSection};
 
-use crate::support::{account, outbox, path, principal};
+use crate::support::{account, manner, outbox, path, principal};
 
 const KEYS: [&str; 14] = [
     "name",
@@ -91,7 +90,7 @@ fn play(case: &Value) -> String {
     let identities = Identities::new(known.collect(), case["authoritative"] == true);
     let folder = tempfile::tempdir().unwrap();
     let authorizer = Authorizer::new(account, identities, Vec::new());
-    let relay = Relay::new(authorizer, outbox(folder.path()), Redaction::Full, false);
+    let relay = Relay::new(authorizer, outbox(folder.path()), manner());
     match relay.screen(&client(case), &envelope(case), &header) {
         Ok(()) => "allowed".to_owned(),
         Err(reply) => {

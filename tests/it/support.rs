@@ -11,7 +11,7 @@ use sesgate::identities::{Account, Identities};
 use sesgate::policy::{Policy, PolicyKind};
 use sesgate::principals::{Principal, Principals, StoredPassword, User, XSesRules};
 use sesgate::redact::Redaction;
-use sesgate::relay::Relay;
+use sesgate::relay::{self, Relay};
 use sesgate::server::Server;
 use sesgate::smtp::{Auth, BareLf, Limits, Settings};
 use sesgate::tls::Tls;
@@ -63,7 +63,16 @@ pub(crate) fn principals() -> Arc<Principals> {
 
 pub(crate) fn relay(upstream: Upstream) -> Arc<Relay> {
     let authorizer = Authorizer::new(account(), Identities::default(), Vec::new());
-    Arc::new(Relay::new(authorizer, upstream, Redaction::Full, false))
+    Arc::new(Relay::new(authorizer, upstream, manner()))
+}
+
+/// A relay that shows everything and keeps clients waiting for 20 s.
+pub(crate) fn manner() -> relay::Settings {
+    relay::Settings {
+        redaction: Redaction::Full,
+        defer_when_paused: false,
+        patience: Duration::from_secs(20),
+    }
 }
 
 pub(crate) fn outbox(directory: &Path) -> Upstream {

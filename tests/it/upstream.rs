@@ -7,15 +7,16 @@ use aws_credential_types::provider::{SharedCredentialsProvider, future};
 use aws_credential_types::{Credentials, provider::ProvideCredentials};
 use serde_json::json;
 use sesgate::address::Address;
-use sesgate::authorize::Client;
-use sesgate::relay::Relay;
+use sesgate::authorize::{Authorizer, Client};
+use sesgate::identities::Identities;
+use sesgate::relay::{self, Relay};
 use sesgate::smtp::{Envelope, HeaderSection, Transaction};
 use sesgate::upstream::{Ses, SesSettings, Upstream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use crate::fake_ses::{Act, FakeSes};
-use crate::support::{FULL_ACCESS, outbox, principal, relay};
+use crate::support::{FULL_ACCESS, account, manner, outbox, principal, relay};
 
 const MESSAGE: &str = "From: App <app@example.com>\r\n\
     To: one@example.org\r\n\
@@ -57,14 +58,19 @@ fn settings(url: &str) -> SesSettings {
         endpoint_url: Some(url.to_owned()),
         calls: 4,
         connect: Duration::from_secs(2),
-        answer: Duration::from_secs(20),
         finish: Duration::from_secs(30),
     }
 }
 
 fn ses(settings: SesSettings) -> Arc<Relay> {
+    impatient(settings, Duration::from_secs(20))
+}
+
+fn impatient(settings: SesSettings, patience: Duration) -> Arc<Relay> {
     let credentials = SharedCredentialsProvider::new(Counted::default());
-    relay(Upstream::Ses(Ses::with_credentials(settings, credentials)))
+    let upstream = Upstream::Ses(Ses::with_credentials(settings, credentials));
+    let authorizer = Authorizer::new(account(), Identities::default(), Vec::new());
+    Arc::new(Relay::new(authorizer, upstream, relay::Settings { patience, ..manner() }))
 }
 
 fn client() -> Client {
@@ -246,7 +252,7 @@ async fn nobody_at_the_endpoint_is_temporary() {
 async fn a_slow_answer_is_temporary_and_its_call_is_left_to_finish() {
     let slow = Act::TakeAfter(Duration::from_millis(2500), "late");
     let fake = FakeSes::start([slow]).await;
-    let relay = ses(SesSettings { answer: Duration::from_millis(1000), ..settings(&fake.url) });
+    let relay = impatient(settings(&fake.url), Duration::from_millis(1000));
     assert_eq!(reply(&relay).await, "451 Temporary service failure");
     relay.settle().await;
     assert_eq!(fake.requests().len(), 1, "taken once, and not sent again");
@@ -275,7 +281,7 @@ async fn an_abort_answers_the_client_and_leaves_the_call() {
 async fn a_late_throttle_is_not_tried_again() {
     let throttle = Act::RefuseAfter(Duration::from_millis(2500), 429, "TooManyRequestsException");
     let fake = FakeSes::start([throttle, Act::Take("second")]).await;
-    let relay = ses(SesSettings { answer: Duration::from_millis(1000), ..settings(&fake.url) });
+    let relay = impatient(settings(&fake.url), Duration::from_millis(1000));
     assert_eq!(reply(&relay).await, "451 Temporary service failure");
     relay.settle().await;
     assert_eq!(fake.requests().len(), 1);
@@ -285,7 +291,7 @@ async fn a_late_throttle_is_not_tried_again() {
 async fn a_body_that_is_not_written_in_time_is_cancelled() {
     let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(1_500_000));
     let fake = FakeSes::start([Act::Stall(Duration::from_secs(3))]).await;
-    let relay = ses(SesSettings { answer: Duration::from_millis(300), ..settings(&fake.url) });
+    let relay = impatient(settings(&fake.url), Duration::from_millis(300));
     let reply =
         relay.carry_out(&client(), transaction(&big), &CancellationToken::new()).await.to_string();
     assert_eq!(reply, "451 Temporary service failure");

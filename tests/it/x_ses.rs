@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 use sesgate::authorize::Client;
 use sesgate::config::Config;
 use sesgate::gateway;
-use sesgate::redact::Redaction;
 use sesgate::relay::Relay;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{outbox, path};
+use crate::support::{manner, outbox, path};
 use crate::upstream::transaction;
 
 /// Rules, fields of the message, and the reply or what the outbox records.
@@ -126,5 +125,5 @@ fn relay(folder: &Path, rules: &str) -> (Relay, Client) {
         source_ip: [127, 0, 0, 1].into(),
         secure_transport: true,
     };
-    (Relay::new(authorizer, outbox(folder), Redaction::Full, false), client)
+    (Relay::new(authorizer, outbox(folder), manner()), client)
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod call;
+mod client;
 mod retry;
 
 use std::sync::Arc;
@@ -12,18 +13,13 @@ use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sesv2::Client;
-use aws_sdk_sesv2::config::retry::RetryConfig;
-use aws_sdk_sesv2::config::timeout::TimeoutConfig;
-use aws_sdk_sesv2::config::{
-    BehaviorVersion, Config, IdentityCache, Region, StalledStreamProtectionConfig,
-};
+use aws_sdk_sesv2::config::Config;
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{
     Destination, EmailContent, ListManagementOptions, MessageTag, RawMessage,
 };
-use aws_smithy_http_client::Builder as HttpClient;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::UpstreamError;
@@ -31,14 +27,11 @@ use super::credentials::Refreshing;
 use super::progress::Progress;
 use crate::authorize::Permit;
 use call::Call;
+pub use client::{client, credential_chain};
 use retry::Proven;
 
 /// How long a message waits for its turn among the calls in flight.
 const TURN: Duration = Duration::from_secs(5);
-/// How long a connection to SES is kept without use.
-const IDLE: Duration = Duration::from_secs(20);
-/// Attempts of one call, the first included.
-const ATTEMPTS: u32 = 3;
 
 /// How SES is called.
 #[derive(Debug, Clone)]
@@ -51,9 +44,7 @@ pub struct SesSettings {
     pub calls: usize,
     /// How long a connection may take.
     pub connect: Duration,
-    /// How long a client waits for its answer.
-    pub answer: Duration,
-    /// How long a call goes on after its client was answered.
+    /// How long a call goes on, whether its client was answered or not.
     pub finish: Duration,
 }
 
@@ -64,69 +55,48 @@ pub struct Ses {
     credentials: Refreshing,
     turns: Arc<Semaphore>,
     calls: TaskTracker,
-    answer: Duration,
     finish: Duration,
 }
 
 impl Ses {
     /// Prepares calls with the default credential chain; nothing is sent yet.
     pub async fn new(settings: SesSettings) -> Self {
-        let chain = aws_config::default_provider::credentials::DefaultCredentialsChain::builder()
-            .region(Region::new(settings.region.clone()))
-            .build()
-            .await;
-        Self::with_credentials(settings, SharedCredentialsProvider::new(chain))
+        let chain = credential_chain(&settings.region).await;
+        Self::with_credentials(settings, chain)
     }
 
     /// Prepares calls with credentials from elsewhere.
     #[must_use]
     pub fn with_credentials(settings: SesSettings, provider: SharedCredentialsProvider) -> Self {
-        let region = Region::new(settings.region);
         let credentials = Refreshing::new(provider);
-        // Shorter than SES keeps an idle connection: one that closes as a request goes out leaves a
-        // doubt about the message.
-        let http = HttpClient::new()
-            .pool_idle_timeout(IDLE)
-            .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
-            .build_https();
-        let mut config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(region)
-            .http_client(http)
-            .credentials_provider(credentials.clone())
-            .identity_cache(IdentityCache::no_cache())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().connect_timeout(settings.connect).build())
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(ATTEMPTS)
-                    .with_initial_backoff(Duration::from_millis(500))
-                    .with_max_backoff(Duration::from_secs(4)),
-            );
-        config.set_endpoint_url(settings.endpoint_url);
         Self {
-            client: Client::from_conf(config.build()),
+            client: client(&settings, credentials.clone()),
             credentials,
             turns: Arc::new(Semaphore::new(settings.calls)),
             calls: TaskTracker::new(),
-            answer: settings.answer,
             finish: settings.finish,
         }
     }
 
-    /// Sends a message and returns the id that SES gave it.
+    /// The client that it calls with, for other calls.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Sends a message and returns the id that SES gave it; nobody waits beyond `by`.
     ///
     /// # Errors
     /// As [`UpstreamError`] tells them apart.
-    pub async fn send(&self, permit: Permit) -> Result<String, UpstreamError> {
+    pub async fn send(&self, permit: Permit, by: Instant) -> Result<String, UpstreamError> {
         let id = permit.id();
         let progress = Progress::default();
         let work = Box::pin(self.call(permit, progress.clone()));
         let call = Call::new(work, id, progress.clone(), self.calls.clone());
-        match tokio::time::timeout(self.answer, call).await {
+        match tokio::time::timeout_at(by, call).await {
             Ok(outcome) => outcome,
             Err(_) => Err(answer::unknown(
-                format!("no answer from SES within {:?}", self.answer),
+                "no answer from SES for as long as a client waits".to_owned(),
                 None,
                 &progress,
             )),
@@ -147,7 +117,7 @@ impl Ses {
         let client = self.client.clone();
         let turns = Arc::clone(&self.turns);
         let classifier = Proven::new(progress.clone(), self.credentials.clone());
-        let bound = self.answer.max(self.finish);
+        let bound = self.finish;
         async move {
             let turn = tokio::time::timeout(TURN, turns.acquire_owned()).await;
             let Ok(Ok(_turn)) = turn else {
