@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::address::Address;
+use crate::message::IdentityArn;
 use crate::policy::Policy;
 
 /// The account that mail is sent from.
@@ -43,10 +44,29 @@ pub struct Identity {
     pub tags: Vec<(String, String)>,
 }
 
-/// All known identities of the account.
+/// An identity of another account, whose owner lets this account send from it.
+#[derive(Debug, Clone)]
+pub struct Delegated {
+    /// Its ARN.
+    pub arn: IdentityArn,
+    /// The sending authorization policies of its owner: the owner's half of the decision.
+    pub policies: Vec<Arc<Policy>>,
+}
+
+impl Delegated {
+    /// Returns whether an address may be sent from with this identity.
+    #[must_use]
+    pub fn covers(&self, address: &Address) -> bool {
+        let name = key(self.arn.name());
+        names_of(address).any(|candidate| candidate == name)
+    }
+}
+
+/// All known identities of the account, and those of others that it may use.
 #[derive(Debug, Default)]
 pub struct Identities {
     known: HashMap<String, Identity>,
+    delegated: Vec<Delegated>,
     authoritative: bool,
 }
 
@@ -56,7 +76,23 @@ impl Identities {
     pub fn new(identities: Vec<Identity>, authoritative: bool) -> Self {
         let known =
             identities.into_iter().map(|identity| (key(&identity.name), identity)).collect();
-        Self { known, authoritative }
+        Self { known, delegated: Vec::new(), authoritative }
+    }
+
+    /// Adds identities of other accounts.
+    #[must_use]
+    pub fn with_delegated(mut self, delegated: Vec<Delegated>) -> Self {
+        self.delegated = delegated;
+        self
+    }
+
+    /// Returns the identity of another account with that ARN.
+    #[must_use]
+    pub fn delegated(&self, arn: &IdentityArn) -> Option<&Delegated> {
+        let same = |known: &&Delegated| {
+            known.arn.account() == arn.account() && key(known.arn.name()) == key(arn.name())
+        };
+        self.delegated.iter().find(same)
     }
 
     /// Whether the list is complete.
@@ -71,12 +107,7 @@ impl Identities {
     /// domains without case, as SES does. A label, `sender+label@`, is covered by `sender@`.
     #[must_use]
     pub fn covering(&self, address: &Address) -> Option<&Identity> {
-        let domain = address.domain().to_ascii_lowercase();
-        let local = unquoted(address.local_part());
-        let by_address = |local: &str| self.known.get(&format!("{local}@{domain}"));
-        by_address(local)
-            .or_else(|| by_address(unlabelled(local)?))
-            .or_else(|| parents(&domain).find_map(|domain| self.known.get(domain)))
+        names_of(address).find_map(|name| self.known.get(&name))
     }
 
     /// Returns whether an identity of that name is known.
@@ -91,6 +122,16 @@ impl Identities {
         let known = names.iter().filter_map(|name| self.find(name));
         known.flat_map(|identity| identity.policies.iter().cloned()).collect()
     }
+}
+
+/// Every name of an identity that covers an address, the most specific first.
+fn names_of(address: &Address) -> impl Iterator<Item = String> {
+    let domain = address.domain().to_ascii_lowercase();
+    let local = unquoted(address.local_part());
+    let addresses =
+        [Some(local), unlabelled(local)].map(|local| Some(format!("{}@{domain}", local?)));
+    let parents: Vec<_> = parents(&domain).map(str::to_owned).collect();
+    addresses.into_iter().flatten().chain(parents)
 }
 
 /// Returns every name under which a Deny may know an identity (decision 7): an address in all its

@@ -5,6 +5,7 @@
 
 mod claims;
 mod context;
+mod delegates;
 mod permit;
 mod resources;
 
@@ -25,6 +26,7 @@ use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
 use claims::Claims;
 pub use context::principal_keys;
+use delegates::Delegates;
 use resources::Resource;
 
 /// Who is at the other end of a connection, as policies see it (decision 8).
@@ -131,7 +133,7 @@ impl Authorizer {
         header: &HeaderSection,
         occasion: Occasion,
     ) -> Result<Verdict, Denial> {
-        let chosen = self.chosen(client, header)?;
+        let chosen = self.chosen(client, envelope, header)?;
         let mut allowed = None;
         let mut denied: Option<(usize, Denial)> = None;
         self.ask(client, envelope, header, &chosen.x_ses, occasion.now, |asked| {
@@ -154,7 +156,7 @@ impl Authorizer {
         if let Some((_, denial)) = denied {
             return Err(denial);
         }
-        self.verified(envelope, header)?;
+        self.verified(envelope, header, &chosen.x_ses)?;
         // There is a request for each author, and at least one author.
         allowed.ok_or_else(|| Denial::Unsupported("Missing required header 'From'.".to_owned()))
     }
@@ -192,11 +194,12 @@ impl Authorizer {
                         for (key, value) in resource.tags {
                             context.set(key, value.as_str());
                         }
+                        context.set("aws:ResourceAccount", resource.account);
                         let request = Request {
                             action: ACTION,
                             resource: &resource.arn,
                             parents: &resource.parents,
-                            resource_account: &self.account.id,
+                            resource_account: resource.account,
                             principal: &who,
                             context: &context,
                         };
@@ -223,7 +226,7 @@ impl Authorizer {
         occasion: Occasion,
     ) -> Result<Permit, Denial> {
         let verdict = self.decide(client, &transaction.envelope, &transaction.header, occasion)?;
-        let chosen = self.chosen(client, &transaction.header)?;
+        let chosen = self.chosen(client, &transaction.envelope, &transaction.header)?;
         Ok(Permit::new(client, transaction, occasion, verdict, chosen))
     }
 
@@ -255,42 +258,46 @@ impl Authorizer {
         }
     }
 
-    /// Returns what holds of the `X-SES-` fields of a message (decision 11).
+    /// Returns what holds of the `X-SES-` fields of a message (decision 11): what it says, what the
+    /// operator forces, and the identities of other accounts that it is sent with.
     ///
     /// # Errors
-    /// When one is not allowed for the user, or names an identity of somebody else.
-    pub fn chosen(&self, client: &Client, header: &HeaderSection) -> Result<Chosen, Denial> {
-        let chosen = client.principal.x_ses.apply(header.xses()).map_err(|field| {
+    /// When a field is not allowed for the user, or names an identity that cannot be used.
+    pub fn chosen(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        header: &HeaderSection,
+    ) -> Result<Chosen, Denial> {
+        let mut chosen = client.principal.x_ses.apply(header.xses()).map_err(|field| {
             Denial::Unsupported(format!("{field} is not allowed for this user."))
         })?;
-        let arns = [
-            ("X-SES-SOURCE-ARN", &chosen.x_ses.source_arn),
-            ("X-SES-FROM-ARN", &chosen.x_ses.from_arn),
-            ("X-SES-RETURN-PATH-ARN", &chosen.x_ses.return_path_arn),
-        ];
-        for (field, arn) in arns {
-            let Some(arn) = arn else { continue };
-            let own = arn.as_str() == self.account.arn(&format!("identity/{}", arn.name()));
-            if !own {
-                let text = format!(
-                    "{field} must name an identity of account {} in {}.",
-                    self.account.id, self.account.region
-                );
-                return Err(Denial::Unsupported(text));
-            }
-        }
+        let delegates = Delegates { account: &self.account, identities: &self.identities };
+        let granted = &client.principal.delegated;
+        delegates
+            .settle(&mut chosen.x_ses, granted, envelope, header)
+            .map_err(Denial::Unsupported)?;
         Ok(chosen)
     }
 
     /// With a complete list, what SES would refuse for want of an identity is refused here.
-    fn verified(&self, envelope: &Envelope, header: &HeaderSection) -> Result<(), Denial> {
+    fn verified(
+        &self,
+        envelope: &Envelope,
+        header: &HeaderSection,
+        x_ses: &XSes,
+    ) -> Result<(), Denial> {
         if !self.identities.is_authoritative() {
             return Ok(());
         }
         let claims = Claims::new(envelope, header, true);
+        let delegates = Delegates { account: &self.account, identities: &self.identities };
         let authors = claims.authors.iter().map(|mailbox| &mailbox.address);
+        let authors = authors.filter(|address| delegates.of_author(x_ses, address).is_none());
+        let feedback = claims.feedback.iter().copied();
+        let feedback = feedback.filter(|address| delegates.of_feedback(x_ses, address).is_none());
         let mut identities: Vec<String> = Vec::new();
-        for address in authors.chain(claims.feedback.iter().copied()) {
+        for address in authors.chain(feedback) {
             if self.identities.covering(address).is_none()
                 && !identities.iter().any(|known| known == address.as_str())
             {

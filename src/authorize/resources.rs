@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::claims::Claims;
+use super::delegates::Delegates;
 use crate::address::Address;
-use crate::identities::{Account, Identities, Identity, related};
+use crate::identities::{Account, Delegated, Identities, Identity, related};
 use crate::message::{IdentityArn, Mailbox, XSes};
 use crate::policy::Policy;
 use crate::smtp::Envelope;
@@ -12,6 +13,8 @@ use crate::smtp::Envelope;
 /// One resource, and the claims that it is asked about.
 pub(super) struct Resource<'m> {
     pub(super) arn: String,
+    /// Whose it is.
+    pub(super) account: &'m str,
     /// ARNs of identities above it and of its other spellings, for Deny alone (decision 7).
     pub(super) parents: Vec<String>,
     /// Sending authorization policies of the identity.
@@ -45,9 +48,34 @@ impl<'m> Resource<'m> {
         self.arn == other.arn && self.parents == other.parents
     }
 
+    /// The identity of another account that an address is sent with.
+    fn delegated(
+        account: &'m Account,
+        identities: &'m Identities,
+        delegated: &'m Delegated,
+        address: &Address,
+        concerns: Concern<'m>,
+    ) -> Self {
+        let arn = &delegated.arn;
+        let own = Self::of_address(account, identities, address, concerns);
+        // What a Deny says of the address counts, whoever lends the identity (decision 7).
+        let owner = Account { id: arn.account().to_owned(), ..account.clone() };
+        let there = related(address.as_str());
+        let there = there.iter().map(|name| owner.arn(&format!("identity/{name}")));
+        let parents = own.parents.iter().cloned().chain([own.arn.clone()]).chain(there);
+        Self {
+            arn: arn.as_str().to_owned(),
+            account: arn.account(),
+            parents: parents.collect(),
+            policies: &delegated.policies,
+            tags: &[],
+            ..own
+        }
+    }
+
     /// The identity that an address is judged as.
     fn of_address(
-        account: &Account,
+        account: &'m Account,
         identities: &'m Identities,
         address: &Address,
         concerns: Concern<'m>,
@@ -58,7 +86,7 @@ impl<'m> Resource<'m> {
 
     /// An identity, known or not, that a message calls `name`.
     fn identity(
-        account: &Account,
+        account: &'m Account,
         identities: &'m Identities,
         known: Option<&'m Identity>,
         name: &str,
@@ -68,6 +96,7 @@ impl<'m> Resource<'m> {
         let arn = |name: &str| account.arn(&format!("identity/{name}"));
         Self {
             arn: arn(known.map_or(name, |identity| &identity.name)),
+            account: &account.id,
             parents: related.iter().map(|name| arn(name)).collect(),
             policies: known.map_or(&[], |identity| &identity.policies),
             denying: identities.policies_of(&related),
@@ -76,9 +105,10 @@ impl<'m> Resource<'m> {
         }
     }
 
-    fn named(account: &Account, resource: &str) -> Self {
+    fn named(account: &'m Account, resource: &str) -> Self {
         Self {
             arn: account.arn(resource),
+            account: &account.id,
             parents: Vec::new(),
             policies: &[],
             denying: Vec::new(),
@@ -91,23 +121,29 @@ impl<'m> Resource<'m> {
 /// All resources in the order in which a refusal names them (decision 13): From, other authors,
 /// feedback addresses, identity ARNs, configuration sets, and in a sandbox account the recipients.
 pub(super) fn of<'m>(
-    account: &Account,
+    account: &'m Account,
     identities: &'m Identities,
     claims: &Claims<'m>,
     envelope: &Envelope,
     x_ses: &XSes,
 ) -> Vec<Resource<'m>> {
-    let identity =
-        |address: &Address, concerns| Resource::of_address(account, identities, address, concerns);
+    let delegates = Delegates { account, identities };
+    let identity = |address: &Address, delegated: Option<&'m Delegated>, concerns| match delegated {
+        Some(delegated) => Resource::delegated(account, identities, delegated, address, concerns),
+        None => Resource::of_address(account, identities, address, concerns),
+    };
     let mut resources: Vec<Resource<'m>> = Vec::new();
     for mailbox in claims.authors.iter().copied() {
-        resources.push(identity(&mailbox.address, Concern::Author(mailbox)));
+        let delegated = delegates.of_author(x_ses, &mailbox.address);
+        resources.push(identity(&mailbox.address, delegated, Concern::Author(mailbox)));
     }
     for feedback in claims.feedback.iter().copied() {
-        resources.push(identity(feedback, Concern::Feedback(feedback)));
+        let delegated = delegates.of_feedback(x_ses, feedback);
+        resources.push(identity(feedback, delegated, Concern::Feedback(feedback)));
     }
     let arns = [&x_ses.source_arn, &x_ses.from_arn, &x_ses.return_path_arn];
-    for name in arns.into_iter().flatten().map(IdentityArn::name) {
+    let own = |arn: &&IdentityArn| arn.account() == account.id;
+    for name in arns.into_iter().flatten().filter(own).map(IdentityArn::name) {
         let (known, all) = (identities.find(name), Concern::Everything);
         resources.push(Resource::identity(account, identities, known, name, all));
     }
@@ -116,7 +152,7 @@ pub(super) fn of<'m>(
     }
     if account.sandbox {
         for recipient in &envelope.forward_paths {
-            resources.push(identity(recipient, Concern::Everything));
+            resources.push(identity(recipient, None, Concern::Everything));
         }
     }
     resources
@@ -130,6 +166,7 @@ fn sets<'a>(identities: &'a Identities, claims: &Claims<'_>, x_ses: &'a XSes) ->
     }
     let authors = claims.authors.iter().map(|mailbox| identities.covering(&mailbox.address));
     let named = [&x_ses.source_arn, &x_ses.from_arn].into_iter().flatten();
+    // One of another account has no set here, but a namesake may: the stricter reading.
     let named = named.map(|arn| identities.find(arn.name()));
     let mut sets: Vec<&str> = Vec::new();
     for identity in authors.chain(named).flatten() {

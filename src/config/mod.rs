@@ -5,9 +5,11 @@
 //! files behind the values are read by the parts that use them. `config/sesgate.toml` is the
 //! reference of every key with its default.
 
+mod identities;
 mod listeners;
 mod reader;
 mod sections;
+mod users;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -77,6 +79,17 @@ pub struct Identities {
     pub authoritative: bool,
     /// The identities.
     pub known: Vec<Identity>,
+    /// Identities of other accounts, whose owners let this account send from them.
+    pub delegated: Vec<Delegated>,
+}
+
+/// One SES identity of another account.
+#[derive(Debug, Clone)]
+pub struct Delegated {
+    /// Its ARN.
+    pub arn: Placed<String>,
+    /// The owner's sending authorization policies.
+    pub policies: Vec<Placed<PathBuf>>,
 }
 
 /// One SES identity.
@@ -156,6 +169,8 @@ pub struct User {
     pub boundary: Option<Placed<PathBuf>>,
     /// Leaves the header's recipients out of the claims (decision 6).
     pub envelope_recipients_only: bool,
+    /// ARNs of identities of other accounts that its messages are sent with.
+    pub delegated: Vec<Placed<String>>,
 }
 
 /// One password of a user.

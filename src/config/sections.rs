@@ -1,16 +1,15 @@
 //! Which keys exist, their defaults and bounds, and what contradicts what.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use super::identities::identities;
 use super::listeners::listener;
 use super::reader::Reader;
-use super::{
-    Account, Config, Group, Identities, Identity, Limits, Log, LogAddresses, LogFormat, Password,
-    Server, Ses, Upstream, User, XSes,
-};
-use crate::address::{Address, check_domain};
+use super::users::{group, user};
+use super::{Account, Config, Limits, Log, LogAddresses, LogFormat, Server, Ses, Upstream};
 
 pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
     let (upstream, answer) = upstream(root.section("upstream"));
@@ -43,8 +42,9 @@ fn references(config: &Config, root: &Reader<'_, '_>) {
     let groups: Vec<_> = config.groups.iter().map(|group| &group.name).collect();
     let addresses: Vec<_> = config.listeners.iter().map(|listener| &listener.address).collect();
     for (kind, list) in [("user", &names), ("group", &groups)] {
-        for (at, name) in list.iter().enumerate() {
-            if list.iter().take(at).any(|earlier| earlier.value == name.value) {
+        let mut seen = HashSet::new();
+        for name in list {
+            if !seen.insert(&name.value) {
                 source.note_at(name.place, format!("{kind} `{}` is there twice", name.value));
             }
         }
@@ -122,51 +122,6 @@ fn account(mut table: Reader<'_, '_>) -> Account {
     account
 }
 
-fn identities(mut table: Reader<'_, '_>) -> Identities {
-    let identities = Identities {
-        authoritative: table.boolean("authoritative").unwrap_or(false),
-        known: table.sections("known").into_iter().map(identity).collect(),
-    };
-    for (at, identity) in identities.known.iter().enumerate() {
-        let same = |earlier: &Identity| folded(&earlier.name.value) == folded(&identity.name.value);
-        if identities.known.iter().take(at).any(same) {
-            table.source().note_at(
-                identity.name.place,
-                format!("identity `{}` is there twice", identity.name.value),
-            );
-        }
-    }
-    table.finish();
-    identities
-}
-
-fn identity(mut table: Reader<'_, '_>) -> Identity {
-    let name = table.required("name");
-    if !name.value.is_empty() && !is_identity(&name.value) {
-        table.source().note_at(
-            name.place,
-            format!("`name` must be a domain or an address, not `{}`", name.value),
-        );
-    }
-    let set = table.string("configuration_set");
-    if let Some(set) = &set
-        && !is_set_name(&set.value)
-    {
-        table.source().note_at(
-            set.place,
-            "`configuration_set` must be 1 to 64 letters, digits, `-` and `_`".to_owned(),
-        );
-    }
-    let identity = Identity {
-        name,
-        configuration_set: set.map(|set| set.value),
-        tags: tags(&mut table),
-        policies: table.paths("policies"),
-    };
-    table.finish();
-    identity
-}
-
 fn admin(mut table: Reader<'_, '_>) -> Option<SocketAddr> {
     let enabled = table.boolean("enabled").unwrap_or(true);
     let address = table
@@ -174,70 +129,6 @@ fn admin(mut table: Reader<'_, '_>) -> Option<SocketAddr> {
         .map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)), |address| address.value);
     table.finish();
     enabled.then_some(address)
-}
-
-fn user(mut table: Reader<'_, '_>) -> User {
-    let name = table.required("name");
-    if !name.value.chars().all(|c| c.is_ascii_graphic()) {
-        table.source().note_at(
-            name.place,
-            format!("`name` must be printable ASCII without blanks, not `{}`", name.value),
-        );
-    }
-    let only = table.string("password_hash");
-    let mut passwords: Vec<_> = table.sections("passwords").into_iter().map(password).collect();
-    if let Some(hash) = only {
-        if passwords.is_empty() {
-            passwords.push(Password { hash, expires: None });
-        } else {
-            table.source().note_at(hash.place, "write `password_hash` or `passwords`, not both");
-        }
-    }
-    let user = User {
-        name,
-        passwords,
-        arn: table.required("arn"),
-        user_id: table.string("user_id").map(|id| id.value),
-        tags: tags(&mut table),
-        x_ses: x_ses(table.section("x_ses")),
-        policies: table.paths("policies"),
-        groups: table.strings("groups"),
-        boundary: table.path("boundary"),
-        envelope_recipients_only: table
-            .choice("recipients", &[("envelope-and-header", false), ("envelope", true)])
-            .unwrap_or(false),
-    };
-    table.finish();
-    user
-}
-
-fn tags(table: &mut Reader<'_, '_>) -> Vec<(String, String)> {
-    table.string_table("tags").into_iter().map(|(key, value)| (key, value.value)).collect()
-}
-
-fn x_ses(mut table: Reader<'_, '_>) -> XSes {
-    let rules = XSes {
-        allow: table.strings("allow"),
-        forbid: table.strings("forbid"),
-        force: table.string_table("force"),
-    };
-    table.finish();
-    rules
-}
-
-fn password(mut table: Reader<'_, '_>) -> Password {
-    let password = Password {
-        hash: table.required("hash"),
-        expires: table.moment("expires").map(|expires| expires.value),
-    };
-    table.finish();
-    password
-}
-
-fn group(mut table: Reader<'_, '_>) -> Group {
-    let group = Group { name: table.required("name"), policies: table.paths("policies") };
-    table.finish();
-    group
 }
 
 fn upstream(mut table: Reader<'_, '_>) -> (Upstream, Duration) {
@@ -348,19 +239,4 @@ fn is_hostname(name: &str) -> bool {
             && !label.ends_with('-')
     };
     name.len() <= 253 && name.split('.').all(label)
-}
-
-fn is_identity(name: &str) -> bool {
-    if name.contains('@') { Address::parse(name).is_ok() } else { check_domain(name).is_ok() }
-}
-
-/// As SES compares identities: domains without letter case, local parts with it.
-fn folded(name: &str) -> String {
-    let (local, domain) = name.rsplit_once('@').unwrap_or(("", name));
-    format!("{local}@{}", domain.to_ascii_lowercase())
-}
-
-fn is_set_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }

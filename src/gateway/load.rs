@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use super::x_ses;
 use crate::authorize::{self, Authorizer};
 use crate::config::{self, Config, Placed, Problem};
-use crate::identities::{Account, Identities, Identity};
+use crate::identities::{Account, Identities};
 use crate::policy::lint::Severity;
 use crate::policy::{self, Context, Policy, PolicyKind};
 use crate::principals::{PolicyFileError, PolicyFiles, Principal, StoredPassword, User, XSesRules};
@@ -48,12 +48,12 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
 }
 
-struct Loader<'c> {
-    config: &'c Config,
+pub(super) struct Loader<'c> {
+    pub(super) config: &'c Config,
     files: PolicyFiles,
     linted: HashSet<(PolicyKind, String)>,
     problems: Vec<Problem>,
-    warnings: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
 }
 
 /// Reads everything that a configuration points at.
@@ -88,12 +88,12 @@ pub fn load(config: &Config) -> Loaded {
 }
 
 impl Loader<'_> {
-    fn note<T>(&mut self, at: &Placed<T>, message: String) {
+    pub(super) fn note<T>(&mut self, at: &Placed<T>, message: String) {
         let problem = self.problem(at, message);
         self.problems.push(problem);
     }
 
-    fn problem<T>(&self, at: &Placed<T>, message: String) -> Problem {
+    pub(super) fn problem<T>(&self, at: &Placed<T>, message: String) -> Problem {
         Problem {
             file: self.config.file.display().to_string(),
             place: Some((at.place.line, at.place.column)),
@@ -101,7 +101,7 @@ impl Loader<'_> {
         }
     }
 
-    fn policies(
+    pub(super) fn policies(
         &mut self,
         kind: PolicyKind,
         files: &[Placed<std::path::PathBuf>],
@@ -162,19 +162,6 @@ impl Loader<'_> {
         }));
     }
 
-    fn identities(&mut self) -> Identities {
-        let list = &self.config.identities;
-        let known = list.known.iter().map(|identity| Identity {
-            name: identity.name.value.clone(),
-            configuration_set: identity.configuration_set.clone(),
-            policies: self.policies(PolicyKind::Resource, &identity.policies),
-            tags: (identity.tags.iter())
-                .map(|(key, value)| (format!("aws:ResourceTag/{key}"), value.clone()))
-                .collect(),
-        });
-        Identities::new(known.collect(), list.authoritative)
-    }
-
     fn user(&mut self, user: &config::User) -> User {
         let passwords = user.passwords.iter().filter_map(|it| self.password(it)).collect();
         let (account, user_name) = self.user_arn(&user.arn);
@@ -206,6 +193,7 @@ impl Loader<'_> {
             policies,
             boundary,
             envelope_recipients_only: user.envelope_recipients_only,
+            delegated: user.delegated.iter().filter_map(|arn| self.delegated_to(arn)).collect(),
             x_ses: XSesRules::default(),
         };
         let mut context = Context::new();
@@ -290,31 +278,6 @@ impl Loader<'_> {
             }
         }
         all
-    }
-
-    /// Decision 9: a Resource that names an identity which is not listed may be a mistake.
-    fn unknown_identities(&mut self, parts: &Parts) {
-        let users = parts.users.iter().flat_map(|user| &user.principal.policies);
-        for policy in users {
-            for statement in policy.statements() {
-                for pattern in statement.resource_patterns() {
-                    let Some((_, name)) = pattern.split_once(":identity/") else { continue };
-                    if name.contains(['*', '?', '$']) || parts.identities.find(name).is_some() {
-                        continue;
-                    }
-                    self.warnings.push(Problem {
-                        file: policy.name().to_owned(),
-                        place: Some((statement.line(), statement.column())),
-                        message: format!(
-                            "`Resource` names the identity `{name}`, which is not listed in \
-                             `[[identities.known]]`; if SES has it, list it"
-                        ),
-                    });
-                }
-            }
-        }
-        self.warnings.sort();
-        self.warnings.dedup();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one place where the parts are put together.
 
+mod identities;
 mod load;
 mod x_ses;
 

@@ -17,6 +17,7 @@ pub use password::{PasswordHashError, StoredPassword, hash_password};
 pub use ses_password::ses_smtp_password;
 pub use x_ses::{Chosen, XSesRules};
 
+use crate::message::IdentityArn;
 use crate::policy::{Policy, PolicyErrors, PolicyKind};
 use crate::smtp::{Authentication, Credentials};
 use login::{Passwords, Verifier};
@@ -42,6 +43,8 @@ pub struct Principal {
     pub boundary: Option<Vec<Arc<Policy>>>,
     /// Leaves the header's recipients out of the claims (decision 6).
     pub envelope_recipients_only: bool,
+    /// Identities of other accounts that its messages are sent with, without having to say so.
+    pub delegated: Vec<IdentityArn>,
     /// Which `X-SES-` fields its messages may carry.
     pub x_ses: XSesRules,
 }

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sesgate::address::Address;
 use sesgate::authorize::{Authorizer, Client};
-use sesgate::identities::{Account, Identities, Identity};
+use sesgate::identities::{Account, Delegated, Identities, Identity};
+use sesgate::message::IdentityArn;
 use sesgate::policy::{Policy, PolicyKind};
 use sesgate::relay::Relay;
 use sesgate::smtp::{Envelope, HeaderSection};
 
 use crate::support::{account, manner, outbox, path, principal};
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "name",
     "identities",
     "authoritative",
@@ -31,6 +32,8 @@ const KEYS: [&str; 14] = [
     "recipients",
     "expect",
     "tags",
+    "delegated",
+    "granted",
 ];
 
 #[test]
@@ -87,7 +90,12 @@ fn play(case: &Value) -> String {
             .map(|(key, value)| (format!("aws:ResourceTag/{key}"), string(value).to_owned()))
             .collect(),
     });
-    let identities = Identities::new(known.collect(), case["authoritative"] == true);
+    let delegated = case["delegated"].as_array().into_iter().flatten().map(|it| Delegated {
+        arn: IdentityArn::parse(string(&it["arn"])).unwrap(),
+        policies: vec![document(PolicyKind::Resource, it["policy"].as_array().unwrap())],
+    });
+    let identities = Identities::new(known.collect(), case["authoritative"] == true)
+        .with_delegated(delegated.collect());
     let folder = tempfile::tempdir().unwrap();
     let authorizer = Authorizer::new(account, identities, Vec::new());
     let relay = Relay::new(authorizer, outbox(folder.path()), manner());
@@ -114,6 +122,8 @@ fn client(case: &Value) -> Client {
         .as_array()
         .map(|statements| vec![document(PolicyKind::Boundary, statements)]);
     user.envelope_recipients_only = case["recipients"] == "envelope";
+    let granted = case["granted"].as_array().into_iter().flatten();
+    user.delegated = granted.map(|arn| IdentityArn::parse(string(arn)).unwrap()).collect();
     user.tags = case["tags"]
         .as_object()
         .into_iter()

@@ -50,6 +50,7 @@ pub(crate) fn principal(name: &str, policy: &str) -> Principal {
         policies: vec![Arc::new(policy)],
         boundary: None,
         envelope_recipients_only: false,
+        delegated: Vec::new(),
         x_ses: XSesRules::default(),
     }
 }

@@ -47,7 +47,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("relay", &["authorize", "message", "redact", "smtp", "upstream"]),
     ("upstream", &["authorize"]),
     ("authorize", &["address", "identities", "message", "policy", "principals", "smtp"]),
-    ("identities", &["address", "policy"]),
+    ("identities", &["address", "message", "policy"]),
     ("principals", &["message", "policy", "smtp"]),
     ("message", &["address"]),
     ("smtp", &["address", "message"]),

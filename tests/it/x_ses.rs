@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use sesgate::address::Address;
 use sesgate::authorize::Client;
 use sesgate::config::Config;
 use sesgate::gateway;
 use sesgate::relay::Relay;
+use sesgate::smtp::Envelope;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{manner, outbox, path};
@@ -76,6 +78,27 @@ fn cases() -> Vec<(&'static str, &'static str, Result<Value, &'static str>)> {
     ]
 }
 
+/// What the operator says of identities of other accounts reaches SES without a field of the message.
+#[tokio::test]
+async fn a_lent_identity_is_named_for_the_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let (relay, client) = relay(folder.path(), "");
+    let message = "From: app@example.com\r\n\r\nHi.\r\n";
+    let mut transaction = transaction(message);
+    let lent = Address::parse("bounces@lent.example").unwrap();
+    transaction.envelope =
+        Arc::new(Envelope { reverse_path: lent, ..(*transaction.envelope).clone() });
+    let reply = relay.carry_out(&client, transaction, &CancellationToken::new()).await.to_string();
+    let id = reply.strip_prefix("250 Ok ").unwrap_or_else(|| panic!("{reply}"));
+    let file = folder.path().join(format!("{id}.json"));
+    let record: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(record["from_identity_arn"], Value::Null);
+    assert_eq!(
+        record["feedback_identity_arn"],
+        "arn:aws:ses:us-east-1:111122223333:identity/lent.example"
+    );
+}
+
 #[tokio::test]
 async fn rules_hold_for_every_message() {
     for (rules, fields, expected) in cases() {
@@ -110,7 +133,11 @@ fn relay(folder: &Path, rules: &str) -> (Relay, Client) {
         "[account]\nid = \"123456789012\"\nregion = \"us-east-1\"\n\
          [upstream]\nkind = \"ses\"\n\
          [[listeners]]\naddress = \"127.0.0.1:0\"\nuser = \"app\"\n\
+         [[identities.delegated]]\n\
+         arn = \"arn:aws:ses:us-east-1:111122223333:identity/lent.example\"\n\
+         policies = [\"tests/explain/policies/lent.json\"]\n\
          [[users]]\nname = \"app\"\narn = \"arn:aws:iam::123456789012:user/app\"\n\
+         delegated = [\"arn:aws:ses:us-east-1:111122223333:identity/lent.example\"]\n\
          tags = {{ team = \"growth\" }}\npolicies = [\"tests/explain/policies/all-but-one-set.json\"]\n\
          x_ses = {{ {rules} }}\n"
     );

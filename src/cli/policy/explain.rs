@@ -135,7 +135,7 @@ fn of_message(
     let occasion = Occasion { id: uuid::Uuid::nil(), now };
     let denial = authorizer.decide(client, &envelope, &header, occasion).err();
     let mut requests = Vec::new();
-    let chosen = authorizer.chosen(client, &header);
+    let chosen = authorizer.chosen(client, &envelope, &header);
     let x_ses = chosen.map_or_else(|_| header.xses().clone(), |chosen| chosen.x_ses);
     authorizer.ask(client, &envelope, &header, &x_ses, now, |asked| {
         requests.push(Asking::new(&asked.layers, &asked.request));

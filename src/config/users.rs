@@ -1,0 +1,69 @@
+//! Users and groups: who may log in, and what is attached to whom.
+
+use super::reader::Reader;
+use super::{Group, Password, User, XSes};
+
+pub(super) fn user(mut table: Reader<'_, '_>) -> User {
+    let name = table.required("name");
+    if !name.value.chars().all(|c| c.is_ascii_graphic()) {
+        table.source().note_at(
+            name.place,
+            format!("`name` must be printable ASCII without blanks, not `{}`", name.value),
+        );
+    }
+    let only = table.string("password_hash");
+    let mut passwords: Vec<_> = table.sections("passwords").into_iter().map(password).collect();
+    if let Some(hash) = only {
+        if passwords.is_empty() {
+            passwords.push(Password { hash, expires: None });
+        } else {
+            table.source().note_at(hash.place, "write `password_hash` or `passwords`, not both");
+        }
+    }
+    let user = User {
+        name,
+        passwords,
+        arn: table.required("arn"),
+        user_id: table.string("user_id").map(|id| id.value),
+        tags: tags(&mut table),
+        x_ses: x_ses(table.section("x_ses")),
+        policies: table.paths("policies"),
+        groups: table.strings("groups"),
+        boundary: table.path("boundary"),
+        delegated: table.strings("delegated"),
+        envelope_recipients_only: table
+            .choice("recipients", &[("envelope-and-header", false), ("envelope", true)])
+            .unwrap_or(false),
+    };
+    table.finish();
+    user
+}
+
+pub(super) fn tags(table: &mut Reader<'_, '_>) -> Vec<(String, String)> {
+    table.string_table("tags").into_iter().map(|(key, value)| (key, value.value)).collect()
+}
+
+fn x_ses(mut table: Reader<'_, '_>) -> XSes {
+    let rules = XSes {
+        allow: table.strings("allow"),
+        forbid: table.strings("forbid"),
+        force: table.string_table("force"),
+    };
+    table.finish();
+    rules
+}
+
+fn password(mut table: Reader<'_, '_>) -> Password {
+    let password = Password {
+        hash: table.required("hash"),
+        expires: table.moment("expires").map(|expires| expires.value),
+    };
+    table.finish();
+    password
+}
+
+pub(super) fn group(mut table: Reader<'_, '_>) -> Group {
+    let group = Group { name: table.required("name"), policies: table.paths("policies") };
+    table.finish();
+    group
+}
