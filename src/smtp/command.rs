@@ -61,6 +61,8 @@ pub struct Mail {
     pub reverse_path: Address,
     /// Whether `BODY=8BITMIME` was given (RFC 6152).
     pub body_8bit: bool,
+    /// SIZE, if given and not zero (RFC 1870), in bytes and at most the limit.
+    pub size: Option<u64>,
 }
 
 /// HTTP methods, HTTP/2's preface, and a PROXY header on a listener that expects none.
@@ -150,6 +152,7 @@ pub fn mail(arguments: &str, message_bytes: usize) -> Result<Mail, Reply> {
     }
     let reverse_path = Address::parse(path).map_err(|_| Reply::invalid_reverse_path())?;
     let mut body_8bit = false;
+    let mut declared = None;
     let mut seen = Vec::new();
     for parameter in parameters.split(' ').filter(|parameter| !parameter.is_empty()) {
         let (keyword, value) = match parameter.split_once('=') {
@@ -158,7 +161,7 @@ pub fn mail(arguments: &str, message_bytes: usize) -> Result<Mail, Reply> {
         };
         let keyword = keyword.to_ascii_uppercase();
         match keyword.as_str() {
-            "SIZE" => size(value, message_bytes)?,
+            "SIZE" => declared = size(value, message_bytes)?,
             "BODY" => body_8bit = body(value)?,
             "AUTH" => auth(value)?,
             _ => return Err(Reply::unknown_parameter(&keyword)),
@@ -168,7 +171,7 @@ pub fn mail(arguments: &str, message_bytes: usize) -> Result<Mail, Reply> {
         }
         seen.push(keyword);
     }
-    Ok(Mail { reverse_path, body_8bit })
+    Ok(Mail { reverse_path, body_8bit, size: declared })
 }
 
 /// Reads `TO:<address>`; RCPT has no parameters here.
@@ -218,13 +221,15 @@ fn path<'a>(prefix: &str, arguments: &'a str) -> Option<(&'a str, &'a str)> {
 }
 
 /// SIZE, RFC 1870: 1 to 20 digits. Zero says nothing.
-fn size(value: Option<&str>, message_bytes: usize) -> Result<(), Reply> {
+fn size(value: Option<&str>, message_bytes: usize) -> Result<Option<u64>, Reply> {
     let digits = value
         .filter(|value| (1..=20).contains(&value.len()))
         .filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))
         .ok_or_else(|| Reply::invalid_parameter("SIZE"))?;
-    match digits.parse::<u64>().map(usize::try_from) {
-        Ok(Ok(size)) if size <= message_bytes => Ok(()),
+    let most = u64::try_from(message_bytes).unwrap_or(u64::MAX);
+    match digits.parse::<u64>() {
+        Ok(0) => Ok(None),
+        Ok(size) if size <= most => Ok(Some(size)),
         _ => Err(Reply::message_too_long()),
     }
 }

@@ -13,8 +13,11 @@ use memchr::memchr3;
 use super::settings::BareLf;
 use crate::message::HEADER_BYTES;
 
-/// First allocation for content, in bytes; never the declared SIZE.
+/// First allocation for content, in bytes; never the declared SIZE. It doubles up to `DOUBLED_BYTES`.
 const FIRST_BYTES: usize = 16 * 1024;
+/// From here on memory grows by this much or by an eighth, whichever is more: little is held in
+/// vain, and each byte is moved a bounded number of times.
+const DOUBLED_BYTES: usize = 1024 * 1024;
 
 /// Decodes one message's content.
 pub struct Decoder {
@@ -110,6 +113,26 @@ impl Decoder {
     /// Returns the decoded content so far; empty once it is not kept.
     pub fn kept(&self) -> &[u8] {
         &self.kept
+    }
+
+    /// Returns the memory held for content, in bytes: what is kept and the room behind it.
+    pub fn held_bytes(&self) -> usize {
+        self.kept.capacity()
+    }
+
+    /// Returns how much more memory `input_bytes` of further input can take, in bytes.
+    pub fn growth(&self, input_bytes: usize) -> usize {
+        if !self.keeping {
+            return 0;
+        }
+        // A CR is kept once its LF is there, and a bare LF may become two bytes.
+        let most = match self.bare_lf {
+            BareLf::Refuse => input_bytes,
+            BareLf::Normalize => input_bytes.saturating_mul(2),
+        };
+        let pending = usize::from(input_bytes > 0);
+        let needed = self.kept.len().saturating_add(most).saturating_add(pending);
+        self.grown(needed.min(self.message_bytes)) - self.kept.capacity()
     }
 
     /// Takes the decoded content out.
@@ -211,10 +234,24 @@ impl Decoder {
             return self.spoil(Fault::TooLong);
         }
         if needed > self.kept.capacity() {
-            let doubled = (2 * self.kept.capacity()).max(FIRST_BYTES).min(self.message_bytes);
-            self.kept.reserve_exact(doubled.max(needed) - self.kept.len());
+            self.kept.reserve_exact(self.grown(needed) - self.kept.len());
         }
         self.kept.extend_from_slice(bytes);
+    }
+
+    /// The memory that `needed` bytes take: the first step of the fixed ladder that holds them. It does
+    /// not depend on the pieces in which they come.
+    fn grown(&self, needed: usize) -> usize {
+        let mut bytes = self.kept.capacity();
+        while bytes < needed {
+            bytes = match bytes {
+                0 => FIRST_BYTES,
+                bytes if bytes < DOUBLED_BYTES => bytes * 2,
+                bytes => bytes + (bytes / 8).max(DOUBLED_BYTES),
+            };
+            bytes = bytes.min(self.message_bytes);
+        }
+        bytes
     }
 }
 
@@ -294,5 +331,37 @@ mod tests {
         assert!(decoder.kept.capacity() <= FIRST_BYTES);
         decode(&mut decoder, &[b'x'; 80_000]);
         assert!(decoder.kept.capacity() <= 100_000);
+    }
+
+    #[test]
+    fn memory_is_foreseen_and_does_not_depend_on_the_pieces() {
+        const MIB: usize = 1024 * 1024;
+        for (bare_lf, line) in [
+            (BareLf::Refuse, &b"a line of text\r\n"[..]),
+            (BareLf::Normalize, b"\n"),
+            (BareLf::Normalize, b"a line of text\r\n"),
+        ] {
+            let content =
+                [b"From: a\r\n\r\n", line.repeat(2 * MIB / line.len()).as_slice()].concat();
+            let mut held = Vec::new();
+            for size in [7, 16_384, 65_536] {
+                let mut decoder = Decoder::new(bare_lf, 20 * MIB);
+                for piece in content.chunks(size) {
+                    let (before, growth) = (decoder.held_bytes(), decoder.growth(piece.len()));
+                    decode(&mut decoder, piece);
+                    assert!(decoder.held_bytes() <= before + growth);
+                }
+                held.push(decoder.held_bytes());
+            }
+            assert_eq!(held, [held[0]; 3]);
+            let bytes = content.len() * if line == b"\n" { 2 } else { 1 };
+            assert!(held[0] < bytes + bytes / 8 + MIB, "{} for {bytes}", held[0]);
+        }
+        let mut decoder = Decoder::new(BareLf::Refuse, 3 * MIB);
+        assert_eq!((decoder.growth(0), decoder.growth(1)), (0, FIRST_BYTES));
+        assert_eq!(decoder.growth(100 * MIB), 3 * MIB);
+        decode(&mut decoder, &[b'x'; 100]);
+        decoder.discard();
+        assert_eq!((decoder.held_bytes(), decoder.growth(16_384)), (0, 0));
     }
 }

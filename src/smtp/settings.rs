@@ -50,6 +50,8 @@ pub struct Limits {
     pub auth_line_bytes: usize,
     /// Refused commands since the last accepted message that close the connection.
     pub errors: u32,
+    /// Refused commands since the last accepted message behind which each further one is answered late.
+    pub errors_before_delay: u32,
     /// Unknown commands before AUTH that close the connection.
     pub unknown_before_auth: u32,
     /// NOOP, RSET, VRFY, EXPN, HELP, EHLO and HELO between messages before each counts as an error.
@@ -68,6 +70,7 @@ impl Default for Limits {
             command_line_bytes: 2_048,
             auth_line_bytes: 12_288,
             errors: 20,
+            errors_before_delay: 10,
             unknown_before_auth: 3,
             idle_commands: 100,
             auth_failures: 3,

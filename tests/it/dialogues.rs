@@ -164,6 +164,122 @@ fn a_message_refused_by_the_session_is_told_once() {
     }
 }
 
+/// Hands over `bytes` and says yes to everything; returns the replies.
+fn says(session: &mut Session, bytes: &[u8]) -> Vec<String> {
+    session.receive(bytes);
+    let mut replies = Vec::new();
+    loop {
+        match session.next_step() {
+            Step::Read | Step::Close(None) => return replies,
+            Step::Reply(reply) | Step::Close(Some(reply)) => replies.push(reply.to_string()),
+            Step::Mail(_) => session.mail_answered(Ok(())),
+            Step::Data(_) => session.data_answered(Ok(())),
+            Step::Header(_, _) => session.header_answered(Ok(())),
+            Step::Relay(transaction) => {
+                let held = transaction.content.capacity();
+                session.relayed(Reply::accepted(&held.to_string()));
+            }
+            step => panic!("{step:?}"),
+        }
+    }
+}
+
+/// A session of a listener that speaks for a user, after EHLO.
+fn greeted() -> Session {
+    let dialogue = format::parse("sample", "# A.\n@ auth none\n...\n").unwrap();
+    let mut session = Session::new(Arc::new(dialogue.settings), false);
+    says(&mut session, b"");
+    says(&mut session, PREAMBLE);
+    session
+}
+
+#[test]
+fn memory_for_content_is_foreseen_and_freed() {
+    let mut session = session_at(|step| matches!(step, Step::Data(_)));
+    assert_eq!((session.content_bytes(), session.content_growth(0)), (0, 0));
+    assert_eq!(session.content_growth(1), 16 * 1024);
+    session.data_answered(Ok(()));
+    says(&mut session, HEADER);
+    assert_eq!((session.content_bytes(), session.content_growth(1_000)), (16 * 1024, 0));
+    assert_eq!(session.content_growth(16 * 1024), 16 * 1024);
+    says(&mut session, &[b'x'; 20_000]);
+    assert_eq!(session.content_bytes(), 32 * 1024);
+    assert_eq!(says(&mut session, b"\r\n.\r\n"), ["250 Ok 32768"]);
+    assert_eq!((session.content_bytes(), session.content_growth(1_000_000)), (0, 0));
+}
+
+/// What came behind DATA was read before there was room for it: it is counted in.
+#[test]
+fn content_received_with_data_is_foreseen() {
+    let mut session = greeted();
+    session.receive(&[ENVELOPE, HEADER, &[b'x'; 16_384]].concat());
+    let growth = loop {
+        match session.next_step() {
+            Step::Data(_) => break session.content_growth(0),
+            Step::Mail(_) => session.mail_answered(Ok(())),
+            step => assert!(matches!(step, Step::Reply(_))),
+        }
+    };
+    session.data_answered(Ok(()));
+    says(&mut session, b"");
+    assert_eq!((growth, session.content_bytes()), (32 * 1024, 32 * 1024));
+}
+
+#[test]
+fn content_given_up_is_drained_up_to_its_real_end() {
+    let mut session = session_at(|step| matches!(step, Step::Header(_, _)));
+    session.header_answered(Ok(()));
+    says(&mut session, &[b'x'; 50_000]);
+    assert_eq!(session.content_bytes(), 64 * 1024);
+    session.refuse_content(Reply::temporary_failure());
+    session.refuse_content(Reply::message_too_long());
+    assert_eq!((session.content_bytes(), session.content_growth(1_000_000)), (0, 0));
+    assert_eq!(says(&mut session, b"\r\n.\r"), [""; 0]);
+    assert_eq!(session.phase(), Phase::Content);
+    let replies = says(&mut session, b"\nNOOP\r\n");
+    assert_eq!(replies, ["451 Temporary service failure", "250 Ok"]);
+    session.refuse_content(Reply::temporary_failure());
+    assert_eq!(says(&mut session, b"NOOP\r\n"), ["250 Ok"]);
+    let again = [ENVELOPE, HEADER, b".\r\n"].concat();
+    assert_eq!(says(&mut session, &again).last().unwrap(), "250 Ok 16384");
+}
+
+#[test]
+fn a_declared_size_is_told() {
+    let mut session = greeted();
+    assert_eq!(session.declared_bytes(), None);
+    for (size, declared) in [("=00123", Some(123)), ("=0", None), ("=9", Some(9))] {
+        let mail = format!("RSET\r\nMAIL FROM:<a@b.test> SIZE{size}\r\n");
+        assert_eq!(says(&mut session, mail.as_bytes()), ["250 Ok", "250 Ok"]);
+        assert_eq!(session.declared_bytes(), declared);
+    }
+}
+
+/// Ten mistakes are answered at once; further ones are held back, other commands are not.
+#[test]
+fn many_errors_are_answered_late() {
+    let mut session = greeted();
+    let mut late = Vec::new();
+    session.receive(&b"QUIT now\r\n".repeat(11));
+    session.receive(b"NOOP\r\n");
+    session.receive(&b"FOO\r\n".repeat(9));
+    loop {
+        match session.next_step() {
+            Step::Reply(reply) => late.push((reply.code(), session.is_slowed())),
+            Step::Close(Some(reply)) => {
+                late.push((reply.code(), session.is_slowed()));
+                break;
+            }
+            step => panic!("{step:?}"),
+        }
+    }
+    let mut expected = vec![(501, false); 10];
+    expected.extend([(501, true), (250, false)]);
+    expected.extend([(500, true); 9]);
+    expected.push((421, false));
+    assert_eq!(late, expected);
+}
+
 #[test]
 fn an_answer_after_the_end_is_ignored() {
     let mut session = session_at(|step| matches!(step, Step::Relay(_)));

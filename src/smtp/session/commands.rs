@@ -143,6 +143,7 @@ impl Session {
         }
         match command::mail(arguments, self.settings.message_bytes) {
             Ok(mail) => {
+                self.declared_bytes = mail.size;
                 let draft = Draft {
                     reverse_path: mail.reverse_path.clone(),
                     body_8bit: mail.body_8bit,

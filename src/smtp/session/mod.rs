@@ -83,6 +83,10 @@ pub struct Session {
     draining: bool,
     ehlo: Option<String>,
     draft: Option<Draft>,
+    /// SIZE of the last MAIL.
+    declared_bytes: Option<u64>,
+    /// The step told last refuses a command, and is one of many.
+    is_slowed: bool,
     counters: Counters,
 }
 
@@ -135,6 +139,8 @@ impl Session {
             draining: false,
             ehlo: None,
             draft: None,
+            declared_bytes: None,
+            is_slowed: false,
             counters: Counters::default(),
         }
     }
@@ -142,7 +148,8 @@ impl Session {
     /// Hands over bytes read from the socket.
     ///
     /// Call it when asked to by [`Step::Read`], with at most some 64 KiB at a time: memory in use is
-    /// that, one line, and one message.
+    /// that, one line, and one message. All complete lines and all content are used up before the next
+    /// [`Step::Read`], so that not more than one incomplete line, within its limit, is held over.
     pub fn receive(&mut self, bytes: &[u8]) {
         if !matches!(self.state, State::Closed) {
             self.input.push(bytes);
@@ -154,10 +161,12 @@ impl Session {
         loop {
             if let Some(step) = self.steps.pop_front() {
                 if matches!(step, Step::Close(_)) {
+                    self.is_slowed = false;
                     self.end();
                 }
                 return step;
             }
+            self.is_slowed = false;
             match mem::replace(&mut self.state, State::Command) {
                 State::Greeting => self.greet(),
                 State::Command => {
@@ -267,6 +276,19 @@ impl Session {
         }
     }
 
+    /// Returns the SIZE that the last MAIL declared, in bytes and within the limit (RFC 1870). It is a
+    /// claim of the client: nothing is allocated for it.
+    pub fn declared_bytes(&self) -> Option<u64> {
+        self.declared_bytes
+    }
+
+    /// Returns whether the reply just told by [`Self::next_step`] is to be written late, as it refuses
+    /// one command more than [`Limits::errors_before_delay`](super::settings::Limits). Write what is
+    /// due, wait, then write this one.
+    pub fn is_slowed(&self) -> bool {
+        self.is_slowed
+    }
+
     /// Returns whether the connection is under TLS.
     pub fn is_tls(&self) -> bool {
         self.tls
@@ -337,6 +359,7 @@ impl Session {
     fn reject(&mut self, reply: Reply) {
         self.reply(reply);
         self.counters.errors = self.counters.errors.saturating_add(1);
+        self.is_slowed = self.counters.errors > self.settings.limits.errors_before_delay;
         if self.counters.errors >= self.settings.limits.errors {
             self.close(Some(Reply::too_many_errors()));
         }

@@ -34,11 +34,69 @@ impl Transfer {
         self.give_up(Refusal::Theirs(reply));
     }
 
+    /// The memory held for content, in bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.decoder.held_bytes()
+    }
+
+    /// How much more memory further input can take, in bytes.
+    pub(super) fn growth(&self, input_bytes: usize) -> usize {
+        self.decoder.growth(input_bytes)
+    }
+
     /// Gives the message up. The first reason counts.
     fn give_up(&mut self, refusal: Refusal) {
         self.refusal.get_or_insert(refusal);
         self.header = None;
         self.decoder.discard();
+    }
+}
+
+/// Memory for content.
+impl Session {
+    /// Gives up the message under way, at any time between 354 and its end. Its memory is freed at once,
+    /// the rest is read without keeping it, then that reply is given.
+    ///
+    /// Nothing happens when there is none, or when it is refused already: the first reason counts.
+    pub fn refuse_content(&mut self, reply: Reply) {
+        if let State::Content(transfer) | State::Waiting(Waiting::Header(transfer)) =
+            &mut self.state
+        {
+            transfer.refuse(reply);
+        }
+    }
+
+    /// Returns the memory held for the message under way, in bytes: all that was allocated for its
+    /// content, whether it is in use yet or not. 0 when there is none, when it is refused, and behind
+    /// [`Step::Relay`], which hands it over (`content.capacity()` of the transaction).
+    pub fn content_bytes(&self) -> usize {
+        match &self.state {
+            State::Content(transfer) | State::Waiting(Waiting::Header(transfer)) => {
+                transfer.held_bytes()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Returns how much memory beyond [`Self::content_bytes`] is taken at most, in bytes, when up to
+    /// `bytes` are handed to [`Self::receive`] next; those received and not yet used are counted in.
+    ///
+    /// Charge it before reading, and set the charge to [`Self::content_bytes`] at the next
+    /// [`Step::Read`]: then no memory for content is ever taken that was not granted. At [`Step::Data`]
+    /// it tells what the start of content takes. Memory grows from 16 KiB by doubling, from 1 MiB on by
+    /// an eighth and at least by 1 MiB, and never beyond the largest message; the declared SIZE plays
+    /// no part. 0 while nothing is kept.
+    pub fn content_growth(&self, bytes: usize) -> usize {
+        let bytes = self.input.rest().len().saturating_add(bytes);
+        match &self.state {
+            State::Content(transfer) | State::Waiting(Waiting::Header(transfer)) => {
+                transfer.growth(bytes)
+            }
+            State::Waiting(Waiting::Data(_)) => {
+                Decoder::new(self.settings.bare_lf, self.settings.message_bytes).growth(bytes)
+            }
+            _ => 0,
+        }
     }
 }
 
