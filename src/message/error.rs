@@ -137,9 +137,12 @@ pub enum FieldError {
     /// A name that holds control or direction characters once it is decoded.
     #[error("has a name with control or direction characters in it.")]
     Name,
-    /// The second parser read it differently.
-    #[error("can be read in more than one way.")]
-    Ambiguous,
+    /// The second parser read it differently; the first mailbox that differs, as each reads it.
+    #[error("can be read in two ways: as {0} and as {1}.")]
+    Ambiguous(String, String),
+    /// The second parser did not come back.
+    #[error("cannot be read by a second parser.")]
+    Unread,
     /// A value outside of its grammar.
     #[error("has a value that is not valid: '{0}'.")]
     Value(String),

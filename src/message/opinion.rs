@@ -9,7 +9,7 @@ use mail_parser::{Addr, HeaderName, HeaderValue, MessageParser};
 
 use super::Mailbox;
 use super::error::{FieldError, MessageError};
-use crate::address::Address;
+use crate::address::{Address, excerpt};
 
 /// What the strict grammar found in one field.
 #[derive(Debug)]
@@ -36,36 +36,64 @@ impl Reading {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct MailboxReading {
     address: String,
     /// `None` where names are not compared.
     name: Option<String>,
 }
 
+impl MailboxReading {
+    fn agrees(&self, theirs: &Self) -> bool {
+        self.address == theirs.address && (self.name.is_none() || self.name == theirs.name)
+    }
+}
+
 /// Refuses the section unless mail-parser finds the same fields, in order, with the same mailboxes.
 pub(super) fn check(section: &[u8], ours: &[Reading]) -> Result<(), MessageError> {
-    let ambiguous = |field| Err(MessageError::Field { field, error: FieldError::Ambiguous });
     let Ok(theirs) = catch_unwind(AssertUnwindSafe(|| read(section))) else {
-        return ambiguous("From");
+        return Err(MessageError::Field { field: "From", error: FieldError::Unread });
     };
     let mut theirs = theirs.iter();
     for reading in ours {
-        let agrees = theirs.next().is_some_and(|(field, mailboxes)| {
-            *field == reading.field && same(&reading.mailboxes, mailboxes)
-        });
-        if !agrees {
-            return ambiguous(reading.field);
+        match theirs.next() {
+            Some((field, mailboxes)) if *field == reading.field => {
+                compare(field, &reading.mailboxes, mailboxes)?;
+            }
+            _ => compare(reading.field, &reading.mailboxes, &[])?,
         }
     }
-    theirs.next().map_or(Ok(()), |(field, _)| ambiguous(field))
+    theirs.next().map_or(Ok(()), |(field, mailboxes)| compare(field, &[], mailboxes))
 }
 
-fn same(ours: &[MailboxReading], theirs: &[MailboxReading]) -> bool {
-    ours.len() == theirs.len()
-        && ours.iter().zip(theirs).all(|(ours, theirs)| {
-            ours.address == theirs.address && (ours.name.is_none() || ours.name == theirs.name)
-        })
+/// Names the first mailbox that differs, so that its sender knows what to write otherwise.
+fn compare(
+    field: &'static str,
+    ours: &[MailboxReading],
+    theirs: &[MailboxReading],
+) -> Result<(), MessageError> {
+    for at in 0..ours.len().max(theirs.len()) {
+        let (ours, theirs) = (ours.get(at), theirs.get(at));
+        if !ours.zip(theirs).is_some_and(|(ours, theirs)| ours.agrees(theirs)) {
+            let error = FieldError::Ambiguous(shown(ours), shown(theirs));
+            return Err(MessageError::Field { field, error });
+        }
+    }
+    Ok(())
+}
+
+/// A mailbox in words for its sender, with characters beyond ASCII by their numbers.
+fn shown(mailbox: Option<&MailboxReading>) -> String {
+    let Some(MailboxReading { address, name }) = mailbox else { return "nothing".to_owned() };
+    let text = match name.as_deref() {
+        Some(name) if !name.is_empty() => format!("{name} <{address}>"),
+        _ => address.clone(),
+    };
+    let spelled = |character: char| match character {
+        ' '..='~' => character.to_string(),
+        other => format!("U+{:04X}", u32::from(other)),
+    };
+    format!("'{}'", excerpt(&text.chars().map(spelled).collect::<String>()))
 }
 
 /// Only the address fields are parsed: mail-parser takes the line after a broken Date for a part of it.
