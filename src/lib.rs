@@ -20,6 +20,7 @@ pub mod policy;
 pub mod principals;
 pub mod redact;
 pub mod relay;
+pub mod rules;
 pub mod server;
 pub mod smtp;
 pub mod telemetry;

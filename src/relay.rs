@@ -1,14 +1,17 @@
 //! One finished transaction: one decision, one upstream call, one reply, one log line.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::authorize::{Authorizer, Client, Denial, Occasion, Verdict};
+use crate::authorize::{Client, Denial, Occasion, Verdict};
 use crate::message::HeaderSection;
 use crate::redact::Redaction;
+use crate::rules::Rules;
 use crate::smtp::{Envelope, Reply, Transaction};
 use crate::upstream::{Upstream, UpstreamError};
 
@@ -23,6 +26,9 @@ pub enum Refusal {
         /// Why.
         source: Denial,
     },
+    /// The user is one no more: it was taken out of the configuration.
+    #[error("the user is not configured any more")]
+    NoUser,
     /// The upstream did not take it.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -45,7 +51,7 @@ pub struct Settings {
 /// Carries out transactions.
 #[derive(Debug)]
 pub struct Relay {
-    authorizer: Authorizer,
+    rules: ArcSwap<Rules>,
     upstream: Upstream,
     settings: Settings,
 }
@@ -53,8 +59,19 @@ pub struct Relay {
 impl Relay {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(authorizer: Authorizer, upstream: Upstream, settings: Settings) -> Self {
-        Self { authorizer, upstream, settings }
+    pub fn new(rules: Rules, upstream: Upstream, settings: Settings) -> Self {
+        Self { rules: ArcSwap::from_pointee(rules), upstream, settings }
+    }
+
+    /// Returns the rules of the moment.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Puts other rules in place of these, for every decision from now on (decision 19).
+    pub fn renew(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
     }
 
     /// Decides about a message whose header section is complete: one that is refused here need not
@@ -70,20 +87,17 @@ impl Relay {
     ) -> Result<(), Reply> {
         let occasion = occasion();
         let started = now();
-        match self.authorizer.decide(client, envelope, header, occasion) {
-            Ok(_) => Ok(()),
-            Err(source) => {
-                let refusal = Refusal::Denied { id: occasion.id, source };
-                let line = Line::new(
-                    &self.settings.redaction,
-                    client,
-                    envelope,
-                    Some(header),
-                    occasion.id,
-                );
-                Err(line.refused(&refusal, None, started.elapsed()))
-            }
-        }
+        let rules = self.rules.load();
+        let refusal = match rules.known(client) {
+            Some(client) => match rules.authorizer.decide(&client, envelope, header, occasion) {
+                Ok(_) => return Ok(()),
+                Err(source) => Refusal::Denied { id: occasion.id, source },
+            },
+            None => Refusal::NoUser,
+        };
+        let redaction = &self.settings.redaction;
+        let line = Line::new(redaction, client, envelope, Some(header), occasion.id);
+        Err(line.refused(&refusal, None, started.elapsed()))
     }
 
     /// Returns what the log may show of a reply (decision 21).
@@ -107,12 +121,19 @@ impl Relay {
         let bytes = transaction.content.len();
         let line =
             Line::new(&self.settings.redaction, client, &envelope, Some(&header), occasion.id);
-        let permit = match self.authorizer.permit(client, transaction, occasion) {
-            Ok(permit) => permit,
-            Err(source) => {
-                let refusal = Refusal::Denied { id: occasion.id, source };
-                return line.refused(&refusal, Some(bytes), started.elapsed());
+        let permit = {
+            let rules = self.rules.load();
+            match rules.known(client) {
+                Some(client) => rules
+                    .authorizer
+                    .permit(&client, transaction, occasion)
+                    .map_err(|source| Refusal::Denied { id: occasion.id, source }),
+                None => Err(Refusal::NoUser),
             }
+        };
+        let permit = match permit {
+            Ok(permit) => permit,
+            Err(refusal) => return line.refused(&refusal, Some(bytes), started.elapsed()),
         };
         let verdict = permit.verdict().clone();
         let overruled = permit.overruled().join(",");
@@ -165,6 +186,7 @@ impl From<&Refusal> for Reply {
                 )),
                 Denial::Unsupported(text) => Self::transaction_failed(text),
             },
+            Refusal::NoUser => Self::authentication_required(),
             Refusal::Upstream(error) => match error {
                 UpstreamError::Throttled(text) => Self::throttled(text),
                 UpstreamError::Rejected(text)
@@ -223,6 +245,7 @@ impl<'a> Line<'a> {
         match refusal {
             _ if self.redaction.is_full() => Some(refusal.to_string()),
             Refusal::Denied { .. } => None,
+            Refusal::NoUser => Some(refusal.to_string()),
             Refusal::Upstream(error) => Some(error.class().to_owned()),
             Refusal::Deferred(_) => Some("sending paused".to_owned()),
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -26,7 +27,7 @@ const REFUSAL: Duration = Duration::from_secs(2);
 /// All listeners and their connections.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<(TcpListener, Arc<Service>)>,
+    listeners: Vec<(TcpListener, Arc<ArcSwap<Service>>)>,
     room: Arc<Semaphore>,
     /// Asks listeners and sessions to end, and ends their waiting.
     drain: Drain,
@@ -50,12 +51,14 @@ impl Server {
 
     /// Binds an address and returns the one that was bound, which says the port where 0 was asked.
     ///
+    /// Each connection is served by the service of the moment in which it is accepted.
+    ///
     /// # Errors
     /// When the address cannot be bound.
     pub async fn bind(
         &mut self,
         address: SocketAddr,
-        service: Arc<Service>,
+        service: Arc<ArcSwap<Service>>,
     ) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(address).await?;
         let bound = listener.local_addr()?;
@@ -108,7 +111,7 @@ impl Server {
 
 /// One listener and what its connections need.
 struct Door {
-    service: Arc<Service>,
+    service: Arc<ArcSwap<Service>>,
     room: Arc<Semaphore>,
     drain: Drain,
     kill: CancellationToken,
@@ -129,7 +132,7 @@ impl Door {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::error!(
-                        listener = self.service.name, %error,
+                        listener = self.service.load().name, %error,
                         "cannot accept; lower `connections` in `[limits]` or raise the \
                          descriptor limit of the process",
                     );
@@ -140,20 +143,20 @@ impl Door {
     }
 
     fn welcome(&self, socket: TcpStream, peer: SocketAddr) {
+        let service = self.service.load_full();
         let span = tracing::info_span!(
-            "connection", listener = self.service.name, %peer, tls = "none",
+            "connection", listener = service.name, %peer, tls = "none",
         );
         let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
             span.in_scope(|| {
                 tracing::warn!("refused: too many connections; see `connections` in `[limits]`");
             });
             // Before a TLS handshake there are no words.
-            if !self.service.implicit_tls {
+            if !service.implicit_tls {
                 self.tasks.spawn(refuse(socket));
             }
             return;
         };
-        let service = Arc::clone(&self.service);
         let (drain, kill) = (self.drain.clone(), self.kill.clone());
         let conversation = async move {
             tokio::select! {

@@ -44,13 +44,14 @@ pub(super) fn run(file: &Path) -> ExitCode {
         ) else {
             return ExitCode::FAILURE;
         };
-        let gateway = match Gateway::start(&config, parts).await {
+        let gateway = match Gateway::start(config, parts).await {
             Ok(gateway) => gateway,
             Err(error) => {
                 tracing::error!(%error, "cannot start");
                 return ExitCode::FAILURE;
             }
         };
+        let hungup = gateway.hangup();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let signals = async move {
             let mut stop = Some(stop);
@@ -58,11 +59,8 @@ pub(super) fn run(file: &Path) -> ExitCode {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
-                    // Its default would end the process without draining.
                     _ = hangup.recv() => {
-                        tracing::warn!(
-                            "SIGHUP: files are read at start-up alone; restart to read them again",
-                        );
+                        hungup.notify_one();
                         continue;
                     }
                 }

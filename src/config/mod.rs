@@ -203,7 +203,7 @@ pub struct Group {
 }
 
 /// Where permitted mail goes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upstream {
     /// A directory: one `.eml` and one `.json` per message.
     Outbox {
@@ -215,7 +215,7 @@ pub enum Upstream {
 }
 
 /// How SES is called.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ses {
     /// Instead of the endpoint of the region.
     pub endpoint_url: Option<String>,
@@ -257,7 +257,7 @@ pub struct Limits {
 }
 
 /// How the log looks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     /// JSON, text, or by whether the output is a terminal.
     pub format: LogFormat,
@@ -303,6 +303,25 @@ impl Config {
                 (None, vec![Problem { file, place: None, message }])
             }
         }
+    }
+
+    /// Returns every file that the configuration is made of, itself first.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let users = self.users.iter().flat_map(|user| user.policies.iter().chain(&user.boundary));
+        let groups = self.groups.iter().flat_map(|group| &group.policies);
+        let known = self.identities.known.iter().flat_map(|identity| &identity.policies);
+        let delegated = self.identities.delegated.iter().flat_map(|identity| &identity.policies);
+        let scps = &self.account.service_control_policies;
+        let policies = users.chain(groups).chain(known).chain(delegated).chain(scps);
+        let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
+        let certificates = certificates.flat_map(|(certificate, key)| [certificate, key]);
+        let policies = policies.map(|file| &file.value);
+        let mut files: Vec<_> =
+            [&self.file].into_iter().chain(policies).chain(certificates).cloned().collect();
+        let mut seen = std::collections::HashSet::new();
+        files.retain(|file| seen.insert(file.clone()));
+        files
     }
 
     /// Reads the text of a file; paths in it are relative to `file`.

@@ -75,8 +75,8 @@ pub struct Connection {
     service: Arc<Service>,
     peer: SocketAddr,
     session: Session,
-    /// The user for whom the listener speaks to this peer (decision 17).
-    spoken_for: Option<Arc<Principal>>,
+    /// The name of the user for whom the listener speaks to this peer (decision 17).
+    spoken_for: Option<String>,
     client: Option<Client>,
     /// The reply to a message that was taken, while it is not written.
     unheard: Option<String>,
@@ -95,6 +95,7 @@ impl Connection {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         match service.speaks_for(peer.ip()) {
             Ok(spoken_for) => {
+                let spoken_for = spoken_for.map(str::to_owned);
                 let mut connection = Self::new(service, peer, spoken_for, drain);
                 if let Err(ended) = connection.run(socket).await {
                     tracing::debug!(reason = %ended, "connection ended");
@@ -116,7 +117,7 @@ impl Connection {
     fn new(
         service: Arc<Service>,
         peer: SocketAddr,
-        spoken_for: Option<Arc<Principal>>,
+        spoken_for: Option<String>,
         drain: Drain,
     ) -> Self {
         let loopback = peer.ip().is_loopback();
@@ -180,8 +181,10 @@ impl Connection {
     /// section 4.2).
     fn begin(&mut self) {
         self.client = None;
-        if let Some(principal) = self.spoken_for.clone() {
-            self.identify(principal);
+        if let Some(user) = &self.spoken_for
+            && let Some(principal) = self.service.relay.rules().principals.find(user)
+        {
+            self.identify(Arc::clone(principal));
         }
     }
 
@@ -224,14 +227,14 @@ impl Connection {
                 }
                 Step::Authenticate(credentials) => {
                     self.flush(stream).await?;
-                    let login = self.service.principals.login(&credentials).await;
+                    let rules = self.service.relay.rules();
+                    let login = rules.principals.login(&credentials).await;
                     let result = login.result();
                     match login {
                         Login::Accepted(principal) => self.identify(principal),
                         // An unknown name may be a password in the wrong field (decision 21).
                         Login::Invalid => tracing::warn!(
-                            user = self
-                                .service
+                            user = rules
                                 .principals
                                 .find(&credentials.username)
                                 .map(|principal| principal.name.as_str()),
@@ -245,6 +248,9 @@ impl Connection {
                     self.session.authenticated(result);
                 }
                 Step::Mail(_) => {
+                    // A user that a reload took away is one no more.
+                    let rules = self.service.relay.rules();
+                    self.client = self.client.take().and_then(|client| rules.known(&client));
                     let known = self.client.is_some();
                     let refusal = Reply::authentication_required;
                     self.session.mail_answered(if known { Ok(()) } else { Err(refusal()) });

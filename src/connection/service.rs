@@ -7,7 +7,6 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::principals::{Principal, Principals};
 use crate::relay::Relay;
 use crate::smtp::Settings;
 
@@ -40,17 +39,15 @@ pub struct Service {
     pub tls: Option<TlsAcceptor>,
     /// TLS from the first byte.
     pub implicit_tls: bool,
-    /// For whom the listener speaks, by client network; empty means AUTH (decision 17).
-    pub speaks_for: Vec<(IpNet, Arc<Principal>)>,
+    /// The name of the user for whom the listener speaks, by client network; empty means AUTH (decision 17).
+    pub speaks_for: Vec<(IpNet, String)>,
     /// Stated instead of the peer's address (decision 17).
     pub source_ip: Option<IpAddr>,
     /// Stated instead of the connection's state (decision 17).
     pub secure_transport: Option<bool>,
     /// How long each thing may take.
     pub deadlines: Deadlines,
-    /// Who may log in.
-    pub principals: Arc<Principals>,
-    /// What becomes of messages.
+    /// What becomes of messages, and who may log in.
     pub relay: Arc<Relay>,
 }
 
@@ -65,7 +62,7 @@ pub(super) struct NotNamed;
 
 impl Service {
     /// For whom the listener speaks when this peer connects; nobody on a listener with AUTH.
-    pub(super) fn speaks_for(&self, peer: IpAddr) -> Result<Option<Arc<Principal>>, NotNamed> {
+    pub(super) fn speaks_for(&self, peer: IpAddr) -> Result<Option<&str>, NotNamed> {
         if self.speaks_for.is_empty() {
             return Ok(None);
         }
@@ -74,6 +71,6 @@ impl Service {
             .iter()
             .filter(|(network, _)| network.contains(&peer))
             .max_by_key(|(network, _)| network.prefix_len());
-        narrowest.map(|(_, principal)| Some(Arc::clone(principal))).ok_or(NotNamed)
+        narrowest.map(|(_, user)| Some(user.as_str())).ok_or(NotNamed)
     }
 }

@@ -13,7 +13,10 @@ use crate::config::{self, Config, Placed, Problem};
 use crate::identities::{Account, Identities};
 use crate::policy::lint::Severity;
 use crate::policy::{self, Context, Policy, PolicyKind};
-use crate::principals::{PolicyFileError, PolicyFiles, Principal, StoredPassword, User, XSesRules};
+use crate::principals::{
+    PolicyFileError, PolicyFiles, Principal, Principals, StoredPassword, User, XSesRules,
+};
+use crate::rules::Rules;
 use crate::tls::Tls;
 
 /// What the configuration points at, read and checked.
@@ -25,9 +28,21 @@ pub struct Parts {
     pub(super) users: Vec<User>,
     /// TLS of each listener, in the order of the configuration.
     pub(super) tls: Vec<Option<Tls>>,
+    /// The certificate made at start-up, for listeners without one of their own.
+    pub(super) self_signed: Option<Tls>,
 }
 
 impl Parts {
+    /// Takes what decides about messages and logins.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn into_rules(self, config: &Config) -> Result<Rules, aws_lc_rs::error::Unspecified> {
+        let (authorizer, users) = self.into_authorizer();
+        let principals = Arc::new(Principals::new(users, config.limits.password_queue)?);
+        Ok(Rules { authorizer, principals })
+    }
+
     /// Takes what decides about messages, and the users that it decides for.
     #[must_use]
     pub fn into_authorizer(self) -> (Authorizer, Vec<User>) {
@@ -49,6 +64,7 @@ pub struct Loaded {
 }
 
 pub(super) struct Loader<'c> {
+    self_signed: Option<Tls>,
     pub(super) config: &'c Config,
     files: PolicyFiles,
     linted: HashSet<(PolicyKind, String)>,
@@ -59,9 +75,15 @@ pub(super) struct Loader<'c> {
 /// Reads everything that a configuration points at.
 #[must_use]
 pub fn load(config: &Config) -> Loaded {
+    load_again(config, None)
+}
+
+/// Reads everything anew; the certificate that was made at start-up stays.
+pub(super) fn load_again(config: &Config, self_signed: Option<Tls>) -> Loaded {
     let files = PolicyFiles::default();
     let linted = HashSet::new();
-    let mut loader = Loader { config, files, linted, problems: Vec::new(), warnings: Vec::new() };
+    let (problems, warnings) = (Vec::new(), Vec::new());
+    let mut loader = Loader { self_signed, config, files, linted, problems, warnings };
     let account = &config.account;
     let scps = loader.policies(PolicyKind::ServiceControl, &account.service_control_policies);
     let parts = Parts {
@@ -76,6 +98,7 @@ pub fn load(config: &Config) -> Loaded {
         service_control_policies: scps.into_iter().map(|policy| vec![policy]).collect(),
         users: config.users.iter().map(|user| loader.user(user)).collect(),
         tls: loader.tls(),
+        self_signed: loader.self_signed.take(),
     };
     // Those of a group without users are read too, for the mistakes in them.
     for group in &config.groups {
@@ -247,13 +270,12 @@ impl Loader<'_> {
     }
 
     fn tls(&mut self) -> Vec<Option<Tls>> {
-        let mut self_signed: Option<Tls> = None;
         let mut all = Vec::new();
         for listener in &self.config.listeners {
             let made = match (&listener.certificate, listener.tls) {
                 (_, config::ListenerTls::Off) => Ok(None),
                 (Some((certificate, key)), _) => Tls::from_files(certificate, key).map(Some),
-                (None, _) => match &self_signed {
+                (None, _) => match &self.self_signed {
                     Some(tls) => Ok(Some(tls.clone())),
                     None => Tls::self_signed(&self.config.server.hostname).map(Some),
                 },
@@ -261,7 +283,7 @@ impl Loader<'_> {
             match made {
                 Ok(tls) => {
                     if listener.certificate.is_none() && tls.is_some() {
-                        self_signed.clone_from(&tls);
+                        self.self_signed.clone_from(&tls);
                         if !listener.address.value.ip().is_loopback() {
                             let message = "the certificate is made at start-up, so that clients \
                                            cannot check it; set `certificate` and `key`";

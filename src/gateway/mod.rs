@@ -2,6 +2,8 @@
 
 mod identities;
 mod load;
+mod renewal;
+mod service;
 mod x_ses;
 
 use std::io;
@@ -9,20 +11,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_rustls::TlsAcceptor;
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use load::{Loaded, Parts, load};
+use renewal::Renewal;
+use service::service;
 
 use crate::admin::{Admin, Readiness};
 use crate::config::{self, Config, ListenerTls, LogAddresses};
-use crate::connection::{Deadlines, Service};
-use crate::principals::Principals;
 use crate::redact::Redaction;
 use crate::relay::{self, Relay};
 use crate::server::Server;
-use crate::smtp::{Auth, BareLf, Limits, Settings};
 use crate::tls::Tls;
 use crate::upstream::{Outbox, Ses, SesSettings, Upstream};
 
@@ -60,6 +62,7 @@ pub struct Gateway {
     admin: Option<Admin>,
     readiness: Readiness,
     relay: Arc<Relay>,
+    renewal: Renewal,
     drain: Duration,
 }
 
@@ -68,7 +71,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When an address or the outbox directory cannot be used.
-    pub async fn start(config: &Config, parts: Parts) -> Result<Self, StartError> {
+    pub async fn start(config: Config, parts: Parts) -> Result<Self, StartError> {
         let random = |_| StartError::NoRandomness;
         let redaction = match config.log.addresses {
             LogAddresses::Full => Redaction::Full,
@@ -76,22 +79,20 @@ impl Gateway {
             LogAddresses::Hash => Redaction::hash().map_err(random)?,
         };
         let region = parts.account.region.clone();
-        let tls = parts.tls.clone();
-        let (authorizer, users) = parts.into_authorizer();
-        let principals = Principals::new(users, config.limits.password_queue);
-        let principals = Arc::new(principals.map_err(random)?);
-        let (upstream, defer_when_paused) = upstream(config, region).await?;
+        let (tls, self_signed) = (parts.tls.clone(), parts.self_signed.clone());
+        let rules = parts.into_rules(&config).map_err(random)?;
+        let (upstream, defer_when_paused) = upstream(&config, region).await?;
         let settings = relay::Settings { redaction, defer_when_paused, patience: config.answer };
-        let relay = Arc::new(Relay::new(authorizer, upstream, settings));
+        let relay = Arc::new(Relay::new(rules, upstream, settings));
         let mut server = Server::new(config.limits.connections);
+        let mut services = Vec::new();
         for (listener, tls) in config.listeners.iter().zip(tls) {
             let address = listener.address.value;
-            let mut service = service(config, listener, tls.as_ref(), &principals, &relay);
-            if address.port() == 0 {
-                service.name = address.ip().to_string();
-            }
+            let service = service(&config, listener, tls.as_ref(), &relay);
+            let service = Arc::new(ArcSwap::from_pointee(service));
+            services.push(Arc::clone(&service));
             let bound = server
-                .bind(address, Arc::new(service))
+                .bind(address, service)
                 .await
                 .map_err(|source| StartError::Bind { address, source })?;
             announce(listener, bound, tls.as_ref());
@@ -107,7 +108,15 @@ impl Gateway {
             }
             None => None,
         };
-        Ok(Self { server, admin, readiness, relay, drain: config.server.drain })
+        let drain = config.server.drain;
+        let renewal = Renewal::new(config, Arc::clone(&relay), services, self_signed);
+        Ok(Self { server, admin, readiness, relay, renewal, drain })
+    }
+
+    /// What a signal to read the configuration again is told to.
+    #[must_use]
+    pub fn hangup(&self) -> Arc<Notify> {
+        self.renewal.hangup()
     }
 
     /// Serves until `stop` is done, then drains (decision 20).
@@ -117,6 +126,7 @@ impl Gateway {
         if let Some(admin) = self.admin {
             helpers.spawn(admin.run(end.clone()));
         }
+        helpers.spawn(self.renewal.run(end.clone()));
         self.readiness.set(true);
         let readiness = self.readiness.clone();
         let stop = async move {
@@ -161,57 +171,6 @@ async fn upstream(config: &Config, region: String) -> Result<(Upstream, bool), S
             };
             Ok((Upstream::Ses(Ses::new(settings).await), ses.defer_when_paused))
         }
-    }
-}
-
-fn service(
-    config: &Config,
-    listener: &config::Listener,
-    tls: Option<&Tls>,
-    principals: &Arc<Principals>,
-    relay: &Arc<Relay>,
-) -> Service {
-    let limits = &config.limits;
-    let implicit_tls = listener.tls == ListenerTls::Implicit;
-    let starttls = listener.tls == ListenerTls::StartTls;
-    let asks_for_login = listener.clients.is_empty();
-    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let settings = |in_clear: bool| Settings {
-        hostname: config.server.hostname.clone(),
-        message_bytes: limits.message_bytes,
-        starttls,
-        require_tls: starttls && asks_for_login && !in_clear,
-        auth: if asks_for_login { Auth::Offered { in_clear } } else { Auth::None },
-        bare_lf: if listener.normalize_bare_lf { BareLf::Normalize } else { BareLf::Refuse },
-        limits: Limits {
-            errors: small(limits.errors_per_connection),
-            messages: small(limits.messages_per_connection),
-            ..Limits::default()
-        },
-    };
-    let speaks_for = listener.clients.iter().filter_map(|client| {
-        let principal = principals.find(&client.user.value)?;
-        Some((client.network, Arc::clone(principal)))
-    });
-    Service {
-        name: listener.address.value.to_string(),
-        settings: Arc::new(settings(listener.auth_in_clear)),
-        remote_settings: Arc::new(settings(false)),
-        tls: tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config))),
-        implicit_tls,
-        speaks_for: speaks_for.collect(),
-        source_ip: listener.source_ip.map(|address| address.to_canonical()),
-        secure_transport: listener.secure_transport,
-        deadlines: Deadlines {
-            handshake: limits.handshake,
-            login: limits.login,
-            command: limits.command,
-            content: limits.content,
-            content_total: limits.content_total,
-            reply: limits.reply,
-        },
-        principals: Arc::clone(principals),
-        relay: Arc::clone(relay),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::smtp::{Authentication, Credentials};
 use login::{Passwords, Verifier};
 
 /// A user of the relay, as IAM sees it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Principal {
     /// The name given to AUTH.
     pub name: String,

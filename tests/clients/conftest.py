@@ -78,11 +78,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a gate of the test's own, with lines of the default file replaced."""
     gates: list[Gate] = []
 
-    def begin(changes: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None) -> Gate:
+    def begin(
+        changes: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        run: bool = True,
+    ) -> Gate:
         gate = Gate(tmp_path / f"gate{len(gates)}", environment=environment or {})
         gate.configure(changes)
         gates.append(gate)
-        gate.start()
+        if run:
+            gate.start()
         return gate
 
     yield begin

@@ -12,7 +12,9 @@ use sesgate::authorize::{Authorizer, Client};
 use sesgate::identities::{Account, Delegated, Identities, Identity};
 use sesgate::message::IdentityArn;
 use sesgate::policy::{Policy, PolicyKind};
+use sesgate::principals::{Principals, User};
 use sesgate::relay::Relay;
+use sesgate::rules::Rules;
 use sesgate::smtp::{Envelope, HeaderSection};
 
 use crate::support::{account, manner, outbox, path, principal};
@@ -98,8 +100,12 @@ fn play(case: &Value) -> String {
         .with_delegated(delegated.collect());
     let folder = tempfile::tempdir().unwrap();
     let authorizer = Authorizer::new(account, identities, Vec::new());
-    let relay = Relay::new(authorizer, outbox(folder.path()), manner());
-    match relay.screen(&client(case), &envelope(case), &header) {
+    let client = client(case);
+    let user = User { principal: (*client.principal).clone(), passwords: Vec::new() };
+    let principals = Arc::new(Principals::new(vec![user], 1).unwrap());
+    let rules = Rules { authorizer, principals };
+    let relay = Relay::new(rules, outbox(folder.path()), manner());
+    match relay.screen(&client, &envelope(case), &header) {
         Ok(()) => "allowed".to_owned(),
         Err(reply) => {
             let text = reply.to_string();

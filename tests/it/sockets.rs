@@ -14,9 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::dialogues::format::{Answers, Dialogue, Event, Turn};
 use crate::dialogues::{dialogues, play};
-use crate::support::{
-    Certificate, FULL_ACCESS, Gate, certificate, outbox, principal, relay, service,
-};
+use crate::support::{Certificate, Gate, certificate, outbox, relay, service};
 
 /// A turn is over when its replies have come and nothing followed for this long.
 const QUIET: Duration = Duration::from_millis(150);
@@ -52,7 +50,7 @@ async fn over_socket(dialogue: &Dialogue, certificate: &Certificate) -> Result<(
     service.settings = Arc::new(dialogue.settings.clone());
     service.implicit_tls = dialogue.implicit_tls;
     if dialogue.settings.auth == Auth::None {
-        let app = Arc::new(principal("app", FULL_ACCESS));
+        let app = "app".to_owned();
         service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
     }
     let gate = Gate::open(service, 10).await;
@@ -160,7 +158,7 @@ async fn replies_behind_large_content_arrive_over_tls() {
     let certificate = certificate();
     let mut service = service(relay(outbox(folder.path())), Some(&certificate.tls));
     service.implicit_tls = true;
-    let app = Arc::new(principal("app", FULL_ACCESS));
+    let app = "app".to_owned();
     service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
     let mut settings = (*service.settings).clone();
     settings.auth = Auth::None;
@@ -218,7 +216,7 @@ async fn a_connection_over_the_limit_is_told_so() {
 async fn a_peer_of_no_named_network_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut service = service(relay(outbox(folder.path())), None);
-    let app = Arc::new(principal("app", FULL_ACCESS));
+    let app = "app".to_owned();
     service.speaks_for.push(("10.0.0.0/8".parse().unwrap(), app));
     let gate = Gate::open(service, 10).await;
     let mut stream = TcpStream::connect(gate.address).await.unwrap();
@@ -244,7 +242,7 @@ async fn silence_ends_a_connection_in_the_words_of_ses() {
 async fn content_has_a_deadline_of_its_own_each_time() {
     let folder = tempfile::tempdir().unwrap();
     let mut service = service(relay(outbox(folder.path())), None);
-    let app = Arc::new(principal("app", FULL_ACCESS));
+    let app = "app".to_owned();
     service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
     let mut settings = (*service.settings).clone();
     settings.auth = Auth::None;
@@ -291,7 +289,7 @@ async fn content_has_a_deadline_of_its_own_each_time() {
 async fn pipelined_messages_do_not_share_a_deadline() {
     let folder = tempfile::tempdir().unwrap();
     let mut service = service(relay(outbox(folder.path())), None);
-    let app = Arc::new(principal("app", FULL_ACCESS));
+    let app = "app".to_owned();
     service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
     let mut settings = (*service.settings).clone();
     settings.auth = Auth::None;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use sesgate::authorize::Authorizer;
 use sesgate::connection::{Deadlines, Service};
 use sesgate::identities::{Account, Identities};
@@ -12,6 +13,7 @@ use sesgate::policy::{Policy, PolicyKind};
 use sesgate::principals::{Principal, Principals, StoredPassword, User, XSesRules};
 use sesgate::redact::Redaction;
 use sesgate::relay::{self, Relay};
+use sesgate::rules::Rules;
 use sesgate::server::Server;
 use sesgate::smtp::{Auth, BareLf, Limits, Settings};
 use sesgate::tls::Tls;
@@ -63,8 +65,13 @@ pub(crate) fn principals() -> Arc<Principals> {
 }
 
 pub(crate) fn relay(upstream: Upstream) -> Arc<Relay> {
+    Arc::new(Relay::new(rules(), upstream, manner()))
+}
+
+/// No identities, and the users of [`principals`].
+pub(crate) fn rules() -> Rules {
     let authorizer = Authorizer::new(account(), Identities::default(), Vec::new());
-    Arc::new(Relay::new(authorizer, upstream, manner()))
+    Rules { authorizer, principals: principals() }
 }
 
 /// A relay that shows everything and keeps clients waiting for 20 s.
@@ -140,7 +147,6 @@ pub(crate) fn service(relay: Arc<Relay>, tls: Option<&Tls>) -> Service {
         source_ip: None,
         secure_transport: None,
         deadlines: deadlines(),
-        principals: principals(),
         relay,
     }
 }
@@ -156,7 +162,8 @@ impl Gate {
     pub(crate) async fn open(service: Service, connections: usize) -> Self {
         let mut server = Server::new(connections);
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let address = server.bind(loopback, Arc::new(service)).await.unwrap();
+        let address =
+            server.bind(loopback, Arc::new(ArcSwap::from_pointee(service))).await.unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let running = tokio::spawn(async move {

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -36,6 +36,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "principals",
             "redact",
             "relay",
+            "rules",
             "server",
             "smtp",
             "tls",
@@ -44,7 +45,8 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ),
     ("server", &["connection", "smtp"]),
     ("connection", &["authorize", "principals", "relay", "smtp"]),
-    ("relay", &["authorize", "message", "redact", "smtp", "upstream"]),
+    ("relay", &["authorize", "message", "redact", "rules", "smtp", "upstream"]),
+    ("rules", &["authorize", "principals"]),
     ("upstream", &["authorize"]),
     ("authorize", &["address", "identities", "message", "policy", "principals", "smtp"]),
     ("identities", &["address", "message", "policy"]),

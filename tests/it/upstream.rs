@@ -7,8 +7,7 @@ use aws_credential_types::provider::{SharedCredentialsProvider, future};
 use aws_credential_types::{Credentials, provider::ProvideCredentials};
 use serde_json::json;
 use sesgate::address::Address;
-use sesgate::authorize::{Authorizer, Client};
-use sesgate::identities::Identities;
+use sesgate::authorize::Client;
 use sesgate::relay::{self, Relay};
 use sesgate::smtp::{Envelope, HeaderSection, Transaction};
 use sesgate::upstream::{Ses, SesSettings, Upstream};
@@ -16,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use crate::fake_ses::{Act, FakeSes};
-use crate::support::{FULL_ACCESS, account, manner, outbox, principal, relay};
+use crate::support::{FULL_ACCESS, manner, outbox, principal, relay, rules};
 
 const MESSAGE: &str = "From: App <app@example.com>\r\n\
     To: one@example.org\r\n\
@@ -69,8 +68,7 @@ fn ses(settings: SesSettings) -> Arc<Relay> {
 fn impatient(settings: SesSettings, patience: Duration) -> Arc<Relay> {
     let credentials = SharedCredentialsProvider::new(Counted::default());
     let upstream = Upstream::Ses(Ses::with_credentials(settings, credentials));
-    let authorizer = Authorizer::new(account(), Identities::default(), Vec::new());
-    Arc::new(Relay::new(authorizer, upstream, relay::Settings { patience, ..manner() }))
+    Arc::new(Relay::new(rules(), upstream, relay::Settings { patience, ..manner() }))
 }
 
 fn client() -> Client {

@@ -143,14 +143,15 @@ fn relay(folder: &Path, rules: &str) -> (Relay, Client) {
     );
     let (config, problems) = Config::parse(&path("sesgate.toml"), &text);
     assert_eq!(problems, Vec::new(), "{rules}");
-    let loaded = gateway::load(&config.unwrap());
+    let config = config.unwrap();
+    let loaded = gateway::load(&config);
     assert_eq!(loaded.problems, Vec::new(), "{rules}");
-    let (authorizer, mut users) = loaded.parts.into_authorizer();
+    let rules = loaded.parts.into_rules(&config).unwrap();
     let client = Client {
-        principal: Arc::new(users.remove(0).principal),
+        principal: Arc::clone(rules.principals.find("app").unwrap()),
         peer: ([127, 0, 0, 1], 40_000).into(),
         source_ip: [127, 0, 0, 1].into(),
         secure_transport: true,
     };
-    (Relay::new(authorizer, outbox(folder), manner()), client)
+    (Relay::new(rules, outbox(folder), manner()), client)
 }

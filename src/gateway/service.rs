@@ -1,0 +1,62 @@
+//! A listener's configuration to what its connections share.
+
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::{self, Config, ListenerTls};
+use crate::connection::{Deadlines, Service};
+use crate::relay::Relay;
+use crate::smtp::{Auth, BareLf, Limits, Settings};
+use crate::tls::Tls;
+
+/// Returns what a listener's connections share.
+pub(super) fn service(
+    config: &Config,
+    listener: &config::Listener,
+    tls: Option<&Tls>,
+    relay: &Arc<Relay>,
+) -> Service {
+    let limits = &config.limits;
+    let implicit_tls = listener.tls == ListenerTls::Implicit;
+    let starttls = listener.tls == ListenerTls::StartTls;
+    let asks_for_login = listener.clients.is_empty();
+    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let settings = |in_clear: bool| Settings {
+        hostname: config.server.hostname.clone(),
+        message_bytes: limits.message_bytes,
+        starttls,
+        require_tls: starttls && asks_for_login && !in_clear,
+        auth: if asks_for_login { Auth::Offered { in_clear } } else { Auth::None },
+        bare_lf: if listener.normalize_bare_lf { BareLf::Normalize } else { BareLf::Refuse },
+        limits: Limits {
+            errors: small(limits.errors_per_connection),
+            messages: small(limits.messages_per_connection),
+            ..Limits::default()
+        },
+    };
+    let speaks_for =
+        listener.clients.iter().map(|client| (client.network, client.user.value.clone()));
+    let address = listener.address.value;
+    // A port that the system chooses says nothing.
+    let name = if address.port() == 0 { address.ip().to_string() } else { address.to_string() };
+    Service {
+        name,
+        settings: Arc::new(settings(listener.auth_in_clear)),
+        remote_settings: Arc::new(settings(false)),
+        tls: tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config))),
+        implicit_tls,
+        speaks_for: speaks_for.collect(),
+        source_ip: listener.source_ip.map(|address| address.to_canonical()),
+        secure_transport: listener.secure_transport,
+        deadlines: Deadlines {
+            handshake: limits.handshake,
+            login: limits.login,
+            command: limits.command,
+            content: limits.content,
+            content_total: limits.content_total,
+            reply: limits.reply,
+        },
+        relay: Arc::clone(relay),
+    }
+}
