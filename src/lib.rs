@@ -9,12 +9,14 @@
 
 pub mod address;
 pub mod admin;
+pub mod admission;
 pub mod authorize;
 pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod gateway;
 pub mod identities;
+pub mod memory;
 pub mod message;
 pub mod policy;
 pub mod principals;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::authorize::{Client, Denial, Occasion, Verdict};
+use crate::memory::{Exhausted, Share};
 use crate::message::HeaderSection;
 use crate::redact::Redaction;
 use crate::rules::Rules;
@@ -108,11 +109,13 @@ impl Relay {
 
     /// Decides about a complete message, sends it if it may be sent, and returns the reply.
     ///
+    /// `share` is the memory that the message has, given back when nobody needs it any more.
     /// `abort` ends the waiting for the upstream, not what it does: the end of a drain.
     pub async fn carry_out(
         &self,
         client: &Client,
         transaction: Transaction,
+        share: Share,
         abort: &CancellationToken,
     ) -> Reply {
         let occasion = occasion();
@@ -139,7 +142,7 @@ impl Relay {
         let overruled = permit.overruled().join(",");
         let sent = tokio::select! {
             biased;
-            sent = self.upstream.send(permit, started + self.settings.patience) => sent,
+            sent = self.upstream.send(permit, share, started + self.settings.patience) => sent,
             () = abort.cancelled() => Err(UpstreamError::Temporary {
                 detail: "the relay ended before the upstream answered".to_owned(),
                 said: None,
@@ -156,6 +159,18 @@ impl Relay {
             }
             Err(error) => line.refused(&error.into(), Some(bytes), started.elapsed()),
         }
+    }
+
+    /// How many bytes a byte of content takes in all while the upstream is called.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.upstream.weight()
+    }
+
+    /// Logs a message for which there was no memory.
+    pub fn put_off(&self, client: &Client, envelope: &Envelope, bytes: usize, reply: &Reply) {
+        let id = occasion().id;
+        Line::new(&self.settings.redaction, client, envelope, None, id).put_off(bytes, reply);
     }
 
     /// Logs a message that was refused before anything could be decided about it.
@@ -344,6 +359,21 @@ impl<'a> Line<'a> {
             _ => event!(info),
         }
         reply
+    }
+
+    fn put_off(self, bytes: usize, reply: &Reply) {
+        tracing::warn!(
+            decision = %self.id,
+            principal = self.client.principal.name,
+            ehlo = self.ehlo,
+            reverse_path = self.reverse_path,
+            recipients = self.recipients,
+            declared_bytes = bytes,
+            error = %Exhausted,
+            remedy = "raise `memory_mib` in `[limits]`, or send less at once",
+            reply = self.shown(reply),
+            "refused",
+        );
     }
 
     fn unreadable(self, reply: &Reply) {

@@ -1,4 +1,4 @@
-//! Accept loops, the limit on connections, and draining (decision 20).
+//! Accept loops, and draining (decision 20).
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::admission::{Admission, AdmissionLimits};
 use crate::connection::{Connection, Drain, Service};
 use crate::smtp::Reply;
 
@@ -28,7 +28,7 @@ const REFUSAL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<(TcpListener, Arc<ArcSwap<Service>>)>,
-    room: Arc<Semaphore>,
+    admission: Arc<Admission>,
     /// Asks listeners and sessions to end, and ends their waiting.
     drain: Drain,
     /// Ends connections whatever they are doing.
@@ -37,16 +37,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a server for at most `connections` at once, without listeners yet.
+    /// Makes a server without listeners yet.
     #[must_use]
-    pub fn new(connections: usize) -> Self {
+    pub fn new(limits: AdmissionLimits) -> Self {
         Self {
             listeners: Vec::new(),
-            room: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            admission: Arc::new(Admission::new(limits)),
             drain: Drain::default(),
             kill: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
+    }
+
+    /// What counts the connections.
+    #[must_use]
+    pub fn admission(&self) -> &Arc<Admission> {
+        &self.admission
     }
 
     /// Binds an address and returns the one that was bound, which says the port where 0 was asked.
@@ -69,12 +75,12 @@ impl Server {
     /// Serves until `stop` is done, then drains: transactions in flight may take as long as `grace`.
     /// Returns what is left of it.
     pub async fn run(self, stop: impl Future<Output = ()>, grace: Duration) -> Duration {
-        let Self { listeners, room, drain, kill, tasks } = self;
+        let Self { listeners, admission, drain, kill, tasks } = self;
         let doors = TaskTracker::new();
         for (listener, service) in listeners {
             let door = Door {
                 service,
-                room: Arc::clone(&room),
+                admission: Arc::clone(&admission),
                 drain: drain.clone(),
                 kill: kill.clone(),
                 tasks: tasks.clone(),
@@ -112,7 +118,7 @@ impl Server {
 /// One listener and what its connections need.
 struct Door {
     service: Arc<ArcSwap<Service>>,
-    room: Arc<Semaphore>,
+    admission: Arc<Admission>,
     drain: Drain,
     kill: CancellationToken,
     tasks: TaskTracker,
@@ -147,24 +153,27 @@ impl Door {
         let span = tracing::info_span!(
             "connection", listener = service.name, %peer, tls = "none",
         );
-        let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
-            span.in_scope(|| {
-                tracing::warn!("refused: too many connections; see `connections` in `[limits]`");
-            });
-            // Before a TLS handshake there are no words.
-            if !service.implicit_tls {
-                self.tasks.spawn(refuse(socket));
+        let now = now();
+        let place = match self.admission.admit(peer.ip(), now) {
+            Ok(place) => place,
+            Err(over) => {
+                if let Some(untold) = self.admission.tells(over, now) {
+                    span.in_scope(|| tracing::warn!(untold, "refused: {over}"));
+                }
+                // Before a TLS handshake there are no words.
+                if !service.implicit_tls {
+                    self.tasks.spawn(refuse(socket));
+                }
+                return;
             }
-            return;
         };
         let (drain, kill) = (self.drain.clone(), self.kill.clone());
         let conversation = async move {
             tokio::select! {
                 biased;
                 () = kill.cancelled() => {}
-                () = Connection::serve(service, socket, peer, drain) => {}
+                () = Connection::serve(service, socket, peer, drain, place) => {}
             }
-            drop(place);
         };
         self.tasks.spawn(conversation.instrument(span));
     }
@@ -174,4 +183,9 @@ async fn refuse(mut socket: TcpStream) {
     let mut out = Vec::new();
     Reply::too_many_connections().write_to(&mut out);
     let _ = tokio::time::timeout(REFUSAL, socket.write_all(&out)).await;
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "connections begun are counted by the minute")]
+    Instant::now()
 }

@@ -234,8 +234,18 @@ pub struct Ses {
 pub struct Limits {
     /// Largest content, in bytes.
     pub message_bytes: usize,
+    /// Bytes of all messages in flight; none is half of what the container may have.
+    pub memory: Option<usize>,
     /// Connections at once, over all listeners.
     pub connections: usize,
+    /// Connections of one client network; four times as many on loopback. 0: no limit.
+    pub connections_per_client: usize,
+    /// Connections that have not logged in.
+    pub connections_before_login: usize,
+    /// Connections of one user. 0: no limit.
+    pub connections_per_user: usize,
+    /// Connections that one client network begins within a minute, loopback aside. 0: no limit.
+    pub connections_per_minute: usize,
     /// Messages of one connection.
     pub messages_per_connection: usize,
     /// Errors of one connection.
@@ -246,6 +256,8 @@ pub struct Limits {
     pub login: Duration,
     /// Silence between commands.
     pub command: Duration,
+    /// A connection, but for the message that it is in the middle of.
+    pub lifetime: Duration,
     /// Silence within content.
     pub content: Duration,
     /// Content as a whole.

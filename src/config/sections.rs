@@ -175,14 +175,27 @@ fn upstream(mut table: Reader<'_, '_>) -> (Upstream, Duration) {
 }
 
 fn limits(mut table: Reader<'_, '_>) -> Limits {
+    let connections = table.number("connections", 1_000, 1..=1_000_000);
+    let memory = table.has("memory_mib");
+    let memory_mib = table.number("memory_mib", 512, 8..=1_048_576);
     let limits = Limits {
+        memory: memory.then_some(memory_mib * 1024 * 1024),
         message_bytes: table.number("message_bytes", 41_943_040, 1_024..=41_943_040),
-        connections: table.number("connections", 1_000, 1..=1_000_000),
+        connections,
+        connections_per_client: table.number("connections_per_client", 50, 0..=1_000_000),
+        connections_before_login: table.number(
+            "connections_before_login",
+            connections.div_ceil(4),
+            1..=1_000_000,
+        ),
+        connections_per_user: table.number("connections_per_user", 0, 0..=1_000_000),
+        connections_per_minute: table.number("connections_per_minute", 300, 0..=1_000_000),
         messages_per_connection: table.number("messages_per_connection", 1_000, 1..=1_000_000),
         errors_per_connection: table.number("errors_per_connection", 20, 1..=1_000),
         handshake: table.seconds("handshake_seconds", 10, 1..=600),
         login: table.seconds("login_seconds", 60, 1..=3_600),
         command: table.seconds("command_seconds", 300, 1..=3_600),
+        lifetime: table.seconds("connection_seconds", 3_600, 1..=86_400),
         content: table.seconds("content_seconds", 180, 1..=3_600),
         content_total: table.seconds("content_total_seconds", 900, 1..=36_000),
         reply: table.seconds("reply_seconds", 30, 1..=600),

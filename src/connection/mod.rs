@@ -24,14 +24,18 @@ use tokio_util::sync::CancellationToken;
 use service::NotNamed;
 pub use service::{Deadlines, Service};
 
+use crate::admission::Place;
 use crate::authorize::Client;
+use crate::memory::{Exhausted, Share};
 use crate::principals::{Login, Principal};
-use crate::smtp::{Phase, Reply, Session, Step};
+use crate::smtp::{Envelope, Phase, Reply, Session, Step};
 
 /// Bytes read at a time.
 const READ: usize = 16 * 1024;
 /// Replies that wait for the socket before they are written all the same.
 const UNWRITTEN: usize = 64 * 1024;
+/// How late a command is refused by a client that makes many errors.
+const SLOWED: Duration = Duration::from_secs(1);
 /// What a client may still send while its connection is closed, so that the last reply arrives.
 const LINGER_BYTES: usize = 256 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
@@ -62,6 +66,12 @@ pub struct Drain {
     pub abort: CancellationToken,
 }
 
+/// Content under way.
+struct Content {
+    begun: Instant,
+    bytes: u64,
+}
+
 /// How a stretch of conversation ended.
 enum Pause {
     /// The client may shake hands now.
@@ -81,8 +91,13 @@ pub struct Connection {
     /// The reply to a message that was taken, while it is not written.
     unheard: Option<String>,
     out: Vec<u8>,
-    login_by: Instant,
-    content_by: Option<Instant>,
+    place: Place,
+    /// The part of the budget that the message under way has.
+    share: Share,
+    begun: Instant,
+    /// When the last reply was written: a command that comes byte by byte is not given more time.
+    heard: Instant,
+    content: Option<Content>,
     drain: Drain,
     draining: bool,
 }
@@ -91,12 +106,18 @@ impl Connection {
     /// Serves one client until either side ends it.
     ///
     /// `drain` says when to end (decision 20).
-    pub async fn serve(service: Arc<Service>, socket: TcpStream, peer: SocketAddr, drain: Drain) {
+    pub async fn serve(
+        service: Arc<Service>,
+        socket: TcpStream,
+        peer: SocketAddr,
+        drain: Drain,
+        place: Place,
+    ) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         match service.speaks_for(peer.ip()) {
             Ok(spoken_for) => {
                 let spoken_for = spoken_for.map(str::to_owned);
-                let mut connection = Self::new(service, peer, spoken_for, drain);
+                let mut connection = Self::new(service, peer, spoken_for, drain, place);
                 if let Err(ended) = connection.run(socket).await {
                     tracing::debug!(reason = %ended, "connection ended");
                 }
@@ -119,6 +140,7 @@ impl Connection {
         peer: SocketAddr,
         spoken_for: Option<String>,
         drain: Drain,
+        place: Place,
     ) -> Self {
         let loopback = peer.ip().is_loopback();
         let settings = if loopback { &service.settings } else { &service.remote_settings };
@@ -129,8 +151,11 @@ impl Connection {
             client: None,
             unheard: None,
             out: Vec::new(),
-            login_by: now() + service.deadlines.login,
-            content_by: None,
+            place,
+            share: service.memory.share(),
+            begun: now(),
+            heard: now(),
+            content: None,
             drain,
             draining: false,
             service,
@@ -184,6 +209,7 @@ impl Connection {
         if let Some(user) = &self.spoken_for
             && let Some(principal) = self.service.relay.rules().principals.find(user)
         {
+            let _ = self.place.belongs_to(user);
             self.identify(Arc::clone(principal));
         }
     }
@@ -213,7 +239,11 @@ impl Connection {
                 Step::Reply(reply) => {
                     if reply.code() == 354 {
                         // Content begins: its deadline is its own.
-                        self.content_by = None;
+                        self.content = None;
+                    }
+                    if self.session.is_slowed() {
+                        self.flush(stream).await?;
+                        tokio::time::sleep(SLOWED).await;
                     }
                     self.write(&reply);
                     if self.out.len() > UNWRITTEN {
@@ -231,7 +261,13 @@ impl Connection {
                     let login = rules.principals.login(&credentials).await;
                     let result = login.result();
                     match login {
-                        Login::Accepted(principal) => self.identify(principal),
+                        Login::Accepted(principal) => {
+                            if !self.takes_place(&principal.name) {
+                                self.write(&Reply::too_many_connections());
+                                return self.close(stream).await;
+                            }
+                            self.identify(principal);
+                        }
                         // An unknown name may be a password in the wrong field (decision 21).
                         Login::Invalid => tracing::warn!(
                             user = rules
@@ -255,8 +291,10 @@ impl Connection {
                     let refusal = Reply::authentication_required;
                     self.session.mail_answered(if known { Ok(()) } else { Err(refusal()) });
                 }
-                Step::Data(_) => {
-                    self.session.data_answered(Ok(()));
+                Step::Data(envelope) => {
+                    self.flush(stream).await?;
+                    let answer = self.make_room(&envelope).await;
+                    self.session.data_answered(answer);
                 }
                 Step::Header(envelope, header) => {
                     let answer = match &self.client {
@@ -270,7 +308,9 @@ impl Connection {
                     let reply = match &self.client {
                         Some(client) => {
                             let relay = &self.service.relay;
-                            relay.carry_out(client, transaction, &self.drain.abort).await
+                            let share =
+                                std::mem::replace(&mut self.share, self.service.memory.share());
+                            relay.carry_out(client, transaction, share, &self.drain.abort).await
                         }
                         None => Reply::authentication_required(),
                     };
@@ -299,9 +339,16 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         self.flush(stream).await?;
+        self.hold().await;
         let deadline = self.deadline();
         let session = &mut self.session;
-        let read = receive(stream, |bytes| session.receive(bytes));
+        let content = &mut self.content;
+        let read = receive(stream, |bytes| {
+            session.receive(bytes);
+            if let Some(content) = content {
+                content.bytes = content.bytes.saturating_add(bytes.len() as u64);
+            }
+        });
         tokio::select! {
             biased;
             () = self.drain.shutdown.cancelled(), if !self.draining => {}
@@ -321,16 +368,65 @@ impl Connection {
         let deadlines = &self.service.deadlines;
         let phase = self.session.phase();
         if phase != Phase::Content {
-            self.content_by = None;
+            self.content = None;
         }
         match phase {
-            Phase::Unauthenticated => self.login_by,
+            Phase::Unauthenticated => self.begun + deadlines.login,
             Phase::Content => {
-                let by = self.content_by.get_or_insert_with(|| now() + deadlines.content_total);
-                (*by).min(now() + deadlines.content)
+                let content =
+                    self.content.get_or_insert_with(|| Content { begun: now(), bytes: 0 });
+                let earned = Duration::from_secs(content.bytes / u64::from(Deadlines::RATE));
+                let by = content.begun + deadlines.content_total.min(Deadlines::SLOW + earned);
+                by.min(now() + deadlines.content)
             }
-            Phase::Command | Phase::Closed => now() + deadlines.command,
+            Phase::Command | Phase::Closed => {
+                (self.heard + deadlines.command).min(self.begun + deadlines.lifetime)
+            }
         }
+    }
+
+    /// Whether the user may have this connection too.
+    fn takes_place(&mut self, user: &str) -> bool {
+        let Err(over) = self.place.belongs_to(user) else { return true };
+        if let Some(untold) = self.place.admission().tells(over, now()) {
+            tracing::warn!(user, untold, "refused: {over}");
+        }
+        false
+    }
+
+    /// Reserves memory for a message before it is asked for, as much as the client says that it needs.
+    async fn make_room(&mut self, envelope: &Envelope) -> Result<(), Reply> {
+        let declared = self.session.declared_bytes().unwrap_or(0);
+        let declared = usize::try_from(declared).unwrap_or(usize::MAX);
+        // Memory grows in steps, an eighth at most beyond what is needed.
+        let bytes = (declared.saturating_add(declared / 8)).max(self.session.content_growth(READ));
+        self.share = self.service.memory.share();
+        self.grow_share(bytes).await.map_err(|Exhausted| {
+            let reply = Reply::temporary_failure();
+            if let Some(client) = &self.client {
+                self.service.relay.put_off(client, envelope, declared, &reply);
+            }
+            reply
+        })
+    }
+
+    /// Reserves memory for what is read next. Where there is none in time, the message is given up.
+    async fn hold(&mut self) {
+        let growth = self.session.content_growth(READ);
+        if growth == 0 {
+            return;
+        }
+        let bytes = self.session.content_bytes().saturating_add(growth);
+        if self.grow_share(bytes).await.is_err() {
+            self.session.refuse_content(Reply::temporary_failure());
+            self.share = self.service.memory.share();
+            tracing::warn!(bytes, "refused: {Exhausted}; see `memory_mib` in `[limits]`");
+        }
+    }
+
+    async fn grow_share(&mut self, content: usize) -> Result<(), Exhausted> {
+        let bytes = content.saturating_mul(self.service.relay.weight());
+        self.share.grow(bytes.min(self.service.memory.largest())).await
     }
 
     fn write(&mut self, reply: &Reply) {
@@ -358,6 +454,7 @@ impl Connection {
             return Err(ended);
         }
         self.out.clear();
+        self.heard = now();
         Ok(())
     }
 

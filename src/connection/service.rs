@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::memory::Memory;
 use crate::relay::Relay;
 use crate::smtp::Settings;
 
@@ -19,12 +20,21 @@ pub struct Deadlines {
     pub login: Duration,
     /// Silence between commands.
     pub command: Duration,
+    /// A connection that is not in the middle of a message.
+    pub lifetime: Duration,
     /// Silence within content.
     pub content: Duration,
     /// Content as a whole.
     pub content_total: Duration,
     /// Writing replies.
     pub reply: Duration,
+}
+
+impl Deadlines {
+    /// Content may be slow for so long; from then on it comes at [`Self::RATE`] or more.
+    pub(super) const SLOW: Duration = Duration::from_secs(30);
+    /// The least rate of content, in bytes per second since its beginning.
+    pub(super) const RATE: u32 = 500;
 }
 
 /// Everything that the connections of one listener share.
@@ -47,6 +57,8 @@ pub struct Service {
     pub secure_transport: Option<bool>,
     /// How long each thing may take.
     pub deadlines: Deadlines,
+    /// The budget of messages in flight.
+    pub memory: Memory,
     /// What becomes of messages, and who may log in.
     pub relay: Arc<Relay>,
 }

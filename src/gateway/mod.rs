@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 pub use load::{Loaded, Parts, load};
 use renewal::Renewal;
-use service::service;
+use service::{admission_limits, memory, service};
 
 use crate::admin::{Admin, Readiness};
 use crate::config::{self, Config, ListenerTls, LogAddresses};
@@ -84,11 +84,12 @@ impl Gateway {
         let (upstream, defer_when_paused) = upstream(&config, region).await?;
         let settings = relay::Settings { redaction, defer_when_paused, patience: config.answer };
         let relay = Arc::new(Relay::new(rules, upstream, settings));
-        let mut server = Server::new(config.limits.connections);
+        let mut server = Server::new(admission_limits(&config.limits));
+        let memory = memory(&config.limits);
         let mut services = Vec::new();
         for (listener, tls) in config.listeners.iter().zip(tls) {
             let address = listener.address.value;
-            let service = service(&config, listener, tls.as_ref(), &relay);
+            let service = service(&config, listener, tls.as_ref(), &relay, &memory);
             let service = Arc::new(ArcSwap::from_pointee(service));
             services.push(Arc::clone(&service));
             let bound = server
@@ -109,7 +110,10 @@ impl Gateway {
             None => None,
         };
         let drain = config.server.drain;
-        let renewal = Renewal::new(config, Arc::clone(&relay), services, self_signed);
+        let renewal = {
+            let admission = Arc::clone(server.admission());
+            Renewal::new(config, Arc::clone(&relay), services, admission, memory, self_signed)
+        };
         Ok(Self { server, admin, readiness, relay, renewal, drain })
     }
 

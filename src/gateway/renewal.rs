@@ -14,9 +14,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::load::load_again;
-use super::service::service;
+use super::service::{admission_limits, service};
+use crate::admission::Admission;
 use crate::config::{Config, Problem};
 use crate::connection::Service;
+use crate::memory::Memory;
 use crate::relay::Relay;
 use crate::tls::Tls;
 
@@ -30,6 +32,8 @@ pub(super) struct Renewal {
     config: Config,
     relay: Arc<Relay>,
     services: Vec<Arc<ArcSwap<Service>>>,
+    admission: Arc<Admission>,
+    memory: Memory,
     self_signed: Option<Tls>,
     hangup: Arc<Notify>,
 }
@@ -39,9 +43,11 @@ impl Renewal {
         config: Config,
         relay: Arc<Relay>,
         services: Vec<Arc<ArcSwap<Service>>>,
+        admission: Arc<Admission>,
+        memory: Memory,
         self_signed: Option<Tls>,
     ) -> Self {
-        Self { config, relay, services, self_signed, hangup: Arc::default() }
+        Self { config, relay, services, admission, memory, self_signed, hangup: Arc::default() }
     }
 
     pub(super) fn hangup(&self) -> Arc<Notify> {
@@ -96,8 +102,15 @@ impl Renewal {
         }
         self.relay.renew(rules);
         for ((listener, tls), shared) in config.listeners.iter().zip(tls).zip(&self.services) {
-            shared.store(Arc::new(service(&config, listener, tls.as_ref(), &self.relay)));
+            shared.store(Arc::new(service(
+                &config,
+                listener,
+                tls.as_ref(),
+                &self.relay,
+                &self.memory,
+            )));
         }
+        self.admission.configure(admission_limits(&config.limits));
         self.self_signed = self_signed.or(self.self_signed.take());
         self.config = config;
         tracing::info!(
@@ -120,7 +133,7 @@ impl Renewal {
             ("`[admin]`", old.admin != new.admin),
             ("`[log]`", old.log != new.log),
             ("`drain_seconds` in `[server]`", old.server.drain != new.server.drain),
-            ("`connections` in `[limits]`", old.limits.connections != new.limits.connections),
+            ("`memory_mib` in `[limits]`", old.limits.memory != new.limits.memory),
         ];
         let changed = changes.into_iter().filter(|(_, changed)| *changed);
         changed

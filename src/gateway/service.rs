@@ -1,14 +1,23 @@
 //! A listener's configuration to what its connections share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_rustls::TlsAcceptor;
 
+use crate::admission::AdmissionLimits;
 use crate::config::{self, Config, ListenerTls};
 use crate::connection::{Deadlines, Service};
+use crate::memory::Memory;
 use crate::relay::Relay;
 use crate::smtp::{Auth, BareLf, Limits, Settings};
 use crate::tls::Tls;
+
+/// The budget of messages in flight where the system sets no limit, in bytes.
+const MEMORY: usize = 512 * 1024 * 1024;
+const LEAST_MEMORY: usize = 8 * 1024 * 1024;
+/// How long a message waits for its part of it.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Returns what a listener's connections share.
 pub(super) fn service(
@@ -16,6 +25,7 @@ pub(super) fn service(
     listener: &config::Listener,
     tls: Option<&Tls>,
     relay: &Arc<Relay>,
+    memory: &Memory,
 ) -> Service {
     let limits = &config.limits;
     let implicit_tls = listener.tls == ListenerTls::Implicit;
@@ -24,7 +34,7 @@ pub(super) fn service(
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let settings = |in_clear: bool| Settings {
         hostname: config.server.hostname.clone(),
-        message_bytes: limits.message_bytes,
+        message_bytes: limits.message_bytes.min(memory.largest() / relay.weight()),
         starttls,
         require_tls: starttls && asks_for_login && !in_clear,
         auth: if asks_for_login { Auth::Offered { in_clear } } else { Auth::None },
@@ -53,10 +63,32 @@ pub(super) fn service(
             handshake: limits.handshake,
             login: limits.login,
             command: limits.command,
+            lifetime: limits.lifetime,
             content: limits.content,
             content_total: limits.content_total,
             reply: limits.reply,
         },
+        memory: memory.clone(),
         relay: Arc::clone(relay),
     }
+}
+
+/// Returns how many connections there may be.
+pub(super) fn admission_limits(limits: &config::Limits) -> AdmissionLimits {
+    AdmissionLimits {
+        connections: limits.connections,
+        per_network: limits.connections_per_client,
+        unauthenticated: limits.connections_before_login,
+        per_user: limits.connections_per_user,
+        per_minute: limits.connections_per_minute,
+    }
+}
+
+/// Returns the budget of messages in flight: what the operator says, else half of what the container
+/// may have, at most 512 MiB.
+pub(super) fn memory(limits: &config::Limits) -> Memory {
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let container = container.and_then(|text| text.trim().parse::<usize>().ok());
+    let half = container.map_or(MEMORY, |bytes| (bytes / 2).clamp(LEAST_MEMORY, MEMORY));
+    Memory::new(limits.memory.unwrap_or(half), MEMORY_PATIENCE)
 }

@@ -17,6 +17,7 @@ pub use ses::{Ses, SesSettings, client, credential_chain};
 use tokio::time::Instant;
 
 use crate::authorize::Permit;
+use crate::memory::Share;
 
 /// Where permitted mail goes.
 #[derive(Debug)]
@@ -28,14 +29,29 @@ pub enum Upstream {
 }
 
 impl Upstream {
-    /// Hands over a message and returns its message id once it was taken; nobody waits beyond `by`.
+    /// Hands over a message and returns its message id once it was taken; `share` is its memory; nobody waits beyond `by`.
     ///
     /// # Errors
     /// When the message was not taken, or when it cannot be known.
-    pub async fn send(&self, permit: Permit, by: Instant) -> Result<String, UpstreamError> {
+    pub async fn send(
+        &self,
+        permit: Permit,
+        share: Share,
+        by: Instant,
+    ) -> Result<String, UpstreamError> {
         match self {
-            Self::Ses(ses) => ses.send(permit, by).await,
-            Self::Outbox(outbox) => outbox.send(permit, by).await,
+            Self::Ses(ses) => ses.send(permit, share, by).await,
+            Self::Outbox(outbox) => outbox.send(permit, share, by).await,
+        }
+    }
+
+    /// How many bytes a byte of content takes in all: for SES the message, its base64 form, and the
+    /// body of the request that grows around it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Ses(_) => 4,
+            Self::Outbox(_) => 1,
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::UpstreamError;
 use crate::authorize::Permit;
+use crate::memory::Share;
 
 /// No message takes that long to write.
 const ABANDONED: Duration = Duration::from_secs(3600);
@@ -52,9 +53,18 @@ impl Outbox {
     /// # Errors
     /// When anything cannot be written; nothing then remains under the final names but what a
     /// failure after the renaming leaves. A disk that hangs may still take the message later.
-    pub async fn send(&self, permit: Permit, by: Instant) -> Result<String, UpstreamError> {
+    pub async fn send(
+        &self,
+        permit: Permit,
+        share: Share,
+        by: Instant,
+    ) -> Result<String, UpstreamError> {
         let directory = self.directory.clone();
-        let written = tokio::task::spawn_blocking(move || write(&directory, &permit));
+        let written = tokio::task::spawn_blocking(move || {
+            let written = write(&directory, &permit);
+            drop(share);
+            written
+        });
         let detail = match tokio::time::timeout_at(by, written).await {
             Ok(Ok(Ok(id))) => return Ok(id),
             Ok(Ok(Err(error))) => error.to_string(),

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use sesgate::admission::AdmissionLimits;
 use sesgate::authorize::Authorizer;
 use sesgate::connection::{Deadlines, Service};
 use sesgate::identities::{Account, Identities};
+use sesgate::memory::Memory;
 use sesgate::policy::{Policy, PolicyKind};
 use sesgate::principals::{Principal, Principals, StoredPassword, User, XSesRules};
 use sesgate::redact::Redaction;
@@ -83,6 +85,11 @@ pub(crate) fn manner() -> relay::Settings {
     }
 }
 
+/// A budget that no test uses up.
+pub(crate) fn memory() -> Memory {
+    Memory::new(1 << 30, Duration::from_secs(5))
+}
+
 pub(crate) fn outbox(directory: &Path) -> Upstream {
     Upstream::Outbox(Outbox::open(directory).unwrap())
 }
@@ -106,6 +113,7 @@ pub(crate) fn deadlines() -> Deadlines {
         handshake: long,
         login: long,
         command: long,
+        lifetime: 2 * long,
         content: long,
         content_total: long,
         reply: long,
@@ -147,6 +155,7 @@ pub(crate) fn service(relay: Arc<Relay>, tls: Option<&Tls>) -> Service {
         source_ip: None,
         secure_transport: None,
         deadlines: deadlines(),
+        memory: memory(),
         relay,
     }
 }
@@ -160,7 +169,13 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) async fn open(service: Service, connections: usize) -> Self {
-        let mut server = Server::new(connections);
+        let mut server = Server::new(AdmissionLimits {
+            connections,
+            per_network: 0,
+            unauthenticated: 0,
+            per_user: 0,
+            per_minute: 0,
+        });
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let address =
             server.bind(loopback, Arc::new(ArcSwap::from_pointee(service))).await.unwrap();

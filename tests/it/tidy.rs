@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -27,10 +27,12 @@ const MAY_USE: [(&str, &[&str]); 19] = [
         "gateway",
         &[
             "admin",
+            "admission",
             "authorize",
             "config",
             "connection",
             "identities",
+            "memory",
             "message",
             "policy",
             "principals",
@@ -43,11 +45,14 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "upstream",
         ],
     ),
-    ("server", &["connection", "smtp"]),
-    ("connection", &["authorize", "principals", "relay", "smtp"]),
-    ("relay", &["authorize", "message", "redact", "rules", "smtp", "upstream"]),
+    ("server", &["admission", "connection", "smtp"]),
+    ("connection", &["admission", "authorize", "memory", "principals", "relay", "smtp"]),
+    ("relay", &["authorize", "memory", "message", "redact", "rules", "smtp", "upstream"]),
     ("rules", &["authorize", "principals"]),
-    ("upstream", &["authorize"]),
+    ("upstream", &["authorize", "memory"]),
+    ("admission", &[]),
+    ("memory", &[]),
+    ("proxy_protocol", &[]),
     ("authorize", &["address", "identities", "message", "policy", "principals", "smtp"]),
     ("identities", &["address", "message", "policy"]),
     ("principals", &["message", "policy", "smtp"]),

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use crate::fake_ses::{Act, FakeSes};
-use crate::support::{FULL_ACCESS, manner, outbox, principal, relay, rules};
+use crate::support::{FULL_ACCESS, manner, memory, outbox, principal, relay, rules};
 
 const MESSAGE: &str = "From: App <app@example.com>\r\n\
     To: one@example.org\r\n\
@@ -96,7 +96,10 @@ pub(crate) fn transaction(content: &str) -> Transaction {
 }
 
 async fn reply(relay: &Relay) -> String {
-    relay.carry_out(&client(), transaction(MESSAGE), &CancellationToken::new()).await.to_string()
+    relay
+        .carry_out(&client(), transaction(MESSAGE), memory().share(), &CancellationToken::new())
+        .await
+        .to_string()
 }
 
 #[tokio::test]
@@ -232,8 +235,10 @@ async fn a_connection_that_breaks_before_the_body_is_tried_again() {
     let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(500_000));
     let fake = FakeSes::start([Act::ResetEarly, Act::Take("id")]).await;
     let relay = ses(settings(&fake.url));
-    let reply =
-        relay.carry_out(&client(), transaction(&big), &CancellationToken::new()).await.to_string();
+    let reply = relay
+        .carry_out(&client(), transaction(&big), memory().share(), &CancellationToken::new())
+        .await
+        .to_string();
     assert_eq!(reply, "250 Ok id");
     assert_eq!(fake.requests().len(), 1);
 }
@@ -263,7 +268,7 @@ async fn an_abort_answers_the_client_and_leaves_the_call() {
     let relay = ses(settings(&fake.url));
     let abort = CancellationToken::new();
     let (client, transaction) = (client(), transaction(MESSAGE));
-    let carried = relay.carry_out(&client, transaction, &abort);
+    let carried = relay.carry_out(&client, transaction, memory().share(), &abort);
     let soon = async {
         tokio::time::sleep(Duration::from_millis(1000)).await;
         abort.cancel();
@@ -290,8 +295,10 @@ async fn a_body_that_is_not_written_in_time_is_cancelled() {
     let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(1_500_000));
     let fake = FakeSes::start([Act::Stall(Duration::from_secs(3))]).await;
     let relay = impatient(settings(&fake.url), Duration::from_millis(300));
-    let reply =
-        relay.carry_out(&client(), transaction(&big), &CancellationToken::new()).await.to_string();
+    let reply = relay
+        .carry_out(&client(), transaction(&big), memory().share(), &CancellationToken::new())
+        .await
+        .to_string();
     assert_eq!(reply, "451 Temporary service failure");
     relay.settle().await;
     assert_eq!(fake.requests().len(), 0);

@@ -12,7 +12,7 @@ use sesgate::relay::Relay;
 use sesgate::smtp::Envelope;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{manner, outbox, path};
+use crate::support::{manner, memory, outbox, path};
 use crate::upstream::transaction;
 
 /// Rules, fields of the message, and the reply or what the outbox records.
@@ -88,7 +88,10 @@ async fn a_lent_identity_is_named_for_the_user() {
     let lent = Address::parse("bounces@lent.example").unwrap();
     transaction.envelope =
         Arc::new(Envelope { reverse_path: lent, ..(*transaction.envelope).clone() });
-    let reply = relay.carry_out(&client, transaction, &CancellationToken::new()).await.to_string();
+    let reply = relay
+        .carry_out(&client, transaction, memory().share(), &CancellationToken::new())
+        .await
+        .to_string();
     let id = reply.strip_prefix("250 Ok ").unwrap_or_else(|| panic!("{reply}"));
     let file = folder.path().join(format!("{id}.json"));
     let record: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -107,7 +110,7 @@ async fn rules_hold_for_every_message() {
         let message = format!("From: app@example.com\r\n{fields}\r\nHi.\r\n");
         let reply = relay
             .0
-            .carry_out(&relay.1, transaction(&message), &CancellationToken::new())
+            .carry_out(&relay.1, transaction(&message), memory().share(), &CancellationToken::new())
             .await
             .to_string();
         match expected {

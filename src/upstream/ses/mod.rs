@@ -26,6 +26,7 @@ use super::UpstreamError;
 use super::credentials::Refreshing;
 use super::progress::Progress;
 use crate::authorize::Permit;
+use crate::memory::Share;
 use call::Call;
 pub use client::{client, credential_chain};
 use retry::Proven;
@@ -88,10 +89,15 @@ impl Ses {
     ///
     /// # Errors
     /// As [`UpstreamError`] tells them apart.
-    pub async fn send(&self, permit: Permit, by: Instant) -> Result<String, UpstreamError> {
+    pub async fn send(
+        &self,
+        permit: Permit,
+        share: Share,
+        by: Instant,
+    ) -> Result<String, UpstreamError> {
         let id = permit.id();
         let progress = Progress::default();
-        let work = Box::pin(self.call(permit, progress.clone()));
+        let work = Box::pin(self.call(permit, share, progress.clone()));
         let call = Call::new(work, id, progress.clone(), self.calls.clone());
         match tokio::time::timeout_at(by, call).await {
             Ok(outcome) => outcome,
@@ -112,6 +118,7 @@ impl Ses {
     fn call(
         &self,
         permit: Permit,
+        share: Share,
         progress: Progress,
     ) -> impl Future<Output = Result<String, UpstreamError>> + use<> {
         let client = self.client.clone();
@@ -133,7 +140,9 @@ impl Ses {
                 .interceptor(progress.clone())
                 .config_override(Config::builder().retry_classifier(classifier))
                 .send();
-            match tokio::time::timeout(bound, sent).await {
+            let answer = tokio::time::timeout(bound, sent).await;
+            drop(share);
+            match answer {
                 Ok(Ok(output)) => answer::taken(output.message_id, &progress),
                 Ok(Err(error)) => Err(answer::refused(&error, &progress)),
                 Err(_) => Err(answer::unknown(
