@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod identities;
 pub mod memory;
 pub mod message;
+pub mod pace;
 pub mod policy;
 pub mod principals;
 pub mod redact;

@@ -8,13 +8,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::authorize::{Client, Denial, Occasion, Verdict};
+use crate::authorize::{Client, Denial, Occasion, Permit, Verdict};
 use crate::memory::{Exhausted, Share};
 use crate::message::HeaderSection;
+use crate::pace::{Budget, Exceeded, Pace, Turn};
 use crate::redact::Redaction;
 use crate::rules::Rules;
 use crate::smtp::{Envelope, Reply, Transaction};
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{Held, Upstream, UpstreamError};
 
 /// Why a message was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum Refusal {
     /// The user is one no more: it was taken out of the configuration.
     #[error("the user is not configured any more")]
     NoUser,
+    /// A rate or a budget is used up.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
     /// The upstream did not take it.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -54,14 +58,15 @@ pub struct Settings {
 pub struct Relay {
     rules: ArcSwap<Rules>,
     upstream: Upstream,
+    pace: Pace,
     settings: Settings,
 }
 
 impl Relay {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(rules: Rules, upstream: Upstream, settings: Settings) -> Self {
-        Self { rules: ArcSwap::from_pointee(rules), upstream, settings }
+    pub fn new(rules: Rules, upstream: Upstream, pace: Pace, settings: Settings) -> Self {
+        Self { rules: ArcSwap::from_pointee(rules), upstream, pace, settings }
     }
 
     /// Returns the rules of the moment.
@@ -118,31 +123,37 @@ impl Relay {
         share: Share,
         abort: &CancellationToken,
     ) -> Reply {
-        let occasion = occasion();
         let started = now();
+        let id = occasion().id;
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let bytes = transaction.content.len();
-        let line =
-            Line::new(&self.settings.redaction, client, &envelope, Some(&header), occasion.id);
-        let permit = {
-            let rules = self.rules.load();
-            match rules.known(client) {
-                Some(client) => rules
-                    .authorizer
-                    .permit(&client, transaction, occasion)
-                    .map_err(|source| Refusal::Denied { id: occasion.id, source }),
-                None => Err(Refusal::NoUser),
-            }
+        let line = Line::new(&self.settings.redaction, client, &envelope, Some(&header), id);
+        let refused = |refusal: &Refusal| line.refused(refusal, Some(bytes), started.elapsed());
+        let by = started + self.settings.patience;
+        let turn = tokio::select! {
+            biased;
+            turn = self.turn(client, &envelope, by) => turn,
+            () = abort.cancelled() => Err(Refusal::Upstream(UpstreamError::Temporary {
+                detail: "the relay ended before the message had its turn".to_owned(),
+                said: None,
+                remedy: "raise `drain_seconds` in `[server]`",
+                possible_duplicate: false,
+            })),
         };
-        let permit = match permit {
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(refusal) => return refused(&refusal),
+        };
+        let waited = started.elapsed();
+        let permit = match self.permit(client, transaction, id) {
             Ok(permit) => permit,
-            Err(refusal) => return line.refused(&refusal, Some(bytes), started.elapsed()),
+            Err(refusal) => return refused(&refusal),
         };
         let verdict = permit.verdict().clone();
         let overruled = permit.overruled().join(",");
         let sent = tokio::select! {
             biased;
-            sent = self.upstream.send(permit, share, started + self.settings.patience) => sent,
+            sent = self.upstream.send(permit, Held { share, turn }, by) => sent,
             () = abort.cancelled() => Err(UpstreamError::Temporary {
                 detail: "the relay ended before the upstream answered".to_owned(),
                 said: None,
@@ -152,13 +163,45 @@ impl Relay {
         };
         match sent {
             Ok(message_id) => {
-                line.relayed(&verdict, &overruled, &message_id, bytes, started.elapsed())
+                let sent = Sent { verdict, overruled, message_id, bytes, waited };
+                line.relayed(&sent, started.elapsed())
             }
             Err(UpstreamError::Paused(text)) if self.settings.defer_when_paused => {
-                line.refused(&Refusal::Deferred(text), Some(bytes), started.elapsed())
+                refused(&Refusal::Deferred(text))
             }
-            Err(error) => line.refused(&error.into(), Some(bytes), started.elapsed()),
+            Err(error) => refused(&error.into()),
         }
+    }
+
+    /// Waits until the message may be handed over: the rate of the account, shared fairly.
+    async fn turn(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        by: Instant,
+    ) -> Result<Turn, Refusal> {
+        let client = self.rules.load().known(client).ok_or(Refusal::NoUser)?;
+        let user = &client.principal;
+        let budget =
+            Budget { per_second: user.recipients_per_second, per_day: user.recipients_per_day };
+        let recipients = envelope.forward_paths.len();
+        Ok(self.pace.turn(&user.name, budget, recipients, by).await?)
+    }
+
+    /// The binding decision, by the rules of this moment.
+    fn permit(
+        &self,
+        client: &Client,
+        transaction: Transaction,
+        id: Uuid,
+    ) -> Result<Permit, Refusal> {
+        let rules = self.rules.load();
+        let client = rules.known(client).ok_or(Refusal::NoUser)?;
+        let occasion = Occasion { id, now: occasion().now };
+        rules
+            .authorizer
+            .permit(&client, transaction, occasion)
+            .map_err(|source| Refusal::Denied { id, source })
     }
 
     /// How many bytes a byte of content takes in all while the upstream is called.
@@ -202,6 +245,12 @@ impl From<&Refusal> for Reply {
                 Denial::Unsupported(text) => Self::transaction_failed(text),
             },
             Refusal::NoUser => Self::authentication_required(),
+            Refusal::Exceeded(Exceeded::Rate | Exceeded::UserRate) => {
+                Self::throttled("Maximum sending rate exceeded.")
+            }
+            Refusal::Exceeded(Exceeded::Quota | Exceeded::UserQuota) => {
+                Self::throttled("Daily message quota exceeded.")
+            }
             Refusal::Upstream(error) => match error {
                 UpstreamError::Throttled(text) => Self::throttled(text),
                 UpstreamError::Rejected(text)
@@ -260,20 +309,14 @@ impl<'a> Line<'a> {
         match refusal {
             _ if self.redaction.is_full() => Some(refusal.to_string()),
             Refusal::Denied { .. } => None,
-            Refusal::NoUser => Some(refusal.to_string()),
+            Refusal::NoUser | Refusal::Exceeded(_) => Some(refusal.to_string()),
             Refusal::Upstream(error) => Some(error.class().to_owned()),
             Refusal::Deferred(_) => Some("sending paused".to_owned()),
         }
     }
 
-    fn relayed(
-        self,
-        verdict: &Verdict,
-        overruled: &str,
-        message_id: &str,
-        bytes: usize,
-        took: Duration,
-    ) -> Reply {
+    fn relayed(&self, sent: &Sent, took: Duration) -> Reply {
+        let Sent { verdict, overruled, message_id, bytes, waited } = sent;
         let reply = Reply::accepted(message_id);
         tracing::info!(
             decision = %self.id,
@@ -285,8 +328,9 @@ impl<'a> Line<'a> {
             bytes,
             verdict = verdict.decision,
             statement = verdict.statement,
-            overruled = Some(overruled).filter(|names| !names.is_empty()),
+            overruled = Some(overruled.as_str()).filter(|names| !names.is_empty()),
             message_id,
+            waited_ms = Some(milliseconds(*waited)).filter(|waited| *waited > 0),
             reply = self.shown(&reply),
             elapsed_ms = milliseconds(took),
             "relayed",
@@ -294,7 +338,7 @@ impl<'a> Line<'a> {
         reply
     }
 
-    fn refused(self, refusal: &Refusal, bytes: Option<usize>, took: Duration) -> Reply {
+    fn refused(&self, refusal: &Refusal, bytes: Option<usize>, took: Duration) -> Reply {
         let reply = Reply::from(refusal);
         let mut details = Details::default();
         match refusal {
@@ -311,6 +355,7 @@ impl<'a> Line<'a> {
                 let recipients = claim.recipients.iter().map(String::as_str);
                 details.claimed_recipients = Some(self.redaction.show_all(recipients));
             }
+            Refusal::Exceeded(exceeded) => details.remedy = Some(remedy(*exceeded)),
             Refusal::Upstream(UpstreamError::Temporary { remedy, possible_duplicate, .. }) => {
                 details.remedy = Some(remedy);
                 details.possible_duplicate = Some(*possible_duplicate);
@@ -355,13 +400,13 @@ impl<'a> Line<'a> {
                 | UpstreamError::Suspended(_),
             )
             | Refusal::Deferred(_) => event!(error),
-            Refusal::Upstream(UpstreamError::Throttled(_)) => event!(warn),
+            Refusal::Upstream(UpstreamError::Throttled(_)) | Refusal::Exceeded(_) => event!(warn),
             _ => event!(info),
         }
         reply
     }
 
-    fn put_off(self, bytes: usize, reply: &Reply) {
+    fn put_off(&self, bytes: usize, reply: &Reply) {
         tracing::warn!(
             decision = %self.id,
             principal = self.client.principal.name,
@@ -376,7 +421,7 @@ impl<'a> Line<'a> {
         );
     }
 
-    fn unreadable(self, reply: &Reply) {
+    fn unreadable(&self, reply: &Reply) {
         tracing::info!(
             decision = %self.id,
             principal = self.client.principal.name,
@@ -389,8 +434,27 @@ impl<'a> Line<'a> {
     }
 }
 
+/// What an operator does about it.
+fn remedy(exceeded: Exceeded) -> &'static str {
+    match exceeded {
+        Exceeded::Rate => "ask AWS for a higher sending rate, send less, or see `[rate]`",
+        Exceeded::UserRate => "raise `recipients_per_second` of the user",
+        Exceeded::Quota => "ask AWS for a larger sending quota",
+        Exceeded::UserQuota => "raise `recipients_per_day` of the user",
+    }
+}
+
 fn shown(redaction: &Redaction, reply: &Reply) -> String {
     if redaction.is_full() { reply.to_string() } else { reply.code().to_string() }
+}
+
+/// A message that was taken.
+struct Sent {
+    verdict: Verdict,
+    overruled: String,
+    message_id: String,
+    bytes: usize,
+    waited: Duration,
 }
 
 /// What a refusal has to say beside the envelope.

@@ -38,6 +38,8 @@ pub struct Config {
     pub users: Vec<User>,
     /// Policies that several users share.
     pub groups: Vec<Group>,
+    /// How fast mail goes to the upstream.
+    pub rate: Rate,
     /// Where permitted mail goes.
     pub upstream: Upstream,
     /// How long a client waits for the answer to its content, at most 55 s (decision 15).
@@ -169,6 +171,10 @@ pub struct User {
     pub boundary: Option<Placed<PathBuf>>,
     /// Leaves the header's recipients out of the claims (decision 6).
     pub envelope_recipients_only: bool,
+    /// Recipients per second; more waits.
+    pub recipients_per_second: Option<f64>,
+    /// Recipients within 24 hours.
+    pub recipients_per_day: Option<u64>,
     /// ARNs of identities of other accounts that its messages are sent with.
     pub delegated: Vec<Placed<String>>,
 }
@@ -227,6 +233,15 @@ pub struct Ses {
     pub finish: Duration,
     /// Answers `451` instead of `554` when SES has paused the account (decision 14).
     pub defer_when_paused: bool,
+}
+
+/// How fast mail goes to the upstream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// Recipients per second; caps what SES says.
+    pub recipients_per_second: Option<f64>,
+    /// How long a message waits for its turn.
+    pub wait: Duration,
 }
 
 /// Bounds on what clients may use.

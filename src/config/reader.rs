@@ -246,6 +246,21 @@ impl<'s, 't> Reader<'s, 't> {
         }
     }
 
+    /// A number of events per second, above zero; it may have a fraction.
+    pub(super) fn rate(&mut self, key: &'static str) -> Option<f64> {
+        let mut value = self.take(key)?;
+        let number = match value.take() {
+            ValueInner::Integer(number) => i32::try_from(number).ok().map(f64::from),
+            ValueInner::Float(number) => Some(number),
+            _ => None,
+        };
+        let number = number.filter(|number| (0.001..=1_000_000.0).contains(number));
+        if number.is_none() {
+            self.source.note(value.span, format!("`{key}` must be a number from 0.001 to 1000000"));
+        }
+        number
+    }
+
     /// A duration in whole seconds within bounds.
     pub(super) fn seconds(
         &mut self,

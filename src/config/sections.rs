@@ -9,7 +9,7 @@ use super::identities::identities;
 use super::listeners::listener;
 use super::reader::Reader;
 use super::users::{group, user};
-use super::{Account, Config, Limits, Log, LogAddresses, LogFormat, Server, Ses, Upstream};
+use super::{Account, Config, Limits, Log, LogAddresses, LogFormat, Rate, Server, Ses, Upstream};
 
 pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
     let (upstream, answer) = upstream(root.section("upstream"));
@@ -22,6 +22,7 @@ pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
         admin: admin(root.section("admin")),
         users: root.sections("users").into_iter().map(user).collect(),
         groups: root.sections("groups").into_iter().map(group).collect(),
+        rate: rate(root.section("rate")),
         upstream,
         answer,
         limits: limits(root.section("limits")),
@@ -172,6 +173,15 @@ fn upstream(mut table: Reader<'_, '_>) -> (Upstream, Duration) {
     };
     table.finish();
     (upstream, answer)
+}
+
+fn rate(mut table: Reader<'_, '_>) -> Rate {
+    let rate = Rate {
+        recipients_per_second: table.rate("recipients_per_second"),
+        wait: table.seconds("wait_seconds", 20, 0..=50),
+    };
+    table.finish();
+    rate
 }
 
 fn limits(mut table: Reader<'_, '_>) -> Limits {

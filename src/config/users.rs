@@ -30,6 +30,11 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
         policies: table.paths("policies"),
         groups: table.strings("groups"),
         boundary: table.path("boundary"),
+        recipients_per_second: table.rate("recipients_per_second"),
+        recipients_per_day: table.has("recipients_per_day").then(|| {
+            let number = table.number("recipients_per_day", 1, 1..=usize::MAX);
+            u64::try_from(number).unwrap_or(u64::MAX)
+        }),
         delegated: table.strings("delegated"),
         envelope_recipients_only: table
             .choice("recipients", &[("envelope-and-header", false), ("envelope", true)])

@@ -217,6 +217,8 @@ impl Loader<'_> {
             boundary,
             envelope_recipients_only: user.envelope_recipients_only,
             delegated: user.delegated.iter().filter_map(|arn| self.delegated_to(arn)).collect(),
+            recipients_per_second: user.recipients_per_second,
+            recipients_per_day: user.recipients_per_day,
             x_ses: XSesRules::default(),
         };
         let mut context = Context::new();

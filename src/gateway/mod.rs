@@ -18,10 +18,11 @@ use tokio_util::task::TaskTracker;
 
 pub use load::{Loaded, Parts, load};
 use renewal::Renewal;
-use service::{admission_limits, memory, service};
+use service::{admission_limits, memory, pace_settings, service};
 
 use crate::admin::{Admin, Readiness};
 use crate::config::{self, Config, ListenerTls, LogAddresses};
+use crate::pace::Pace;
 use crate::redact::Redaction;
 use crate::relay::{self, Relay};
 use crate::server::Server;
@@ -81,9 +82,10 @@ impl Gateway {
         let region = parts.account.region.clone();
         let (tls, self_signed) = (parts.tls.clone(), parts.self_signed.clone());
         let rules = parts.into_rules(&config).map_err(random)?;
-        let (upstream, defer_when_paused) = upstream(&config, region).await?;
+        let pace = Pace::new(&pace_settings(&config));
+        let (upstream, defer_when_paused) = upstream(&config, region, &pace).await?;
         let settings = relay::Settings { redaction, defer_when_paused, patience: config.answer };
-        let relay = Arc::new(Relay::new(rules, upstream, settings));
+        let relay = Arc::new(Relay::new(rules, upstream, pace.clone(), settings));
         let mut server = Server::new(admission_limits(&config.limits));
         let memory = memory(&config.limits);
         let mut services = Vec::new();
@@ -112,7 +114,7 @@ impl Gateway {
         let drain = config.server.drain;
         let renewal = {
             let admission = Arc::clone(server.admission());
-            Renewal::new(config, Arc::clone(&relay), services, admission, memory, self_signed)
+            Renewal::new(config, Arc::clone(&relay), services, admission, memory, pace, self_signed)
         };
         Ok(Self { server, admin, readiness, relay, renewal, drain })
     }
@@ -149,7 +151,11 @@ impl Gateway {
     }
 }
 
-async fn upstream(config: &Config, region: String) -> Result<(Upstream, bool), StartError> {
+async fn upstream(
+    config: &Config,
+    region: String,
+    pace: &Pace,
+) -> Result<(Upstream, bool), StartError> {
     match &config.upstream {
         config::Upstream::Outbox { directory } => {
             let outbox = Outbox::open(directory).map_err(|source| StartError::Outbox {
@@ -173,7 +179,7 @@ async fn upstream(config: &Config, region: String) -> Result<(Upstream, bool), S
                 connect: ses.connect,
                 finish: ses.finish.max(config.answer),
             };
-            Ok((Upstream::Ses(Ses::new(settings).await), ses.defer_when_paused))
+            Ok((Upstream::Ses(Ses::new(settings, pace.clone()).await), ses.defer_when_paused))
         }
     }
 }

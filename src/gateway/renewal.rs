@@ -14,11 +14,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::load::load_again;
-use super::service::{admission_limits, service};
+use super::service::{admission_limits, pace_settings, service};
 use crate::admission::Admission;
 use crate::config::{Config, Problem};
 use crate::connection::Service;
 use crate::memory::Memory;
+use crate::pace::Pace;
 use crate::relay::Relay;
 use crate::tls::Tls;
 
@@ -34,6 +35,7 @@ pub(super) struct Renewal {
     services: Vec<Arc<ArcSwap<Service>>>,
     admission: Arc<Admission>,
     memory: Memory,
+    pace: Pace,
     self_signed: Option<Tls>,
     hangup: Arc<Notify>,
 }
@@ -45,9 +47,19 @@ impl Renewal {
         services: Vec<Arc<ArcSwap<Service>>>,
         admission: Arc<Admission>,
         memory: Memory,
+        pace: Pace,
         self_signed: Option<Tls>,
     ) -> Self {
-        Self { config, relay, services, admission, memory, self_signed, hangup: Arc::default() }
+        Self {
+            config,
+            relay,
+            services,
+            admission,
+            memory,
+            pace,
+            self_signed,
+            hangup: Arc::default(),
+        }
     }
 
     pub(super) fn hangup(&self) -> Arc<Notify> {
@@ -110,6 +122,7 @@ impl Renewal {
                 &self.memory,
             )));
         }
+        self.pace.configure(&pace_settings(&config));
         self.admission.configure(admission_limits(&config.limits));
         self.self_signed = self_signed.or(self.self_signed.take());
         self.config = config;

@@ -9,6 +9,7 @@ use crate::admission::AdmissionLimits;
 use crate::config::{self, Config, ListenerTls};
 use crate::connection::{Deadlines, Service};
 use crate::memory::Memory;
+use crate::pace::PaceSettings;
 use crate::relay::Relay;
 use crate::smtp::{Auth, BareLf, Limits, Settings};
 use crate::tls::Tls;
@@ -91,4 +92,9 @@ pub(super) fn memory(limits: &config::Limits) -> Memory {
     let container = container.and_then(|text| text.trim().parse::<usize>().ok());
     let half = container.map_or(MEMORY, |bytes| (bytes / 2).clamp(LEAST_MEMORY, MEMORY));
     Memory::new(limits.memory.unwrap_or(half), MEMORY_PATIENCE)
+}
+
+/// Returns how fast mail goes out.
+pub(super) fn pace_settings(config: &Config) -> PaceSettings {
+    PaceSettings { rate: config.rate.recipients_per_second, wait: config.rate.wait }
 }

@@ -45,6 +45,10 @@ pub struct Principal {
     pub envelope_recipients_only: bool,
     /// Identities of other accounts that its messages are sent with, without having to say so.
     pub delegated: Vec<IdentityArn>,
+    /// What it may send, in recipients per second; more waits.
+    pub recipients_per_second: Option<f64>,
+    /// What it may send, in recipients within 24 hours.
+    pub recipients_per_day: Option<u64>,
     /// Which `X-SES-` fields its messages may carry.
     pub x_ses: XSesRules,
 }

@@ -42,6 +42,12 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// Whether SES may have taken the message all the same.
+    #[must_use]
+    pub fn is_possible_duplicate(&self) -> bool {
+        matches!(self, Self::Temporary { possible_duplicate: true, .. })
+    }
+
     /// Says what happened without a word of anybody else, which might name an address.
     #[must_use]
     pub fn class(&self) -> &str {

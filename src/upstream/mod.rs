@@ -18,6 +18,16 @@ use tokio::time::Instant;
 
 use crate::authorize::Permit;
 use crate::memory::Share;
+use crate::pace::Turn;
+
+/// What a message holds until its call has ended, whoever still waits for it.
+#[derive(Debug)]
+pub struct Held {
+    /// Its memory.
+    pub share: Share,
+    /// Its turn.
+    pub turn: Turn,
+}
 
 /// Where permitted mail goes.
 #[derive(Debug)]
@@ -29,19 +39,19 @@ pub enum Upstream {
 }
 
 impl Upstream {
-    /// Hands over a message and returns its message id once it was taken; `share` is its memory; nobody waits beyond `by`.
+    /// Hands over a message and returns its message id once it was taken; `held` is given back then; nobody waits beyond `by`.
     ///
     /// # Errors
     /// When the message was not taken, or when it cannot be known.
     pub async fn send(
         &self,
         permit: Permit,
-        share: Share,
+        held: Held,
         by: Instant,
     ) -> Result<String, UpstreamError> {
         match self {
-            Self::Ses(ses) => ses.send(permit, share, by).await,
-            Self::Outbox(outbox) => outbox.send(permit, share, by).await,
+            Self::Ses(ses) => ses.send(permit, held, by).await,
+            Self::Outbox(outbox) => outbox.send(permit, held, by).await,
         }
     }
 

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::UpstreamError;
+use super::{Held, UpstreamError};
 use crate::authorize::Permit;
-use crate::memory::Share;
 
 /// No message takes that long to write.
 const ABANDONED: Duration = Duration::from_secs(3600);
@@ -56,13 +55,15 @@ impl Outbox {
     pub async fn send(
         &self,
         permit: Permit,
-        share: Share,
+        held: Held,
         by: Instant,
     ) -> Result<String, UpstreamError> {
         let directory = self.directory.clone();
         let written = tokio::task::spawn_blocking(move || {
             let written = write(&directory, &permit);
-            drop(share);
+            if written.is_ok() {
+                held.turn.taken();
+            }
             written
         });
         let detail = match tokio::time::timeout_at(by, written).await {

@@ -17,7 +17,7 @@ use sesgate::relay::Relay;
 use sesgate::rules::Rules;
 use sesgate::smtp::{Envelope, HeaderSection};
 
-use crate::support::{account, manner, outbox, path, principal};
+use crate::support::{account, manner, outbox, pace, path, principal};
 
 const KEYS: [&str; 16] = [
     "name",
@@ -104,7 +104,7 @@ fn play(case: &Value) -> String {
     let user = User { principal: (*client.principal).clone(), passwords: Vec::new() };
     let principals = Arc::new(Principals::new(vec![user], 1).unwrap());
     let rules = Rules { authorizer, principals };
-    let relay = Relay::new(rules, outbox(folder.path()), manner());
+    let relay = Relay::new(rules, outbox(folder.path()), pace(), manner());
     match relay.screen(&client, &envelope(case), &header) {
         Ok(()) => "allowed".to_owned(),
         Err(reply) => {

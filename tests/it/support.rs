@@ -11,6 +11,7 @@ use sesgate::authorize::Authorizer;
 use sesgate::connection::{Deadlines, Service};
 use sesgate::identities::{Account, Identities};
 use sesgate::memory::Memory;
+use sesgate::pace::{Pace, PaceSettings};
 use sesgate::policy::{Policy, PolicyKind};
 use sesgate::principals::{Principal, Principals, StoredPassword, User, XSesRules};
 use sesgate::redact::Redaction;
@@ -55,6 +56,8 @@ pub(crate) fn principal(name: &str, policy: &str) -> Principal {
         boundary: None,
         envelope_recipients_only: false,
         delegated: Vec::new(),
+        recipients_per_second: None,
+        recipients_per_day: None,
         x_ses: XSesRules::default(),
     }
 }
@@ -67,7 +70,7 @@ pub(crate) fn principals() -> Arc<Principals> {
 }
 
 pub(crate) fn relay(upstream: Upstream) -> Arc<Relay> {
-    Arc::new(Relay::new(rules(), upstream, manner()))
+    Arc::new(Relay::new(rules(), upstream, pace(), manner()))
 }
 
 /// No identities, and the users of [`principals`].
@@ -83,6 +86,11 @@ pub(crate) fn manner() -> relay::Settings {
         defer_when_paused: false,
         patience: Duration::from_secs(20),
     }
+}
+
+/// No limits.
+pub(crate) fn pace() -> Pace {
+    Pace::new(&PaceSettings { rate: None, wait: Duration::from_secs(5) })
 }
 
 /// A budget that no test uses up.

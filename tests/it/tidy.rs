@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -34,6 +34,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "identities",
             "memory",
             "message",
+            "pace",
             "policy",
             "principals",
             "redact",
@@ -47,11 +48,12 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ),
     ("server", &["admission", "connection", "smtp"]),
     ("connection", &["admission", "authorize", "memory", "principals", "relay", "smtp"]),
-    ("relay", &["authorize", "memory", "message", "redact", "rules", "smtp", "upstream"]),
+    ("relay", &["authorize", "memory", "message", "pace", "redact", "rules", "smtp", "upstream"]),
     ("rules", &["authorize", "principals"]),
-    ("upstream", &["authorize", "memory"]),
+    ("upstream", &["authorize", "memory", "pace"]),
     ("admission", &[]),
     ("memory", &[]),
+    ("pace", &[]),
     ("proxy_protocol", &[]),
     ("authorize", &["address", "identities", "message", "policy", "principals", "smtp"]),
     ("identities", &["address", "message", "policy"]),

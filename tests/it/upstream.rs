@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use crate::fake_ses::{Act, FakeSes};
-use crate::support::{FULL_ACCESS, manner, memory, outbox, principal, relay, rules};
+use crate::support::{FULL_ACCESS, manner, memory, outbox, pace, principal, relay, rules};
 
 const MESSAGE: &str = "From: App <app@example.com>\r\n\
     To: one@example.org\r\n\
@@ -67,8 +67,8 @@ fn ses(settings: SesSettings) -> Arc<Relay> {
 
 fn impatient(settings: SesSettings, patience: Duration) -> Arc<Relay> {
     let credentials = SharedCredentialsProvider::new(Counted::default());
-    let upstream = Upstream::Ses(Ses::with_credentials(settings, credentials));
-    Arc::new(Relay::new(rules(), upstream, relay::Settings { patience, ..manner() }))
+    let upstream = Upstream::Ses(Ses::with_credentials(settings, credentials, pace()));
+    Arc::new(Relay::new(rules(), upstream, pace(), relay::Settings { patience, ..manner() }))
 }
 
 fn client() -> Client {

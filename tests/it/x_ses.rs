@@ -12,7 +12,7 @@ use sesgate::relay::Relay;
 use sesgate::smtp::Envelope;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{manner, memory, outbox, path};
+use crate::support::{manner, memory, outbox, pace, path};
 use crate::upstream::transaction;
 
 /// Rules, fields of the message, and the reply or what the outbox records.
@@ -156,5 +156,5 @@ fn relay(folder: &Path, rules: &str) -> (Relay, Client) {
         source_ip: [127, 0, 0, 1].into(),
         secure_transport: true,
     };
-    (Relay::new(rules, outbox(folder), manner()), client)
+    (Relay::new(rules, outbox(folder), pace(), manner()), client)
 }

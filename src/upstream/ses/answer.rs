@@ -56,6 +56,12 @@ pub(super) fn is_throttle(code: Option<&str>, status: Option<u16>) -> bool {
     status == Some(429) || code.is_some_and(|code| THROTTLES.contains(&without_ending(code)))
 }
 
+/// Whether the answer says that the quota of 24 hours is used up.
+pub(super) fn is_quota(error: &SdkError<SendEmailError, HttpResponse>) -> bool {
+    let SdkError::ServiceError(service) = error else { return false };
+    service.err().code().map(without_ending) == Some("LimitExceeded")
+}
+
 /// Whether the answer says that the credentials were good once.
 pub(super) fn is_expired(code: Option<&str>) -> bool {
     code.map(without_ending) == Some("ExpiredToken")

@@ -22,11 +22,11 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::UpstreamError;
 use super::credentials::Refreshing;
 use super::progress::Progress;
+use super::{Held, UpstreamError};
 use crate::authorize::Permit;
-use crate::memory::Share;
+use crate::pace::Pace;
 use call::Call;
 pub use client::{client, credential_chain};
 use retry::Proven;
@@ -57,18 +57,23 @@ pub struct Ses {
     turns: Arc<Semaphore>,
     calls: TaskTracker,
     finish: Duration,
+    pace: Pace,
 }
 
 impl Ses {
     /// Prepares calls with the default credential chain; nothing is sent yet.
-    pub async fn new(settings: SesSettings) -> Self {
+    pub async fn new(settings: SesSettings, pace: Pace) -> Self {
         let chain = credential_chain(&settings.region).await;
-        Self::with_credentials(settings, chain)
+        Self::with_credentials(settings, chain, pace)
     }
 
     /// Prepares calls with credentials from elsewhere.
     #[must_use]
-    pub fn with_credentials(settings: SesSettings, provider: SharedCredentialsProvider) -> Self {
+    pub fn with_credentials(
+        settings: SesSettings,
+        provider: SharedCredentialsProvider,
+        pace: Pace,
+    ) -> Self {
         let credentials = Refreshing::new(provider);
         Self {
             client: client(&settings, credentials.clone()),
@@ -76,6 +81,7 @@ impl Ses {
             turns: Arc::new(Semaphore::new(settings.calls)),
             calls: TaskTracker::new(),
             finish: settings.finish,
+            pace,
         }
     }
 
@@ -92,12 +98,12 @@ impl Ses {
     pub async fn send(
         &self,
         permit: Permit,
-        share: Share,
+        held: Held,
         by: Instant,
     ) -> Result<String, UpstreamError> {
         let id = permit.id();
         let progress = Progress::default();
-        let work = Box::pin(self.call(permit, share, progress.clone()));
+        let work = Box::pin(self.call(permit, held, progress.clone()));
         let call = Call::new(work, id, progress.clone(), self.calls.clone());
         match tokio::time::timeout_at(by, call).await {
             Ok(outcome) => outcome,
@@ -118,13 +124,13 @@ impl Ses {
     fn call(
         &self,
         permit: Permit,
-        share: Share,
+        held: Held,
         progress: Progress,
     ) -> impl Future<Output = Result<String, UpstreamError>> + use<> {
         let client = self.client.clone();
         let turns = Arc::clone(&self.turns);
-        let classifier = Proven::new(progress.clone(), self.credentials.clone());
-        let bound = self.finish;
+        let classifier = Proven::new(progress.clone(), self.credentials.clone(), self.pace.clone());
+        let (bound, pace) = (self.finish, self.pace.clone());
         async move {
             let turn = tokio::time::timeout(TURN, turns.acquire_owned()).await;
             let Ok(Ok(_turn)) = turn else {
@@ -140,17 +146,24 @@ impl Ses {
                 .interceptor(progress.clone())
                 .config_override(Config::builder().retry_classifier(classifier))
                 .send();
-            let answer = tokio::time::timeout(bound, sent).await;
-            drop(share);
-            match answer {
+            let outcome = match tokio::time::timeout(bound, sent).await {
                 Ok(Ok(output)) => answer::taken(output.message_id, &progress),
-                Ok(Err(error)) => Err(answer::refused(&error, &progress)),
+                Ok(Err(error)) => {
+                    if answer::is_quota(&error) {
+                        pace.quota_exceeded();
+                    }
+                    Err(answer::refused(&error, &progress))
+                }
                 Err(_) => Err(answer::unknown(
                     format!("no answer from SES within {bound:?}"),
                     None,
                     &progress,
                 )),
+            };
+            if outcome.as_ref().err().is_none_or(UpstreamError::is_possible_duplicate) {
+                held.turn.taken();
             }
+            outcome
         }
     }
 }

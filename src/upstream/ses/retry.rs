@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::super::credentials::Refreshing;
 use super::super::progress::Progress;
 use super::answer;
+use crate::pace::Pace;
 
 /// Nothing is tried again once so much of the client's patience is used up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,16 +27,17 @@ const NEVER: u32 = 0;
 pub(super) struct Proven {
     progress: Progress,
     credentials: Refreshing,
+    pace: Pace,
     /// The attempt after which new credentials were asked for.
     refreshed: AtomicU32,
     since: Instant,
 }
 
 impl Proven {
-    pub(super) fn new(progress: Progress, credentials: Refreshing) -> Self {
+    pub(super) fn new(progress: Progress, credentials: Refreshing, pace: Pace) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the client's patience is measured")]
         let since = Instant::now();
-        Self { progress, credentials, refreshed: AtomicU32::new(NEVER), since }
+        Self { progress, credentials, pace, refreshed: AtomicU32::new(NEVER), since }
     }
 
     /// Asks for new credentials unless an earlier attempt did. An attempt may be judged more than
@@ -68,6 +70,7 @@ impl Proven {
         };
         let code = error.downcast_ref::<SendEmailError>().and_then(ProvideErrorMetadata::code);
         if answer::is_throttle(code, status) {
+            self.pace.throttled();
             RetryAction::throttling_error()
         } else if answer::is_expired(code) && self.refresh_once() {
             RetryAction::transient_error()
