@@ -20,12 +20,12 @@ use crate::support::{Certificate, Gate, certificate, outbox, relay, service};
 const QUIET: Duration = Duration::from_millis(150);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Whether what the file asks for can be brought about from outside: a listener that answers for
 /// itself, without waiting for minutes of silence.
-fn is_real(dialogue: &Dialogue) -> bool {
+pub(crate) fn is_real(dialogue: &Dialogue) -> bool {
     dialogue.answers == Answers::default()
         && dialogue.turns.iter().all(|turn| turn.event != Some(Event::Timeout))
 }
@@ -83,7 +83,10 @@ async fn over_socket(dialogue: &Dialogue, certificate: &Certificate) -> Result<(
     Ok(())
 }
 
-async fn shake_hands(stream: Box<dyn Stream>, certificate: &Certificate) -> Box<dyn Stream> {
+pub(crate) async fn shake_hands(
+    stream: Box<dyn Stream>,
+    certificate: &Certificate,
+) -> Box<dyn Stream> {
     let connector = TlsConnector::from(Arc::clone(&certificate.client));
     let name = ServerName::try_from("localhost").unwrap();
     Box::new(connector.connect(name, stream).await.expect("a TLS handshake"))
@@ -91,13 +94,17 @@ async fn shake_hands(stream: Box<dyn Stream>, certificate: &Certificate) -> Box<
 
 /// Reply lines of one connection.
 #[derive(Default)]
-struct Lines {
+pub(crate) struct Lines {
     unread: Vec<u8>,
     closed: bool,
 }
 
 impl Lines {
-    async fn read(&mut self, stream: &mut Box<dyn Stream>, turn: &Turn) -> Result<(), String> {
+    pub(crate) async fn read(
+        &mut self,
+        stream: &mut Box<dyn Stream>,
+        turn: &Turn,
+    ) -> Result<(), String> {
         loop {
             let text = String::from_utf8_lossy(&self.unread).into_owned();
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -123,7 +130,7 @@ impl Lines {
 }
 
 /// What the file says was relayed lies in the outbox, and nothing else.
-fn relayed(folder: &Path, turn: &Turn) -> Result<(), String> {
+pub(crate) fn relayed(folder: &Path, turn: &Turn) -> Result<(), String> {
     let Some(expected) = &turn.relayed else { return Ok(()) };
     let mut contents = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

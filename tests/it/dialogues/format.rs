@@ -196,7 +196,7 @@ fn event(dialogue: &mut Dialogue, line: usize, event: Event) {
 }
 
 /// Undoes `\r`, `\n`, `\t`, `\\`, `\xHH` and `\{TEXT*N}`.
-fn unescape(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut rest = text;
     while let Some((plain, escape)) = rest.split_once('\\') {
