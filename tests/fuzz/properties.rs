@@ -18,13 +18,14 @@ use sesgate::smtp::{Auth, Authentication, BareLf, Limits, Reply, Session, Settin
 pub(crate) type Property = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub(crate) const ALL: [Property; 6] = [
+pub(crate) const ALL: [Property; 7] = [
     ("address", address),
     ("content", content),
     ("header_section", header_section),
     ("policy_document", policy_document),
     ("policy_evaluate", policy_evaluate),
     ("session", session),
+    ("xses_values", xses_values),
 ];
 
 /// An address that is taken is plain text of one reading, and so is each of its spellings.
@@ -58,6 +59,90 @@ pub(crate) fn header_section(content: &[u8]) {
     assert_eq!(sent.return_path(), None);
     assert_eq!(*sent.xses(), XSes::default());
     assert_eq!(sent.forwarded(forwarded.clone()), forwarded);
+}
+
+/// What is read from X-SES fields is inside their grammar, and written again it is read again.
+///
+/// Each line is one field: the first byte picks its name, the rest is its value.
+pub(crate) fn xses_values(bytes: &[u8]) {
+    let read = |fields: &[(&str, &[u8])]| {
+        let mut content = b"From: a@example.com\r\n".to_vec();
+        for (name, value) in fields {
+            content.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        content.extend(b"\r\nX-SES-TENANT: body\r\n");
+        HeaderSection::parse(&content).map(|section| section.xses().clone())
+    };
+    let fields: Vec<(&str, &[u8])> = bytes
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split_first())
+        .map(|(pick, value)| (XSes::NAMES[usize::from(*pick) % XSes::NAMES.len()], value))
+        .collect();
+    let Ok(xses) = read(&fields) else { return };
+    let mut given: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    let mut found: Vec<&str> = xses.names().collect();
+    given.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, given, "each field is there, and once");
+    let is_name = |text: &str, most: usize| {
+        let is_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        assert!((1..=most).contains(&text.len()) && text.bytes().all(is_byte), "{text}");
+    };
+    let mut again: Vec<(&str, String)> = Vec::new();
+    let values =
+        [("X-SES-CONFIGURATION-SET", &xses.configuration_set), ("X-SES-TENANT", &xses.tenant)];
+    for (name, value) in values {
+        if let Some(value) = value {
+            is_name(value, 64);
+            again.push((name, value.clone()));
+        }
+    }
+    let arns = [
+        ("X-SES-SOURCE-ARN", &xses.source_arn),
+        ("X-SES-FROM-ARN", &xses.from_arn),
+        ("X-SES-RETURN-PATH-ARN", &xses.return_path_arn),
+    ];
+    for (name, arn) in arns {
+        if let Some(arn) = arn {
+            let text = arn.as_str();
+            let tail = format!(":ses:{}:{}:identity/{}", arn.region(), arn.account(), arn.name());
+            assert!(text.starts_with("arn:") && text.ends_with(&tail), "{text}");
+            assert!(
+                text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains(['*', '?', ','])
+            );
+            again.push((name, text.to_owned()));
+        }
+    }
+    assert!(
+        xses.source_arn.is_none() || xses.from_arn.is_none() || xses.source_arn == xses.from_arn
+    );
+    if let Some(list) = &xses.list_management {
+        is_name(&list.contact_list, 64);
+        let topic = list.topic.as_ref().map(|topic| {
+            is_name(topic, 64);
+            format!("; topic={topic}")
+        });
+        let value = format!("{}{}", list.contact_list, topic.unwrap_or_default());
+        again.push(("X-SES-LIST-MANAGEMENT-OPTIONS", value));
+    }
+    let tags = &xses.message_tags;
+    assert!(tags.len() <= 50);
+    for (at, (name, value)) in tags.iter().enumerate() {
+        is_name(name, 256);
+        is_name(value, 256);
+        assert!(tags[..at].iter().all(|(other, _)| other != name));
+    }
+    if !tags.is_empty() {
+        let tags: Vec<String> =
+            tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        again.push(("X-SES-MESSAGE-TAGS", tags.join(", ")));
+    }
+    let again: Vec<(&str, &[u8])> =
+        again.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    assert_eq!(read(&again).expect("what was taken is taken again"), xses);
+    assert_eq!(XSes::default().with(&xses), xses);
+    assert_eq!(xses.clone().with(&XSes::default()), xses);
+    assert!(XSes::NAMES.iter().all(|name| xses.agrees(&xses, name)));
 }
 
 /// Content in any pieces decodes to the same; stuffed again it decodes to itself.
@@ -326,12 +411,16 @@ fn converse(options: u8, pieces: &[&[u8]]) -> Said {
         if said.is_closed {
             break;
         }
+        let mut granted = session.content_bytes() + session.content_growth(piece.len());
         if !piece.is_empty() {
             session.receive(piece);
         }
         loop {
             match session.next_step() {
-                Step::Read => break,
+                Step::Read => {
+                    assert!(session.content_bytes() <= granted, "memory was not foreseen");
+                    break;
+                }
                 Step::Reply(reply) => said.replies.push(reply.to_string()),
                 Step::StartTls(reply) => {
                     said.replies.push(reply.to_string());
@@ -353,6 +442,7 @@ fn converse(options: u8, pieces: &[&[u8]]) -> Said {
                 }
                 Step::Data(envelope) => {
                     assert!((1..=4).contains(&envelope.forward_paths.len()));
+                    granted = session.content_growth(0);
                     session.data_answered(refusal(5));
                 }
                 Step::Header(_, header) => {
