@@ -32,16 +32,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Refused> {
         return Err(Refused::TooLong(LONGEST_BYTES));
     }
     let (line, rest) = bytes.split_at_checked(end).ok_or(Refused::Line)?;
+    let [b'\r', rest @ ..] = rest else { return Err(Refused::Line) };
+    // A line that is wrong does not become right by what follows.
+    let addresses = read_line(line)?;
     match rest {
-        [b'\r', b'\n', ..] => {}
-        [b'\r'] => {
-            // A line that is wrong already does not become right by its last byte.
-            read_line(line)?;
-            return Ok(Parsed::Incomplete(1));
-        }
+        [b'\n', ..] => {}
+        [] => return Ok(Parsed::Incomplete(1)),
         _ => return Err(Refused::Line),
     }
-    let addresses = read_line(line)?;
     Ok(Parsed::Header(Header {
         length: end + 2,
         is_local: false,
