@@ -60,6 +60,20 @@ pub enum OverLimit {
     Rate,
 }
 
+impl OverLimit {
+    /// Its name, in metrics and where refusals are summed up.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Network => "network",
+            Self::Unauthenticated => "unauthenticated",
+            Self::User => "user",
+            Self::Rate => "rate",
+        }
+    }
+}
+
 /// Counts connections.
 #[derive(Debug)]
 pub struct Admission {
@@ -105,55 +119,38 @@ impl Admission {
         (state.connections, state.unauthenticated)
     }
 
-    /// Takes a connection in, or says which limit it is over.
+    /// Takes a connection in, or says which limit it is over. Whom it comes from may be said later.
     ///
     /// # Errors
     /// The limit.
-    pub fn admit(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Place, OverLimit> {
-        let network = network(peer);
-        let loopback = peer.to_canonical().is_loopback();
+    pub fn admit(
+        self: &Arc<Self>,
+        client: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<Place, OverLimit> {
         let mut state = self.lock();
         let limits = state.limits;
-        let over = |count: usize, limit: usize| limit != 0 && count >= limit;
-        let share = limits.per_network.saturating_mul(if loopback { LOOPBACK } else { 1 });
         if over(state.connections, limits.connections) {
             return Err(OverLimit::Connections);
-        }
-        if over(state.networks.get(&network).copied().unwrap_or(0), share) {
-            return Err(OverLimit::Network);
         }
         if over(state.unauthenticated, limits.unauthenticated) {
             return Err(OverLimit::Unauthenticated);
         }
-        if !loopback && limits.per_minute != 0 {
-            let begun = state.begun(network, now);
-            if *begun >= limits.per_minute {
-                return Err(OverLimit::Rate);
-            }
-            *begun += 1;
-        }
+        let network = client.map(|client| state.enter(client, now)).transpose()?;
         state.connections += 1;
         state.unauthenticated += 1;
-        *state.networks.entry(network).or_default() += 1;
         Ok(Place { admission: Arc::clone(self), network, user: None, is_authenticated: false })
     }
 
     /// Whether a refusal is to be told now, and how many were not since the last that was.
-    pub fn tells(&self, over: OverLimit, now: Instant) -> Option<u64> {
+    pub fn tells(&self, refusal: &'static str, now: Instant) -> Option<u64> {
         let mut state = self.lock();
-        let key = match over {
-            OverLimit::Connections => "connections",
-            OverLimit::Network => "network",
-            OverLimit::Unauthenticated => "unauthenticated",
-            OverLimit::User => "user",
-            OverLimit::Rate => "rate",
-        };
-        match state.told.get_mut(key) {
+        match state.told.get_mut(refusal) {
             Some((at, untold)) if now.duration_since(*at) < QUIET => {
                 *untold += 1;
                 None
             }
-            _ => state.told.insert(key, (now, 0)).map_or(Some(0), |(_, untold)| Some(untold)),
+            _ => state.told.insert(refusal, (now, 0)).map_or(Some(0), |(_, untold)| Some(untold)),
         }
     }
 
@@ -162,7 +159,31 @@ impl Admission {
     }
 }
 
+fn over(count: usize, limit: usize) -> bool {
+    limit != 0 && count >= limit
+}
+
 impl State {
+    /// Counts a connection for the network of its client.
+    fn enter(&mut self, client: IpAddr, now: Instant) -> Result<IpAddr, OverLimit> {
+        let network = network(client);
+        let loopback = client.to_canonical().is_loopback();
+        let limits = self.limits;
+        let share = limits.per_network.saturating_mul(if loopback { LOOPBACK } else { 1 });
+        if over(self.networks.get(&network).copied().unwrap_or(0), share) {
+            return Err(OverLimit::Network);
+        }
+        if !loopback && limits.per_minute != 0 {
+            let begun = self.begun(network, now);
+            if *begun >= limits.per_minute {
+                return Err(OverLimit::Rate);
+            }
+            *begun += 1;
+        }
+        *self.networks.entry(network).or_default() += 1;
+        Ok(network)
+    }
+
     /// Connections that the network has begun in the current minute.
     fn begun(&mut self, network: IpAddr, now: Instant) -> &mut usize {
         if self.begun.len() >= NETWORKS && !self.begun.contains_key(&network) {
@@ -185,12 +206,24 @@ impl State {
 #[derive(Debug)]
 pub struct Place {
     admission: Arc<Admission>,
-    network: IpAddr,
+    network: Option<IpAddr>,
     user: Option<String>,
     is_authenticated: bool,
 }
 
 impl Place {
+    /// The connection comes from this client, which was not known before.
+    ///
+    /// # Errors
+    /// When there are too many from its network.
+    pub fn comes_from(&mut self, client: IpAddr, now: Instant) -> Result<(), OverLimit> {
+        let mut state = self.admission.lock();
+        if self.network.is_none() {
+            self.network = Some(state.enter(client, now)?);
+        }
+        Ok(())
+    }
+
     /// The connection speaks for a user now.
     ///
     /// # Errors
@@ -229,7 +262,9 @@ impl Drop for Place {
         if !self.is_authenticated {
             state.unauthenticated = state.unauthenticated.saturating_sub(1);
         }
-        release(&mut state.networks, &self.network);
+        if let Some(network) = &self.network {
+            release(&mut state.networks, network);
+        }
         if let Some(user) = &self.user {
             release(&mut state.users, user);
         }
@@ -274,7 +309,7 @@ mod tests {
     }
 
     fn admit(admission: &Arc<Admission>, peer: &str) -> Result<Place, OverLimit> {
-        admission.admit(peer.parse().unwrap(), now())
+        admission.admit(Some(peer.parse().unwrap()), now())
     }
 
     /// Within the paused time of tokio.
@@ -348,7 +383,7 @@ mod tests {
         }
         for at in 0..=NETWORKS {
             let peer = IpAddr::V6((0x2001_0db8_u128 << 96 | (at as u128) << 64).into());
-            drop(admission.admit(peer, now()));
+            drop(admission.admit(Some(peer), now()));
         }
         assert!(admission.lock().begun.len() <= NETWORKS);
         assert_eq!(admit(&admission, noisy).unwrap_err(), OverLimit::Rate, "it is not forgotten");
@@ -357,7 +392,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn refusals_are_summed_up() {
         let admission = admission(LIMITS);
-        let tells = |over| admission.tells(over, now());
+        let tells = |over: OverLimit| admission.tells(over.name(), now());
         assert_eq!(tells(OverLimit::Network), Some(0));
         assert_eq!(tells(OverLimit::Rate), Some(0));
         for _ in 0..7 {

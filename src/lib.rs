@@ -21,6 +21,7 @@ pub mod message;
 pub mod pace;
 pub mod policy;
 pub mod principals;
+pub mod proxy_protocol;
 pub mod redact;
 pub mod relay;
 pub mod rules;

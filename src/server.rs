@@ -154,10 +154,12 @@ impl Door {
             "connection", listener = service.name, %peer, tls = "none",
         );
         let now = now();
-        let place = match self.admission.admit(peer.ip(), now) {
+        // Behind a balancer the client is known with its header.
+        let client = service.proxies.is_empty().then_some(peer.ip());
+        let place = match self.admission.admit(client, now) {
             Ok(place) => place,
             Err(over) => {
-                if let Some(untold) = self.admission.tells(over, now) {
+                if let Some(untold) = self.admission.tells(over.name(), now) {
                     span.in_scope(|| tracing::warn!(untold, "refused: {over}"));
                 }
                 // Before a TLS handshake there are no words.

@@ -20,7 +20,19 @@ pub(super) fn of_client<'m>(
     let mut context = Context::new();
     context.set("ses:ApiVersion", "2");
     context.set_time(now);
-    context.set("aws:SourceIp", client.source_ip.to_string());
+    let source_ip = client.source_ip.to_string();
+    match &client.vpc {
+        None => context.set("aws:SourceIp", source_ip),
+        Some(vpc) => {
+            context.set("aws:VpcSourceIp", source_ip);
+            if let Some(endpoint) = &vpc.endpoint {
+                context.set("aws:SourceVpce", endpoint.as_str());
+            }
+            if let Some(id) = &vpc.id {
+                context.set("aws:SourceVpc", id.as_str());
+            }
+        }
+    }
     context.set("aws:SecureTransport", if client.secure_transport { "true" } else { "false" });
     context.set("aws:UserAgent", ehlo);
     context.set("aws:RequestedRegion", account.region.as_str());

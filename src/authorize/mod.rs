@@ -36,10 +36,22 @@ pub struct Client {
     pub principal: Arc<Principal>,
     /// The socket's peer.
     pub peer: SocketAddr,
-    /// `aws:SourceIp`: the peer's address, or what the listener states; never IPv4-mapped.
+    /// `aws:SourceIp`, or `aws:VpcSourceIp` behind a VPC endpoint: the peer's address, or what the
+    /// listener states; never IPv4-mapped.
     pub source_ip: IpAddr,
+    /// The VPC that the client came through, if it did: there is no `aws:SourceIp` then, as in AWS.
+    pub vpc: Option<Vpc>,
     /// `aws:SecureTransport`: the state of the connection, or what the listener states.
     pub secure_transport: bool,
+}
+
+/// A VPC that a client came through, as a trusted PROXY header or the listener says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vpc {
+    /// `aws:SourceVpce`.
+    pub endpoint: Option<String>,
+    /// `aws:SourceVpc`.
+    pub id: Option<String>,
 }
 
 /// One decision: when it is made, and its name in reply and log.

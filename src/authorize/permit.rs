@@ -178,6 +178,8 @@ impl Permit {
             "user_arn": self.client.principal.arn,
             "peer": self.client.peer.to_string(),
             "source_ip": self.client.source_ip.to_string(),
+            "vpc": self.client.vpc.as_ref().and_then(|vpc| vpc.id.as_deref()),
+            "vpc_endpoint": self.client.vpc.as_ref().and_then(|vpc| vpc.endpoint.as_deref()),
             "secure_transport": self.client.secure_transport,
             "ehlo": self.envelope.ehlo,
             "reverse_path": self.reverse_path(),

@@ -118,6 +118,12 @@ pub struct Listener {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// AUTH without TLS, on loopback alone (decision 17).
     pub auth_in_clear: bool,
+    /// Balancers whose PROXY headers say who their clients are; empty means no header.
+    pub proxies: Vec<IpNet>,
+    /// `aws:SourceVpc` of all clients.
+    pub vpc: Option<String>,
+    /// `aws:SourceVpce` of all clients.
+    pub vpc_endpoint: Option<String>,
     /// Who the clients are when they do not log in; empty means AUTH.
     pub clients: Vec<ClientNetwork>,
     /// States `aws:SourceIp` for clients whose own address says nothing (decision 17).

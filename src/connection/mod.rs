@@ -3,6 +3,7 @@
 //! What to say is the session's business, who may log in that of `principals`, and what becomes of
 //! a message that of `relay`. One loop over the session's steps joins them.
 
+mod origin;
 mod service;
 
 use std::future::poll_fn;
@@ -21,6 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use origin::Origin;
 use service::NotNamed;
 pub use service::{Deadlines, Service};
 
@@ -83,7 +85,7 @@ enum Pause {
 /// One client and its session, whatever the bytes travel through.
 pub struct Connection {
     service: Arc<Service>,
-    peer: SocketAddr,
+    origin: Origin,
     session: Session,
     /// The name of the user for whom the listener speaks to this peer (decision 17).
     spoken_for: Option<String>,
@@ -108,16 +110,30 @@ impl Connection {
     /// `drain` says when to end (decision 20).
     pub async fn serve(
         service: Arc<Service>,
-        socket: TcpStream,
+        mut socket: TcpStream,
         peer: SocketAddr,
         drain: Drain,
-        place: Place,
+        mut place: Place,
     ) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        match service.speaks_for(peer.ip()) {
+        let origin = tokio::select! {
+            biased;
+            () = drain.shutdown.cancelled(), if !service.proxies.is_empty() => return,
+            origin = Origin::of(&service, &mut socket, peer, &mut place) => origin,
+        };
+        let origin = match origin {
+            Ok(origin) => origin,
+            Err(error) => {
+                if let Some(untold) = place.admission().tells(error.name(), now()) {
+                    tracing::warn!(untold, "closed: {error}");
+                }
+                return;
+            }
+        };
+        match service.speaks_for(origin.client.ip()) {
             Ok(spoken_for) => {
                 let spoken_for = spoken_for.map(str::to_owned);
-                let mut connection = Self::new(service, peer, spoken_for, drain, place);
+                let mut connection = Self::new(service, peer, origin, spoken_for, drain, place);
                 if let Err(ended) = connection.run(socket).await {
                     tracing::debug!(reason = %ended, "connection ended");
                 }
@@ -128,7 +144,6 @@ impl Connection {
                 if !service.implicit_tls {
                     let mut out = Vec::new();
                     Reply::no_service().write_to(&mut out);
-                    let mut socket = socket;
                     let _ = timeout(service.deadlines.reply, socket.write_all(&out)).await;
                 }
             }
@@ -138,15 +153,17 @@ impl Connection {
     fn new(
         service: Arc<Service>,
         peer: SocketAddr,
+        origin: Origin,
         spoken_for: Option<String>,
         drain: Drain,
         place: Place,
     ) -> Self {
+        // The socket's, never a header's (decision 17).
         let loopback = peer.ip().is_loopback();
         let settings = if loopback { &service.settings } else { &service.remote_settings };
         Self {
             session: Session::new(Arc::clone(settings), service.implicit_tls),
-            peer,
+            origin,
             spoken_for,
             client: None,
             unheard: None,
@@ -218,8 +235,9 @@ impl Connection {
     fn identify(&mut self, principal: Arc<Principal>) {
         self.client = Some(Client {
             principal,
-            peer: self.peer,
-            source_ip: self.service.source_ip.unwrap_or(self.peer.ip()),
+            peer: self.origin.client,
+            source_ip: self.service.source_ip.unwrap_or(self.origin.client.ip()),
+            vpc: self.origin.vpc.clone(),
             secure_transport: self.service.secure_transport.unwrap_or(self.session.is_tls()),
         });
     }
@@ -388,7 +406,7 @@ impl Connection {
     /// Whether the user may have this connection too.
     fn takes_place(&mut self, user: &str) -> bool {
         let Err(over) = self.place.belongs_to(user) else { return true };
-        if let Some(untold) = self.place.admission().tells(over, now()) {
+        if let Some(untold) = self.place.admission().tells(over.name(), now()) {
             tracing::warn!(user, untold, "refused: {over}");
         }
         false

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::authorize::Vpc;
 use crate::memory::Memory;
 use crate::relay::Relay;
 use crate::smtp::Settings;
@@ -51,6 +52,10 @@ pub struct Service {
     pub implicit_tls: bool,
     /// The name of the user for whom the listener speaks, by client network; empty means AUTH (decision 17).
     pub speaks_for: Vec<(IpNet, String)>,
+    /// Balancers that say in a PROXY header who their client is; empty means no header (decision 8).
+    pub proxies: Vec<IpNet>,
+    /// The VPC that clients come through, as the listener states (decision 8).
+    pub vpc: Option<Vpc>,
     /// Stated instead of the peer's address (decision 17).
     pub source_ip: Option<IpAddr>,
     /// Stated instead of the connection's state (decision 17).

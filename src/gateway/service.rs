@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admission::AdmissionLimits;
+use crate::authorize::Vpc;
 use crate::config::{self, Config, ListenerTls};
 use crate::connection::{Deadlines, Service};
 use crate::memory::Memory;
@@ -58,6 +59,9 @@ pub(super) fn service(
         tls: tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config))),
         implicit_tls,
         speaks_for: speaks_for.collect(),
+        proxies: listener.proxies.clone(),
+        vpc: (listener.vpc.is_some() || listener.vpc_endpoint.is_some())
+            .then(|| Vpc { endpoint: listener.vpc_endpoint.clone(), id: listener.vpc.clone() }),
         source_ip: listener.source_ip.map(|address| address.to_canonical()),
         secure_transport: listener.secure_transport,
         deadlines: Deadlines {

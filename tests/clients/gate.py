@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,8 +89,8 @@ class Gate:
             lines[lines.index(old)] = new
         self.config.write_text("\n".join(lines) + "\n")
 
-    def start(self) -> None:
-        """Starts it and waits for the banner."""
+    def start(self, greets: bool = True) -> None:
+        """Starts it and waits for the banner, or where that needs a header for the readiness."""
         environment = {"PATH": os.environ["PATH"], **self.environment}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -100,7 +101,7 @@ class Gate:
                 env=environment,
             )
         try:
-            wait_until("the banner", self._greets)
+            wait_until("the banner", self._greets if greets else self._is_ready)
         except BaseException:
             self.kill()
             raise
@@ -112,6 +113,15 @@ class Gate:
         try:
             with socket.create_connection(("127.0.0.1", self.starttls), timeout=5) as client:
                 return client.recv(4) == b"220 "
+        except OSError:
+            return False
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=5) as answer:
+                return answer.status == 200
         except OSError:
             return False
 

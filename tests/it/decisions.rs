@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sesgate::address::Address;
-use sesgate::authorize::{Authorizer, Client};
+use sesgate::authorize::{Authorizer, Client, Vpc};
 use sesgate::identities::{Account, Delegated, Identities, Identity};
 use sesgate::message::IdentityArn;
 use sesgate::policy::{Policy, PolicyKind};
@@ -142,6 +142,10 @@ fn client(case: &Value) -> Client {
         principal: Arc::new(user),
         peer: (source_ip, 40_000).into(),
         source_ip,
+        vpc: case["client"].get("vpc").map(|vpc| Vpc {
+            endpoint: vpc["endpoint"].as_str().map(str::to_owned),
+            id: vpc["id"].as_str().map(str::to_owned),
+        }),
         secure_transport: case["client"]["secure_transport"] != false,
     }
 }

@@ -160,6 +160,8 @@ pub(crate) fn service(relay: Arc<Relay>, tls: Option<&Tls>) -> Service {
         tls: tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config))),
         implicit_tls: false,
         speaks_for: Vec::new(),
+        proxies: Vec::new(),
+        vpc: None,
         source_ip: None,
         secure_transport: None,
         deadlines: deadlines(),

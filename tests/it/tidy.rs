@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 23] = [
+const MAY_USE: [(&str, &[&str]); 24] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -47,13 +47,17 @@ const MAY_USE: [(&str, &[&str]); 23] = [
         ],
     ),
     ("server", &["admission", "connection", "smtp"]),
-    ("connection", &["admission", "authorize", "memory", "principals", "relay", "smtp"]),
+    (
+        "connection",
+        &["admission", "authorize", "memory", "principals", "proxy_protocol", "relay", "smtp"],
+    ),
     ("relay", &["authorize", "memory", "message", "pace", "redact", "rules", "smtp", "upstream"]),
     ("rules", &["authorize", "principals"]),
     ("upstream", &["authorize", "memory", "pace"]),
     ("admission", &[]),
     ("memory", &[]),
     ("pace", &[]),
+    ("sockets", &[]),
     ("proxy_protocol", &[]),
     ("authorize", &["address", "identities", "message", "policy", "principals", "smtp"]),
     ("identities", &["address", "message", "policy"]),

@@ -76,6 +76,7 @@ fn client() -> Client {
         principal: Arc::new(principal("app", FULL_ACCESS)),
         peer: ([127, 0, 0, 1], 40_000).into(),
         source_ip: [127, 0, 0, 1].into(),
+        vpc: None,
         secure_transport: true,
     }
 }

@@ -154,6 +154,7 @@ fn relay(folder: &Path, rules: &str) -> (Relay, Client) {
         principal: Arc::clone(rules.principals.find("app").unwrap()),
         peer: ([127, 0, 0, 1], 40_000).into(),
         source_ip: [127, 0, 0, 1].into(),
+        vpc: None,
         secure_transport: true,
     };
     (Relay::new(rules, outbox(folder), pace(), manner()), client)

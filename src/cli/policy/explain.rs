@@ -99,6 +99,7 @@ fn answer(
         principal: Arc::new(principal),
         peer: (arguments.source_ip, 0).into(),
         source_ip: arguments.source_ip.to_canonical(),
+        vpc: None,
         secure_transport: !arguments.no_tls,
     };
     #[expect(clippy::disallowed_methods, reason = "the moment of the decision (decision 8)")]

@@ -1,0 +1,82 @@
+//! Who is at the other end: the socket's peer, or whom a trusted balancer names (decision 8).
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
+
+use super::{Service, now};
+use crate::admission::{OverLimit, Place};
+use crate::authorize::Vpc;
+use crate::proxy_protocol::{self, ReadError};
+
+/// Who is at the other end.
+pub(super) struct Origin {
+    /// The client's address.
+    pub(super) client: SocketAddr,
+    /// The VPC that it came through.
+    pub(super) vpc: Option<Vpc>,
+}
+
+/// Why a connection is closed without a word.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unknown {
+    /// Only balancers may connect.
+    #[error("the peer is none of the balancers in `proxy_protocol` of the listener")]
+    Untrusted,
+    /// The balancer says nothing that can be understood.
+    #[error("{0}; `proxy_protocol` of the listener wants a header from this balancer")]
+    Header(#[from] ReadError),
+    /// The balancer does not say who its client is.
+    #[error("the balancer does not say who its client is")]
+    Nobody,
+    /// Its client has too many connections.
+    #[error("{0}")]
+    Over(#[from] OverLimit),
+}
+
+impl Unknown {
+    /// What its log lines are summed up under.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Untrusted => "untrusted",
+            Self::Header(_) => "header",
+            Self::Nobody => "nobody",
+            Self::Over(over) => over.name(),
+        }
+    }
+}
+
+impl Origin {
+    /// Finds out who is there; where balancers are configured, by their header alone.
+    pub(super) async fn of(
+        service: &Service,
+        socket: &mut TcpStream,
+        peer: SocketAddr,
+        place: &mut Place,
+    ) -> Result<Self, Unknown> {
+        let stated = service.vpc.clone();
+        if service.proxies.is_empty() {
+            return Ok(Self { client: peer, vpc: stated });
+        }
+        if !service.proxies.iter().any(|network| network.contains(&peer.ip())) {
+            return Err(Unknown::Untrusted);
+        }
+        let by = now() + service.deadlines.handshake;
+        let header = proxy_protocol::read(socket, by).await?;
+        let client = match header.source {
+            Some(client) => client,
+            // The balancer itself, to see whether somebody is there.
+            None if header.is_local => peer,
+            None => return Err(Unknown::Nobody),
+        };
+        place.comes_from(client.ip(), now())?;
+        let vpc = match header.vpce {
+            Some(endpoint) => {
+                let id = stated.and_then(|vpc| vpc.id);
+                Some(Vpc { endpoint: Some(endpoint), id })
+            }
+            None => stated,
+        };
+        Ok(Self { client, vpc })
+    }
+}
