@@ -1,0 +1,123 @@
+//! Equal credentials that arrive together share one hash: many connections that come back after a
+//! restart cost one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use super::Passwords;
+use super::network::Network;
+use super::password::Fingerprint;
+use super::remembered::CredentialDigest;
+
+/// The hashes under way.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<HashMap<CredentialDigest, Listed>>);
+
+struct Listed {
+    flight: Arc<Flight>,
+    aboard: usize,
+}
+
+/// One comparison that all with the same credentials wait for. When the one that began it is
+/// refused or gone, the next begins anew with its own turn.
+pub(super) struct Flight {
+    stored: Passwords,
+    pub(super) outcome: OnceCell<Outcome>,
+}
+
+/// What the comparison came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcome {
+    /// The stored password that matched.
+    pub(super) matched: Option<Fingerprint>,
+    /// Whose turn it was.
+    pub(super) network: Network,
+}
+
+/// A place in a flight; the last one to leave takes it off the list.
+pub(super) struct Boarding<'a> {
+    flights: &'a Flights,
+    digest: CredentialDigest,
+    pub(super) flight: Arc<Flight>,
+}
+
+impl Flights {
+    /// Joins the flight of these credentials, or begins one. Passwords from before a reload are not
+    /// those from after it.
+    pub(super) fn board(&self, digest: CredentialDigest, stored: &Passwords) -> Boarding<'_> {
+        let begun = || Listed {
+            flight: Arc::new(Flight { stored: Arc::clone(stored), outcome: OnceCell::new() }),
+            aboard: 0,
+        };
+        let mut flights = self.lock();
+        let listed = flights.entry(digest).or_insert_with(begun);
+        if !Arc::ptr_eq(&listed.flight.stored, stored) {
+            *listed = begun();
+        }
+        listed.aboard += 1;
+        Boarding { flights: self, digest, flight: Arc::clone(&listed.flight) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialDigest, Listed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Boarding<'_> {
+    fn drop(&mut self) {
+        let mut flights = self.flights.lock();
+        let Some(listed) = flights.get_mut(&self.digest) else { return };
+        if !Arc::ptr_eq(&listed.flight, &self.flight) {
+            return;
+        }
+        listed.aboard -= 1;
+        // Failures are not remembered: whoever comes now begins anew.
+        if listed.aboard == 0 || self.flight.outcome.initialized() {
+            flights.remove(&self.digest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::tests::network;
+    use super::super::password::StoredPassword;
+    use super::*;
+
+    fn passwords() -> Passwords {
+        [StoredPassword::parse(&bcrypt::hash("secret", 4).unwrap()).unwrap()].into()
+    }
+
+    #[test]
+    fn a_flight_is_shared_until_it_has_landed_or_all_have_left() {
+        let flights = Flights::default();
+        let (stored, digest) = (passwords(), [0; 32]);
+        let first = flights.board(digest, &stored);
+        let second = flights.board(digest, &stored);
+        assert!(Arc::ptr_eq(&first.flight, &second.flight));
+        drop(first);
+        let third = flights.board(digest, &stored);
+        assert!(Arc::ptr_eq(&second.flight, &third.flight), "one who leaves does not end it");
+        let outcome = Outcome { matched: None, network: network("::1") };
+        third.flight.outcome.set(outcome).unwrap();
+        drop(third);
+        assert!(!Arc::ptr_eq(&second.flight, &flights.board(digest, &stored).flight));
+        drop(second);
+        assert!(flights.lock().is_empty());
+    }
+
+    #[test]
+    fn passwords_from_after_a_reload_are_compared_anew() {
+        let flights = Flights::default();
+        let digest = [0; 32];
+        let before = flights.board(digest, &passwords());
+        let after = flights.board(digest, &passwords());
+        assert!(!Arc::ptr_eq(&before.flight, &after.flight));
+        drop(before);
+        assert_eq!(flights.lock().len(), 1);
+        drop(after);
+        assert!(flights.lock().is_empty());
+    }
+}

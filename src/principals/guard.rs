@@ -1,0 +1,290 @@
+//! Checks passwords so that guessing them neither succeeds nor stalls anything, and that all
+//! failures are alike.
+//!
+//! What was right a moment ago passes. Then come the limits on failures, and a place among the few
+//! hashes that run at once. An unknown user costs the same work as a wrong password. The guard and
+//! its counts outlive a reload; the users of the day are handed to it.
+
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use ipnet::IpNet;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::counts::{Counters, Counts};
+use super::flights::{Flights, Outcome};
+use super::limits::{Attempt, ENTRIES, FailureRule, Limits};
+use super::network::Network;
+use super::password::Fingerprint;
+use super::pool::{Full, Pool, Room, Standing};
+use super::remembered::{CredentialDigest, Remembered};
+use super::report::Reporter;
+use super::users::Users;
+use super::{Login, Passwords, StoredPassword};
+use crate::smtp::Credentials;
+
+/// What the guard goes by.
+#[derive(Debug, Clone)]
+pub struct GuardSettings {
+    /// How many password checks may wait for a processor; of one network at most a quarter, half of
+    /// a trusted one.
+    pub queue: usize,
+    /// Networks that many apps share, besides loopback: without a limit on the network as a whole.
+    pub trusted: Vec<IpNet>,
+    /// Failures from one client network.
+    pub network: FailureRule,
+    /// Failures of one user from one client network.
+    pub user: FailureRule,
+}
+
+impl Default for GuardSettings {
+    fn default() -> Self {
+        let (network, user) = (FailureRule::NETWORK, FailureRule::USER);
+        Self { queue: 32, trusted: Vec::new(), network, user }
+    }
+}
+
+/// Checks passwords, see the module.
+pub struct Guard {
+    key: hmac::Key,
+    decoys: RandomState,
+    settings: Mutex<Arc<GuardSettings>>,
+    limits: Mutex<Limits>,
+    remembered: Mutex<Remembered>,
+    flights: Flights,
+    pool: Pool,
+    counters: Counters,
+    reporter: Reporter,
+}
+
+/// Why no password was compared.
+enum NotCompared {
+    Locked,
+    Full(Full),
+    Broken,
+}
+
+impl Guard {
+    /// Makes a guard that knows nobody yet.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn new(settings: GuardSettings) -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let limits = Limits::new(settings.network.clone(), settings.user.clone(), ENTRIES);
+        Ok(Self {
+            key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?,
+            decoys: RandomState::new(),
+            settings: Mutex::new(Arc::new(settings)),
+            limits: Mutex::new(limits),
+            remembered: Mutex::default(),
+            flights: Flights::default(),
+            // The other half is for mail, however many guess.
+            pool: Pool::new(processors.div_ceil(2)),
+            counters: Counters::default(),
+            reporter: Reporter::default(),
+        })
+    }
+
+    /// Goes by other settings from now on; counts and locks stay.
+    pub fn configure(&self, settings: GuardSettings) {
+        lock(&self.limits).set_rules(settings.network.clone(), settings.user.clone());
+        *lock(&self.settings) = Arc::new(settings);
+    }
+
+    /// Forgets which credentials were right. Not needed for safety when users change: a credential
+    /// is only remembered together with the stored password that matched.
+    pub fn forget(&self) {
+        lock(&self.remembered).clear();
+    }
+
+    /// What has happened so far, and what is kept now.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let (networks, users) = lock(&self.limits).len();
+        Counts {
+            waiting: self.pool.waiting(),
+            networks_on_record: networks,
+            users_on_record: users,
+            remembered: lock(&self.remembered).len(),
+            ..self.counters.read()
+        }
+    }
+
+    /// Checks credentials against the users of the day; unknown user and wrong password take the
+    /// same words and time, and so do their limits.
+    pub async fn login(&self, users: &Users, credentials: &Credentials, peer: IpAddr) -> Login {
+        let login = self.check(users, credentials, peer).await;
+        self.counters.count(&login);
+        login
+    }
+
+    async fn check(&self, users: &Users, credentials: &Credentials, peer: IpAddr) -> Login {
+        let (name, password) = (credentials.username.as_str(), &credentials.password);
+        let settings = Arc::clone(&lock(&self.settings));
+        let attempt = self.attempt(name, peer, &settings);
+        let digest = self.digest(name, password);
+        let found = users.with_passwords(name);
+        let decoy = users.decoy(name, &self.decoys);
+        let stored: &[StoredPassword] = found.map_or(&[], |(_, stored)| stored);
+
+        #[expect(clippy::disallowed_methods, reason = "passwords expire by the calendar")]
+        let today = SystemTime::now();
+        let known = lock(&self.remembered).has(&digest, stored, now(), today);
+        if let (true, Some((principal, _))) = (known, found) {
+            self.counters.passed_unhashed();
+            return Login::Accepted(Arc::clone(principal));
+        }
+        if lock(&self.limits).turns_away(&attempt, now()) {
+            return Login::Locked;
+        }
+        let user = users.find(name).map(|principal| principal.name.as_str());
+        let Some(compared) = found.map(|(_, stored)| stored).or(decoy) else {
+            self.failed(&attempt, user);
+            return Login::Invalid;
+        };
+
+        let boarding = self.flights.board(digest, compared);
+        let mut own_turn = false;
+        let outcome = boarding
+            .flight
+            .outcome
+            .get_or_try_init(|| {
+                own_turn = true;
+                self.compare(attempt, &settings, Arc::clone(compared), password.clone())
+            })
+            .await
+            .copied();
+        drop(boarding);
+        match outcome {
+            Ok(Outcome { matched, network }) => {
+                let right = found.filter(|(_, stored)| is_live(stored, matched, today));
+                if let (Some((principal, _)), Some(matched)) = (right, matched) {
+                    lock(&self.remembered).put(digest, matched, now());
+                    return Login::Accepted(Arc::clone(principal));
+                }
+                // One hash is one guess, however many connections made it together.
+                if own_turn || network != attempt.network {
+                    self.failed(&attempt, user);
+                }
+                Login::Invalid
+            }
+            Err(NotCompared::Locked) => Login::Locked,
+            Err(NotCompared::Full(Full { own })) => {
+                if own {
+                    self.crowded_out(&attempt);
+                }
+                self.reporter.busy(now());
+                Login::Busy
+            }
+            Err(NotCompared::Broken) => Login::Busy,
+        }
+    }
+
+    /// Compares a password with those stored when it is its turn.
+    async fn compare(
+        &self,
+        attempt: Attempt,
+        settings: &GuardSettings,
+        stored: Passwords,
+        password: Zeroizing<String>,
+    ) -> Result<Outcome, NotCompared> {
+        let suspect = lock(&self.limits).is_suspect(&attempt, now());
+        let standing = match (suspect, attempt.trusted) {
+            (true, _) => Standing::Suspect,
+            (false, true) => Standing::Trusted,
+            (false, false) => Standing::Quiet,
+        };
+        let parts = if attempt.trusted { 2 } else { 4 };
+        let room = Room { total: settings.queue, share: settings.queue.div_ceil(parts) };
+        let slot = self.pool.slot(attempt.network, standing, room).await;
+        let slot = slot.map_err(NotCompared::Full)?;
+        // Those before it may have been wrong too often.
+        if lock(&self.limits).turns_away(&attempt, now()) {
+            return Err(NotCompared::Locked);
+        }
+        let hashing = tokio::task::spawn_blocking(move || {
+            // Held by the hash itself: it goes on when nobody waits for it any more.
+            let _slot = slot;
+            let mut hashes = 0;
+            let matching = stored.iter().find(|one| {
+                hashes += 1;
+                one.verify(&password)
+            });
+            (matching.map(|one| *one.fingerprint()), hashes)
+        });
+        let (matched, hashes) = hashing.await.map_err(|_| NotCompared::Broken)?;
+        self.counters.hashed(hashes);
+        Ok(Outcome { matched, network: attempt.network })
+    }
+
+    fn failed(&self, attempt: &Attempt, user: Option<&str>) {
+        let locks = lock(&self.limits).failed(attempt, now());
+        self.counters.locked(&locks);
+        self.reporter.locked(&locks, attempt.network, user);
+    }
+
+    fn crowded_out(&self, attempt: &Attempt) {
+        let locks = lock(&self.limits).crowded_out(attempt, now());
+        self.counters.locked(&locks);
+        self.reporter.locked(&locks, attempt.network, None);
+    }
+
+    fn attempt(&self, name: &str, peer: IpAddr, settings: &GuardSettings) -> Attempt {
+        let network = Network::of(peer);
+        let trusted = network.is_loopback() || network.is_within(&settings.trusted);
+        let shown = network.to_string();
+        let digest = self.sign(&[b"user", shown.as_bytes(), name.as_bytes()]);
+        let mut user = [0; 16];
+        copy(&mut user, digest.as_ref());
+        Attempt { network, trusted, user }
+    }
+
+    fn digest(&self, name: &str, password: &str) -> CredentialDigest {
+        let mut digest = CredentialDigest::default();
+        let tag = self.sign(&[b"credential", name.as_bytes(), password.as_bytes()]);
+        copy(&mut digest, tag.as_ref());
+        digest
+    }
+
+    /// Signs parts with their lengths, so that no two lists of parts are the same bytes.
+    fn sign(&self, parts: &[&[u8]]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in parts {
+            context.update(&part.len().to_le_bytes());
+            context.update(part);
+        }
+        context.sign()
+    }
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+/// Whether what matched is among the stored passwords and still good.
+fn is_live(stored: &Passwords, matched: Option<Fingerprint>, today: SystemTime) -> bool {
+    stored.iter().any(|one| Some(*one.fingerprint()) == matched && one.is_live(today))
+}
+
+fn copy(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "the age of failures and of what is remembered")]
+    Instant::now()
+}
