@@ -27,6 +27,7 @@ pub mod relay;
 pub mod rules;
 pub mod server;
 pub mod smtp;
+pub mod sockets;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;

@@ -55,18 +55,17 @@ impl Server {
         &self.admission
     }
 
-    /// Binds an address and returns the one that was bound, which says the port where 0 was asked.
+    /// Takes mail on a socket and returns its address.
     ///
     /// Each connection is served by the service of the moment in which it is accepted.
     ///
     /// # Errors
-    /// When the address cannot be bound.
-    pub async fn bind(
+    /// When the system does not say the address.
+    pub fn listen(
         &mut self,
-        address: SocketAddr,
+        listener: TcpListener,
         service: Arc<ArcSwap<Service>>,
     ) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind(address).await?;
         let bound = listener.local_addr()?;
         self.listeners.push((listener, service));
         Ok(bound)

@@ -36,12 +36,10 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Binds the admin address.
-    ///
-    /// # Errors
-    /// When it cannot be bound.
-    pub async fn bind(address: SocketAddr, readiness: Readiness) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, readiness })
+    /// Tells about health on that socket.
+    #[must_use]
+    pub fn new(listener: TcpListener, readiness: Readiness) -> Self {
+        Self { listener, readiness }
     }
 
     /// The address that was bound.

@@ -7,12 +7,22 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::LogFormat;
 use crate::gateway::Gateway;
+use crate::sockets::Sockets;
 use crate::telemetry;
 
 pub(super) fn run(file: &Path) -> ExitCode {
     let (config, parts, warnings) = match super::read(file) {
         Ok(read) => read,
         Err(status) => return status,
+    };
+    let sockets = match Sockets::from_environment() {
+        Ok(sockets) => sockets,
+        Err(errors) => {
+            for error in errors {
+                eprintln!("{error}");
+            }
+            return ExitCode::FAILURE;
+        }
     };
     let json = match config.log.format {
         LogFormat::Auto => None,
@@ -44,7 +54,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
         ) else {
             return ExitCode::FAILURE;
         };
-        let gateway = match Gateway::start(config, parts).await {
+        let gateway = match Gateway::start(config, parts, sockets).await {
             Ok(gateway) => gateway,
             Err(error) => {
                 tracing::error!(%error, "cannot start");

@@ -26,6 +26,7 @@ use crate::pace::Pace;
 use crate::redact::Redaction;
 use crate::relay::{self, Relay};
 use crate::server::Server;
+use crate::sockets::{Sockets, SocketsError};
 use crate::tls::Tls;
 use crate::upstream::{Outbox, Ses, SesSettings, Upstream};
 
@@ -51,9 +52,16 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// Sockets that were handed over do not fit the configuration.
+    #[error("{}", lines(.0))]
+    Sockets(Vec<SocketsError>),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     NoRandomness,
+}
+
+fn lines(errors: &[SocketsError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The whole relay, ready to run.
@@ -68,11 +76,18 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Puts everything together and binds all addresses.
+    /// Puts everything together and binds all addresses but those whose sockets were handed over.
     ///
     /// # Errors
     /// When an address or the outbox directory cannot be used.
-    pub async fn start(config: Config, parts: Parts) -> Result<Self, StartError> {
+    pub async fn start(
+        config: Config,
+        parts: Parts,
+        mut sockets: Sockets,
+    ) -> Result<Self, StartError> {
+        let listeners = config.listeners.iter().map(|listener| listener.address.value);
+        let wanted: Vec<_> = listeners.chain(config.admin).collect();
+        sockets.check(&wanted).map_err(StartError::Sockets)?;
         let random = |_| StartError::NoRandomness;
         let redaction = match config.log.addresses {
             LogAddresses::Full => Redaction::Full,
@@ -94,17 +109,17 @@ impl Gateway {
             let service = service(&config, listener, tls.as_ref(), &relay, &memory);
             let service = Arc::new(ArcSwap::from_pointee(service));
             services.push(Arc::clone(&service));
-            let bound = server
-                .bind(address, service)
-                .await
-                .map_err(|source| StartError::Bind { address, source })?;
+            let bind = |source| StartError::Bind { address, source };
+            let socket = sockets.listen(address).await.map_err(bind)?;
+            let bound = server.listen(socket, service).map_err(bind)?;
             announce(listener, bound, tls.as_ref());
         }
         let readiness = Readiness::default();
         let admin = match config.admin {
             Some(address) => {
                 let bind = |source| StartError::Bind { address, source };
-                let admin = Admin::bind(address, readiness.clone()).await.map_err(bind)?;
+                let admin =
+                    Admin::new(sockets.listen(address).await.map_err(bind)?, readiness.clone());
                 let address = admin.address().map_err(bind)?;
                 tracing::info!(%address, "health is told on /livez and /readyz");
                 Some(admin)

@@ -21,6 +21,7 @@ use sesgate::server::Server;
 use sesgate::smtp::{Auth, BareLf, Limits, Settings};
 use sesgate::tls::Tls;
 use sesgate::upstream::{Outbox, Upstream};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -187,8 +188,8 @@ impl Gate {
             per_minute: 0,
         });
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let address =
-            server.bind(loopback, Arc::new(ArcSwap::from_pointee(service))).await.unwrap();
+        let socket = TcpListener::bind(loopback).await.unwrap();
+        let address = server.listen(socket, Arc::new(ArcSwap::from_pointee(service))).unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let running = tokio::spawn(async move {
