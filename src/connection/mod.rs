@@ -276,7 +276,7 @@ impl Connection {
                 Step::Authenticate(credentials) => {
                     self.flush(stream).await?;
                     let rules = self.service.relay.rules();
-                    let login = rules.principals.login(&credentials).await;
+                    let login = rules.principals.login(&credentials, self.origin.client.ip()).await;
                     let result = login.result();
                     match login {
                         Login::Accepted(principal) => {
@@ -294,10 +294,10 @@ impl Connection {
                                 .map(|principal| principal.name.as_str()),
                             "login refused: unknown user or wrong password",
                         ),
-                        Login::Busy => tracing::warn!(
-                            "login put off: too many password checks at once; raise \
-                             `password_queue` in `[limits]` or find out who guesses",
-                        ),
+                        // The guard tells of these in summary: a flood must not flood the log.
+                        Login::Busy | Login::Locked => {
+                            tracing::debug!("login put off: too many checks or failures");
+                        }
                     }
                     self.session.authenticated(result);
                 }

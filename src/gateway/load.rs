@@ -14,7 +14,7 @@ use crate::identities::{Account, Identities};
 use crate::policy::lint::Severity;
 use crate::policy::{self, Context, Policy, PolicyKind};
 use crate::principals::{
-    PolicyFileError, PolicyFiles, Principal, Principals, StoredPassword, User, XSesRules,
+    Guard, PolicyFileError, PolicyFiles, Principal, Principals, StoredPassword, User, XSesRules,
 };
 use crate::rules::Rules;
 use crate::tls::Tls;
@@ -33,14 +33,11 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Takes what decides about messages and logins.
-    ///
-    /// # Errors
-    /// When the system gives no random bytes.
-    pub fn into_rules(self, config: &Config) -> Result<Rules, aws_lc_rs::error::Unspecified> {
+    /// Takes what decides about messages and logins, which `guard` guards.
+    #[must_use]
+    pub fn into_rules(self, guard: Arc<Guard>) -> Rules {
         let (authorizer, users) = self.into_authorizer();
-        let principals = Arc::new(Principals::new(users, config.limits.password_queue)?);
-        Ok(Rules { authorizer, principals })
+        Rules { authorizer, principals: Arc::new(Principals::behind(guard, users)) }
     }
 
     /// Takes what decides about messages, and the users that it decides for.

@@ -18,11 +18,12 @@ use tokio_util::task::TaskTracker;
 
 pub use load::{Loaded, Parts, load};
 use renewal::Renewal;
-use service::{admission_limits, memory, pace_settings, service};
+use service::{admission_limits, guard_settings, memory, pace_settings, service};
 
 use crate::admin::{Admin, Readiness};
 use crate::config::{self, Config, ListenerTls, LogAddresses};
 use crate::pace::Pace;
+use crate::principals::Guard;
 use crate::redact::Redaction;
 use crate::relay::{self, Relay};
 use crate::server::Server;
@@ -96,7 +97,8 @@ impl Gateway {
         };
         let region = parts.account.region.clone();
         let (tls, self_signed) = (parts.tls.clone(), parts.self_signed.clone());
-        let rules = parts.into_rules(&config).map_err(random)?;
+        let guard = Arc::new(Guard::new(guard_settings(&config.limits)).map_err(random)?);
+        let rules = parts.into_rules(guard);
         let pace = Pace::new(&pace_settings(&config));
         let (upstream, defer_when_paused) = upstream(&config, region, &pace).await?;
         let settings = relay::Settings { redaction, defer_when_paused, patience: config.answer };

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::load::load_again;
-use super::service::{admission_limits, pace_settings, service};
+use super::service::{admission_limits, guard_settings, pace_settings, service};
 use crate::admission::Admission;
 use crate::config::{Config, Problem};
 use crate::connection::Service;
@@ -108,7 +108,10 @@ impl Renewal {
             return refuse(&problems);
         }
         let (tls, self_signed) = (loaded.parts.tls.clone(), loaded.parts.self_signed.clone());
-        let Ok(rules) = loaded.parts.into_rules(&config) else { return refuse(&[]) };
+        // Failures, locks and what was right are not forgotten with the users.
+        let guard = Arc::clone(self.relay.rules().principals.guard());
+        guard.configure(guard_settings(&config.limits));
+        let rules = loaded.parts.into_rules(guard);
         for warning in loaded.warnings {
             tracing::warn!("{warning}");
         }

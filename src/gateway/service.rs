@@ -11,6 +11,7 @@ use crate::config::{self, Config, ListenerTls};
 use crate::connection::{Deadlines, Service};
 use crate::memory::Memory;
 use crate::pace::PaceSettings;
+use crate::principals::GuardSettings;
 use crate::relay::Relay;
 use crate::smtp::{Auth, BareLf, Limits, Settings};
 use crate::tls::Tls;
@@ -87,6 +88,11 @@ pub(super) fn admission_limits(limits: &config::Limits) -> AdmissionLimits {
         per_user: limits.connections_per_user,
         per_minute: limits.connections_per_minute,
     }
+}
+
+/// Returns what logins are guarded by.
+pub(super) fn guard_settings(limits: &config::Limits) -> GuardSettings {
+    GuardSettings { queue: limits.password_queue, ..GuardSettings::default() }
 }
 
 /// Returns the budget of messages in flight: what the operator says, else half of what the container

@@ -1,26 +1,39 @@
 //! Who may log in, and which policies are attached to whom.
 //!
-//! Users come from the configuration with their policy files compiled. Checking a password is the
-//! business of `login`, its stored form that of `password`.
+//! Users come from the configuration with their policy files compiled. Whether a login succeeds is
+//! the business of `guard`, the stored form of a password that of `password`.
 
-mod login;
+mod bounded;
+mod counts;
+mod flights;
+mod guard;
+mod limits;
+mod network;
 mod password;
+mod pool;
+mod remembered;
+mod report;
 mod ses_password;
+mod turns;
+mod users;
 mod x_ses;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
+pub use counts::Counts;
+pub use guard::{Guard, GuardSettings};
+pub use limits::FailureRule;
 pub use password::{PasswordHashError, StoredPassword, hash_password};
 pub use ses_password::ses_smtp_password;
+pub use users::Users;
 pub use x_ses::{Chosen, XSesRules};
 
 use crate::message::IdentityArn;
 use crate::policy::{Policy, PolicyErrors, PolicyKind};
 use crate::smtp::{Authentication, Credentials};
-use login::{Passwords, Verifier};
 
 /// A user of the relay, as IAM sees it.
 #[derive(Debug, Clone)]
@@ -62,11 +75,14 @@ pub struct User {
     pub passwords: Vec<StoredPassword>,
 }
 
-/// All users.
+/// The passwords of one user.
+type Passwords = Arc<[StoredPassword]>;
+
+/// The users of the day and the guard at their door.
+#[derive(Debug)]
 pub struct Principals {
-    users: HashMap<String, (Arc<Principal>, Option<Passwords>)>,
-    decoys: Vec<Passwords>,
-    verifier: Verifier,
+    users: Users,
+    guard: Arc<Guard>,
 }
 
 /// Who logged in, or why nobody did.
@@ -78,6 +94,8 @@ pub enum Login {
     Invalid,
     /// Too many checks at once; the same credentials may be right later.
     Busy,
+    /// Too many logins of this user or from this network failed; nothing was compared.
+    Locked,
 }
 
 impl Login {
@@ -87,63 +105,42 @@ impl Login {
         match self {
             Self::Accepted(_) => Authentication::Accepted,
             Self::Invalid => Authentication::Invalid,
-            Self::Busy => Authentication::Busy,
+            Self::Busy | Self::Locked => Authentication::Busy,
         }
     }
 }
 
 impl Principals {
-    /// Puts users together; `queue` password checks may wait for a processor.
+    /// Puts users together behind a new guard; `queue` password checks may wait for a processor.
     ///
     /// # Errors
     /// When the system gives no random bytes.
     pub fn new(users: Vec<User>, queue: usize) -> Result<Self, aws_lc_rs::error::Unspecified> {
-        let users: HashMap<_, _> = users
-            .into_iter()
-            .map(|User { principal, passwords }| {
-                let passwords = (!passwords.is_empty()).then(|| passwords.into());
-                (principal.name.clone(), (Arc::new(principal), passwords))
-            })
-            .collect();
-        let decoys = users.values().filter_map(|(_, passwords)| passwords.clone()).collect();
-        Ok(Self { users, decoys, verifier: Verifier::new(queue)? })
+        let guard = Guard::new(GuardSettings { queue, ..GuardSettings::default() })?;
+        Ok(Self::behind(Arc::new(guard), users))
+    }
+
+    /// Puts users together behind a guard that may have guarded others before: a reload.
+    #[must_use]
+    pub fn behind(guard: Arc<Guard>, users: Vec<User>) -> Self {
+        Self { users: Users::new(users), guard }
+    }
+
+    /// The guard, which outlives the users.
+    #[must_use]
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.guard
     }
 
     /// Returns the user of that name, compared byte for byte.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Arc<Principal>> {
-        self.users.get(name).map(|(principal, _)| principal)
+        self.users.find(name)
     }
 
-    /// Checks credentials; unknown user and wrong password take the same time.
-    pub async fn login(&self, credentials: &Credentials) -> Login {
-        let name = credentials.username.as_str();
-        let (principal, stored) = match self.users.get(name) {
-            Some((principal, Some(stored))) => (Some(principal), Some(stored)),
-            _ => (None, None),
-        };
-        #[expect(clippy::disallowed_methods, reason = "passwords expire by the calendar")]
-        let now = SystemTime::now();
-        let (password, decoy) = (&credentials.password, self.decoy(name));
-        match self.verifier.verify(name, password, stored, decoy, now).await {
-            Ok(true) => principal.map_or(Login::Invalid, |user| Login::Accepted(Arc::clone(user))),
-            Ok(false) => Login::Invalid,
-            Err(login::Busy) => Login::Busy,
-        }
-    }
-
-    /// An unknown name behaves like one certain user: the same one each time it is tried.
-    fn decoy(&self, name: &str) -> Option<&Passwords> {
-        let sum = name
-            .bytes()
-            .fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        self.decoys.get(sum.checked_rem(self.decoys.len())?)
-    }
-}
-
-impl std::fmt::Debug for Principals {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.users.keys()).finish()
+    /// Checks credentials that came from `peer`, see [`Guard::login`].
+    pub async fn login(&self, credentials: &Credentials, peer: IpAddr) -> Login {
+        self.guard.login(&self.users, credentials, peer).await
     }
 }
 

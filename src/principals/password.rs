@@ -5,13 +5,25 @@ use std::time::SystemTime;
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params};
+use aws_lc_rs::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
 /// A password hash that can be checked: argon2id (PHC string) or bcrypt.
 #[derive(Clone)]
 pub struct StoredPassword {
     format: Format,
+    fingerprint: Fingerprint,
     expires: Option<SystemTime>,
+}
+
+/// Tells one stored password from another, salt included.
+pub(super) type Fingerprint = [u8; 32];
+
+/// The work that a comparison takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Cost {
+    Argon2 { memory_kib: u32, passes: u32, lanes: u32 },
+    Bcrypt { cost: u32 },
 }
 
 #[derive(Clone)]
@@ -70,7 +82,7 @@ impl StoredPassword {
             {
                 return Err(PasswordHashError::TooCostly);
             }
-            Ok(Self { format: Format::Argon2(Box::new(hash)), expires: None })
+            Ok(Self::new(Format::Argon2(Box::new(hash)), text))
         } else if ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|form| text.starts_with(form)) {
             let parts: bcrypt::HashParts = text.parse().map_err(|error: bcrypt::BcryptError| {
                 PasswordHashError::Damaged(error.to_string())
@@ -78,9 +90,39 @@ impl StoredPassword {
             if parts.get_cost() > BCRYPT_COST_MAX {
                 return Err(PasswordHashError::TooCostly);
             }
-            Ok(Self { format: Format::Bcrypt(text.to_owned()), expires: None })
+            Ok(Self::new(Format::Bcrypt(text.to_owned()), text))
         } else {
             Err(PasswordHashError::Unknown)
+        }
+    }
+
+    fn new(format: Format, text: &str) -> Self {
+        let mut fingerprint = Fingerprint::default();
+        let digest = digest(&SHA256, text.as_bytes());
+        for (to, from) in fingerprint.iter_mut().zip(digest.as_ref()) {
+            *to = *from;
+        }
+        Self { format, fingerprint, expires: None }
+    }
+
+    pub(super) fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        match &self.format {
+            Format::Argon2(hash) => {
+                let params = Params::try_from(hash.as_ref()).unwrap_or_default();
+                Cost::Argon2 {
+                    memory_kib: params.m_cost(),
+                    passes: params.t_cost(),
+                    lanes: params.p_cost(),
+                }
+            }
+            Format::Bcrypt(text) => {
+                let cost = text.parse().map_or(0, |parts: bcrypt::HashParts| parts.get_cost());
+                Cost::Bcrypt { cost }
+            }
         }
     }
 
@@ -106,12 +148,9 @@ impl StoredPassword {
     /// passes, bcrypt with cost 10).
     #[must_use]
     pub fn is_weak(&self) -> bool {
-        match &self.format {
-            Format::Argon2(hash) => Params::try_from(hash.as_ref())
-                .is_ok_and(|params| params.m_cost() < MEMORY_KIB || params.t_cost() < PASSES),
-            Format::Bcrypt(text) => {
-                text.parse().is_ok_and(|parts: bcrypt::HashParts| parts.get_cost() < 10)
-            }
+        match self.cost() {
+            Cost::Argon2 { memory_kib, passes, .. } => memory_kib < MEMORY_KIB || passes < PASSES,
+            Cost::Bcrypt { cost } => cost < 10,
         }
     }
 

@@ -24,6 +24,7 @@ mod fake_ses;
 mod hostile;
 mod lints;
 mod log;
+mod login_guard;
 mod messages;
 mod policies;
 mod policy_cli;

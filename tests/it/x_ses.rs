@@ -8,6 +8,7 @@ use sesgate::address::Address;
 use sesgate::authorize::Client;
 use sesgate::config::Config;
 use sesgate::gateway;
+use sesgate::principals::{Guard, GuardSettings};
 use sesgate::relay::Relay;
 use sesgate::smtp::Envelope;
 use tokio_util::sync::CancellationToken;
@@ -149,7 +150,7 @@ fn relay(folder: &Path, rules: &str) -> (Relay, Client) {
     let config = config.unwrap();
     let loaded = gateway::load(&config);
     assert_eq!(loaded.problems, Vec::new(), "{rules}");
-    let rules = loaded.parts.into_rules(&config).unwrap();
+    let rules = loaded.parts.into_rules(Arc::new(Guard::new(GuardSettings::default()).unwrap()));
     let client = Client {
         principal: Arc::clone(rules.principals.find("app").unwrap()),
         peer: ([127, 0, 0, 1], 40_000).into(),
