@@ -164,7 +164,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn rates_burst_and_debt() {
         // rate, seconds waited, recipients of each message taken in that moment or none
-        let cases: [(f64, &[(f64, &[u32])]); 5] = [
+        type Step = (f64, &'static [u32]);
+        let cases: [(f64, &[Step]); 5] = [
             (1.0, &[(0.0, &[1]), (0.9, &[]), (1.0, &[1]), (1.5, &[]), (9.0, &[1])]),
             (0.5, &[(0.0, &[1]), (1.9, &[]), (2.0, &[1]), (3.9, &[]), (4.0, &[1])]),
             (3.0, &[(0.0, &[1, 1, 1]), (0.3, &[]), (0.34, &[1]), (5.0, &[1, 1, 1])]),

@@ -173,9 +173,8 @@ impl Meter {
 
     fn count(&mut self, recipients: u32, now: Instant) {
         self.advance(now);
-        if let [latest, ..] = &mut self.counts {
-            *latest = latest.saturating_add(recipients);
-        }
+        let [latest, ..] = &mut self.counts;
+        *latest = latest.saturating_add(recipients);
     }
 
     fn busiest(&mut self, now: Instant) -> f64 {
@@ -187,9 +186,8 @@ impl Meter {
         let second = now.saturating_duration_since(self.start).as_secs();
         for _ in self.second..second.min(self.second + 5) {
             self.counts.rotate_right(1);
-            if let [latest, ..] = &mut self.counts {
-                *latest = 0;
-            }
+            let [latest, ..] = &mut self.counts;
+            *latest = 0;
         }
         self.second = self.second.max(second);
     }
