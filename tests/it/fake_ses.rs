@@ -1,8 +1,11 @@
 //! A SESv2 endpoint of our own: it records requests byte for byte and does what a script says.
+//!
+//! Sends follow the script of [`FakeSes::start`]. The calls that read the account, its list of
+//! identities and one of them are answered from [`World`], each with faults of its own.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,6 +36,92 @@ pub(crate) enum Act {
     Rubbish,
 }
 
+/// The calls that read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Read {
+    Account,
+    List,
+    Identity,
+}
+
+/// What the reading calls find.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// The answer of `GetAccount`.
+    pub(crate) account: Value,
+    /// The answer of `GetEmailIdentity` by name; the list is made from it.
+    pub(crate) identities: BTreeMap<String, Value>,
+    /// Identities in one page, however many are asked for.
+    pub(crate) page: usize,
+    /// What is done with every call of a kind instead; `Take` is the ordinary answer.
+    pub(crate) faults: HashMap<Read, Act>,
+    /// What is done with `GetEmailIdentity` of one identity instead.
+    pub(crate) faulty: HashMap<String, Act>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            account: account(),
+            identities: BTreeMap::new(),
+            page: 1000,
+            faults: HashMap::new(),
+            faulty: HashMap::new(),
+        }
+    }
+}
+
+impl World {
+    /// Adds a verified identity, or replaces it.
+    pub(crate) fn identity(&mut self, name: &str, more: Value) {
+        let kind = if name.contains('@') { "EMAIL_ADDRESS" } else { "DOMAIN" };
+        let mut answer = serde_json::json!({
+            "IdentityType": kind,
+            "FeedbackForwardingStatus": true,
+            "VerifiedForSendingStatus": true,
+            "VerificationStatus": "SUCCESS",
+            "Policies": {},
+            "Tags": [],
+        });
+        let Value::Object(more) = more else { panic!("{more}") };
+        answer.as_object_mut().unwrap().extend(more);
+        self.identities.insert(name.to_owned(), answer);
+    }
+
+    /// A page of the list; `None` for a token that was not given out.
+    fn list(&self, request: &Value) -> Option<Value> {
+        let asked = request["PageSize"].as_u64().unwrap() as usize;
+        let from: usize = request["NextToken"].as_str().map_or(Ok(0), str::parse).ok()?;
+        let to = (from + asked.min(self.page)).min(self.identities.len());
+        let list: Vec<_> = (self.identities.iter().skip(from).take(to.saturating_sub(from)))
+            .map(|(name, identity)| {
+                serde_json::json!({
+                    "IdentityName": name,
+                    "IdentityType": identity["IdentityType"],
+                    "SendingEnabled": identity["VerifiedForSendingStatus"],
+                    "VerificationStatus": identity["VerificationStatus"],
+                })
+            })
+            .collect();
+        let more = to < self.identities.len();
+        let next = more.then(|| to.to_string());
+        Some(serde_json::json!({ "EmailIdentities": list, "NextToken": next }))
+    }
+}
+
+/// An account in production that may send 14 a second.
+pub(crate) fn account() -> Value {
+    serde_json::json!({
+        "ProductionAccessEnabled": true,
+        "SendingEnabled": true,
+        "EnforcementStatus": "HEALTHY",
+        "SendQuota": { "Max24HourSend": 50000.0, "MaxSendRate": 14.0, "SentLast24Hours": 25.0 },
+    })
+}
+
+/// One reading request: when, which, and its identity.
+pub(crate) type Reading = (Instant, Read, String);
+
 /// One request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
@@ -54,16 +143,21 @@ pub(crate) struct FakeSes {
     pub(crate) url: String,
     script: Arc<Mutex<VecDeque<Act>>>,
     requests: Arc<Mutex<Vec<Recorded>>>,
+    /// What the reading calls find.
+    pub(crate) world: Arc<Mutex<World>>,
+    readings: Arc<Mutex<Vec<Reading>>>,
 }
 
 impl FakeSes {
-    /// Starts it; requests beyond the script are taken as `extra`.
+    /// Starts it; sends beyond the script are taken as `extra`.
     pub(crate) async fn start(script: impl IntoIterator<Item = Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let fake = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             script: Arc::new(Mutex::new(script.into_iter().collect())),
             requests: Arc::default(),
+            world: Arc::default(),
+            readings: Arc::default(),
         };
         let serving = fake.clone();
         tokio::spawn(async move {
@@ -74,7 +168,36 @@ impl FakeSes {
         fake
     }
 
-    /// The requests that were read whole, in order.
+    /// The requests that read, in order.
+    pub(crate) fn readings(&self) -> Vec<Reading> {
+        self.readings.lock().unwrap().clone()
+    }
+
+    /// What is done with a reading request, which is noted.
+    fn reading(&self, read: Read, name: &str) -> Act {
+        self.readings.lock().unwrap().push((Instant::now(), read, name.to_owned()));
+        let world = self.world.lock().unwrap();
+        let fault = world.faulty.get(name).or_else(|| world.faults.get(&read));
+        fault.cloned().unwrap_or(Act::Take(""))
+    }
+
+    /// The ordinary answer to a reading request: status, code and body.
+    fn found(&self, read: Read, name: &str, request: &Value) -> (u16, &'static str, String) {
+        let world = self.world.lock().unwrap();
+        match read {
+            Read::Account => (200, "", world.account.to_string()),
+            Read::List => match world.list(request) {
+                Some(page) => (200, "", page.to_string()),
+                None => (400, "BadRequestException", r#"{"message":"odd token"}"#.to_owned()),
+            },
+            Read::Identity => match world.identities.get(name) {
+                Some(identity) => (200, "", identity.to_string()),
+                None => (404, "NotFoundException", r#"{"message":"no such identity"}"#.to_owned()),
+            },
+        }
+    }
+
+    /// The sends that were read whole, in order.
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.requests.lock().unwrap().clone()
     }
@@ -83,7 +206,11 @@ impl FakeSes {
         let mut unread = Vec::new();
         loop {
             let Some(head) = head(&mut socket, &mut unread).await else { return };
-            let act = self.script.lock().unwrap().pop_front().unwrap_or(Act::Take("extra"));
+            let reading = reading(&head);
+            let act = match &reading {
+                Some((read, name)) => self.reading(*read, name),
+                None => self.script.lock().unwrap().pop_front().unwrap_or(Act::Take("extra")),
+            };
             match act {
                 Act::ResetEarly => {
                     // With bytes unread the close becomes a reset.
@@ -93,8 +220,19 @@ impl FakeSes {
                 _ => {}
             }
             let Some(recorded) = body(&mut socket, &mut unread, &head).await else { return };
-            self.requests.lock().unwrap().push(recorded);
+            let ordinary = match &reading {
+                Some((read, name)) => Some(self.found(*read, name, &recorded.body)),
+                None => {
+                    self.requests.lock().unwrap().push(recorded);
+                    None
+                }
+            };
             let (status, code, body) = match act {
+                Act::Take(_) if ordinary.is_some() => ordinary.unwrap(),
+                Act::TakeAfter(time, _) if ordinary.is_some() => {
+                    tokio::time::sleep(time).await;
+                    ordinary.unwrap()
+                }
                 Act::Take(id) => (200, "", format!(r#"{{"MessageId":"{id}"}}"#)),
                 Act::TakeAfter(time, id) => {
                     tokio::time::sleep(time).await;
@@ -126,6 +264,21 @@ impl FakeSes {
     }
 }
 
+/// Which reading call a head begins, and the name of its identity.
+fn reading(head: &str) -> Option<(Read, String)> {
+    let line = head.lines().next().unwrap();
+    let target = line.strip_suffix(" HTTP/1.1").unwrap();
+    match target {
+        "GET /v2/email/account" => Some((Read::Account, String::new())),
+        "POST /v2/email/list-identities" => Some((Read::List, String::new())),
+        _ => {
+            let name = target.strip_prefix("GET /v2/email/identities/")?;
+            assert!(!name.contains('/'), "{line}");
+            Some((Read::Identity, name.replace("%40", "@").replace("%2B", "+")))
+        }
+    }
+}
+
 /// Reads up to the blank line behind the headers.
 async fn head(socket: &mut TcpStream, unread: &mut Vec<u8>) -> Option<String> {
     loop {
@@ -145,7 +298,11 @@ async fn body(socket: &mut TcpStream, unread: &mut Vec<u8>, head: &str) -> Optio
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.trim().to_owned())
     };
-    let length: usize = header("content-length").expect("a content length").parse().unwrap();
+    let length = header("content-length").unwrap_or_else(|| {
+        assert!(head.starts_with("GET "), "a content length in {head}");
+        "0".to_owned()
+    });
+    let length: usize = length.parse().unwrap();
     while unread.len() < length {
         more(socket, unread).await?;
     }
@@ -154,7 +311,7 @@ async fn body(socket: &mut TcpStream, unread: &mut Vec<u8>, head: &str) -> Optio
     Some(Recorded {
         request_line: head.lines().next().unwrap().to_owned(),
         authorization: header("authorization").unwrap_or_default(),
-        body: serde_json::from_slice(&body).unwrap(),
+        body: if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() },
     })
 }
 
