@@ -11,6 +11,7 @@ use sesgate::policy::{
     Context, Decision, Effect, Layers, Outcome, Policy, PolicyKind, Principal, Request, Spelled,
     evaluate, explain,
 };
+use sesgate::proxy_protocol::{LONGEST_BYTES, Parsed, parse};
 use sesgate::smtp::content::{Decoder, Event};
 use sesgate::smtp::{Auth, Authentication, BareLf, Limits, Reply, Session, Settings, Step};
 
@@ -18,12 +19,13 @@ use sesgate::smtp::{Auth, Authentication, BareLf, Limits, Reply, Session, Settin
 pub(crate) type Property = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub(crate) const ALL: [Property; 7] = [
+pub(crate) const ALL: [Property; 8] = [
     ("address", address),
     ("content", content),
     ("header_section", header_section),
     ("policy_document", policy_document),
     ("policy_evaluate", policy_evaluate),
+    ("proxy_header", proxy_header),
     ("session", session),
     ("xses_values", xses_values),
 ];
@@ -361,6 +363,55 @@ fn name(decision: &Decision<'_>) -> &'static str {
         Decision::Allowed(_) => "allowed",
         Decision::ExplicitlyDenied(_) => "denied",
         Decision::ImplicitlyDenied => "not allowed",
+    }
+}
+
+/// A PROXY header that is taken waits for all of its bytes, needs none behind them, and says nothing
+/// that is not of one reading.
+pub(crate) fn proxy_header(bytes: &[u8]) {
+    let parsed = parse(bytes);
+    // Once refused or taken nothing that follows makes a difference, and until then it waits.
+    let settled = (0..=bytes.len().min(LONGEST_BYTES + 1))
+        .find(|length| !matches!(parse(&bytes[..*length]), Ok(Parsed::Incomplete(_))));
+    let Some(settled) = settled else {
+        assert!(bytes.len() < LONGEST_BYTES);
+        assert!(matches!(parsed, Ok(Parsed::Incomplete(1..=LONGEST_BYTES))));
+        return;
+    };
+    assert_eq!(parse(&bytes[..settled]), parsed);
+    let Ok(Parsed::Header(header)) = parsed else { return };
+    assert_eq!(header.length, settled);
+    for length in 0..settled {
+        let Ok(Parsed::Incomplete(more)) = parse(&bytes[..length]) else { unreachable!() };
+        assert!((1..=settled - length).contains(&more));
+    }
+    assert_eq!(header.source.is_some(), header.destination.is_some());
+    assert!(!header.is_local || (header.source.is_none() && header.vpce.is_none()));
+    for address in header.source.iter().chain(&header.destination) {
+        assert_eq!(address.ip().to_canonical(), address.ip());
+    }
+    if let Some(id) = header.vpce {
+        let digits = id.strip_prefix("vpce-").expect("an id begins so");
+        assert!((8..=32).contains(&digits.len()));
+        assert!(digits.bytes().all(|byte| b"0123456789abcdef".contains(&byte)));
+    }
+    // As text, an address has one form.
+    if let (Some(source), Some(destination)) = (header.source, header.destination)
+        && source.is_ipv4() == destination.is_ipv4()
+    {
+        let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
+        let line = format!(
+            "PROXY {family} {} {} {} {}\r\n",
+            source.ip(),
+            destination.ip(),
+            source.port(),
+            destination.port(),
+        );
+        let Ok(Parsed::Header(again)) = parse(line.as_bytes()) else { panic!("{line}") };
+        assert_eq!(
+            (again.length, again.source, again.destination),
+            (line.len(), header.source, header.destination),
+        );
     }
 }
 
