@@ -99,7 +99,8 @@ impl Pace {
     ///
     /// It waits as long as the settings say, never beyond `by`, and not at all when nobody else
     /// waits and there is room. A message goes as soon as there is room for one recipient; those
-    /// after it wait for the rest. Dropping the future takes the message out.
+    /// after it wait for the rest. Dropping the future takes the message out; until then it must be
+    /// polled when it is woken, since those who wait wake each other.
     ///
     /// # Errors
     /// Says what is exceeded. What can be said at once is said at once.

@@ -318,17 +318,21 @@ async fn without_a_rate_throttling_makes_one_for_a_while() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_turn_that_nobody_took_is_given_to_the_next() {
-    let pace = pace(1.0, 600);
-    at_once(&pace, "app", FREE, 1).unwrap().taken();
-    let mut first = Box::pin(pace.turn("app", FREE, 30, in_seconds(60.0)));
+/// A message to 30 recipients that has begun to wait and is not asked again.
+async fn stalled(pace: &Pace) -> std::pin::Pin<Box<impl Future<Output = Result<Turn, Exceeded>>>> {
+    at_once(pace, "app", FREE, 1).unwrap().taken();
+    let mut turn = Box::pin(pace.turn("app", FREE, 30, in_seconds(60.0)));
     tokio::select! {
         biased;
-        _ = &mut first => panic!("there is no room yet"),
-        () = std::future::ready(()) => {}
+        _ = &mut turn => panic!("there is no room yet"),
+        () = std::future::ready(()) => turn,
     }
-    // Its turn comes, but it is never asked again: the one behind drives and gets it.
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_waiting_wakes_the_next() {
+    let pace = pace(1.0, 600);
+    let first = stalled(&pace).await;
     let second = pace.turn("other", FREE, 1, in_seconds(60.0));
     let drop_first = async {
         sleep(Duration::from_secs(2)).await;
@@ -338,6 +342,17 @@ async fn a_turn_that_nobody_took_is_given_to_the_next() {
     let (second, ()) = tokio::join!(second, drop_first);
     second.unwrap().taken();
     assert!(start.elapsed().as_secs_f64() < 2.01, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_came_and_was_not_taken_up_costs_nothing() {
+    let pace = pace(1.0, 600);
+    let first = stalled(&pace).await;
+    sleep(Duration::from_secs(2)).await;
+    pace.learn(quota(1.0, -1.0, 0.0));
+    assert_eq!(pace.status().waiting, 0, "its turn has come");
+    drop(first);
+    at_once(&pace, "other", FREE, 1).unwrap().taken();
 }
 
 #[tokio::test(start_paused = true)]
@@ -444,6 +459,8 @@ proptest! {
         prop_assert_eq!(pace.status().waiting, 0);
         prop_assert!(taken.len() >= stayed - budgeted, "{} of {}", taken.len(), stayed);
         taken.sort_unstable();
+        // A lost wake-up is made good when a deadline comes, not before.
+        prop_assert!(taken.iter().all(|(at, _)| at.as_secs() < 500_000), "{:?}", taken.last());
         let burst = rate.max(1.0);
         for (number, (first, _)) in taken.iter().enumerate() {
             let mut total = 0;
