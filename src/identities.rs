@@ -42,6 +42,18 @@ pub struct Identity {
     pub policies: Vec<Arc<Policy>>,
     /// Tags, each under its whole context key: `aws:ResourceTag/KEY`.
     pub tags: Vec<(String, String)>,
+    /// Why nothing can be said about messages that depend on it: its configuration set and policies
+    /// are not known (decision 3).
+    pub unsure: Option<String>,
+}
+
+/// An identity that nothing can be said about, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsure {
+    /// Its name; empty when that is all identities of the account.
+    pub identity: String,
+    /// What is not known.
+    pub reason: String,
 }
 
 /// An identity of another account, whose owner lets this account send from it.
@@ -68,6 +80,7 @@ pub struct Identities {
     known: HashMap<String, Identity>,
     delegated: Vec<Delegated>,
     authoritative: bool,
+    unread: bool,
 }
 
 impl Identities {
@@ -76,7 +89,27 @@ impl Identities {
     pub fn new(identities: Vec<Identity>, authoritative: bool) -> Self {
         let known =
             identities.into_iter().map(|identity| (key(&identity.name), identity)).collect();
-        Self { known, delegated: Vec::new(), authoritative }
+        Self { known, delegated: Vec::new(), authoritative, unread: false }
+    }
+
+    /// Says that there may be identities that were never read from SES.
+    #[must_use]
+    pub fn unread(mut self) -> Self {
+        self.unread = true;
+        self
+    }
+
+    /// Returns why a message that depends on identities of these names cannot be judged.
+    #[must_use]
+    pub fn unsure(&self, names: &[String]) -> Option<Unsure> {
+        if self.unread {
+            let reason = "the identities of the account were not read from SES yet".to_owned();
+            return Some(Unsure { identity: String::new(), reason });
+        }
+        names.iter().filter_map(|name| self.find(name)).find_map(|identity| {
+            let reason = identity.unsure.clone()?;
+            Some(Unsure { identity: identity.name.clone(), reason })
+        })
     }
 
     /// Adds identities of other accounts.

@@ -16,6 +16,7 @@ pub mod config;
 pub mod connection;
 pub mod gateway;
 pub mod identities;
+pub mod inventory;
 pub mod memory;
 pub mod message;
 pub mod pace;

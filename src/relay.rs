@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::authorize::{Client, Denial, Occasion, Permit, Verdict};
+use crate::inventory::Inventory;
 use crate::memory::{Exhausted, Share};
 use crate::message::HeaderSection;
 use crate::pace::{Budget, Exceeded, Pace, Turn};
@@ -59,6 +60,7 @@ pub struct Relay {
     rules: ArcSwap<Rules>,
     upstream: Upstream,
     pace: Pace,
+    inventory: Option<Inventory>,
     settings: Settings,
 }
 
@@ -66,7 +68,15 @@ impl Relay {
     /// Puts the parts together.
     #[must_use]
     pub fn new(rules: Rules, upstream: Upstream, pace: Pace, settings: Settings) -> Self {
-        Self { rules: ArcSwap::from_pointee(rules), upstream, pace, settings }
+        let rules = ArcSwap::from_pointee(rules);
+        Self { rules, upstream, pace, inventory: None, settings }
+    }
+
+    /// Tells what messages depend on to whom reads it from SES.
+    #[must_use]
+    pub fn with_inventory(mut self, inventory: Inventory) -> Self {
+        self.inventory = Some(inventory);
+        self
     }
 
     /// Returns the rules of the moment.
@@ -97,7 +107,7 @@ impl Relay {
         let refusal = match rules.known(client) {
             Some(client) => match rules.authorizer.decide(&client, envelope, header, occasion) {
                 Ok(_) => return Ok(()),
-                Err(source) => Refusal::Denied { id: occasion.id, source },
+                Err(source) => self.denied(occasion.id, source),
             },
             None => Refusal::NoUser,
         };
@@ -201,7 +211,15 @@ impl Relay {
         rules
             .authorizer
             .permit(&client, transaction, occasion)
-            .map_err(|source| Refusal::Denied { id, source })
+            .map_err(|source| self.denied(id, source))
+    }
+
+    /// A message that waits for what SES says of an identity has it read next.
+    fn denied(&self, id: Uuid, source: Denial) -> Refusal {
+        if let (Denial::Unsure(unsure), Some(inventory)) = (&source, &self.inventory) {
+            inventory.wanted(&unsure.identity);
+        }
+        Refusal::Denied { id, source }
     }
 
     /// How many bytes a byte of content takes in all while the upstream is called.
@@ -220,6 +238,11 @@ impl Relay {
     pub fn unreadable(&self, client: &Client, envelope: &Envelope, reply: &Reply) {
         let id = occasion().id;
         Line::new(&self.settings.redaction, client, envelope, None, id).unreadable(reply);
+    }
+
+    /// Has new credentials asked for: SES said that they have expired.
+    pub fn refresh_credentials(&self) {
+        self.upstream.refresh_credentials();
     }
 
     /// Waits for calls that outlived the answer to their client.
@@ -242,6 +265,7 @@ impl From<&Refusal> for Reply {
                     region.to_ascii_uppercase(),
                     identities.join(", ")
                 )),
+                Denial::Unsure(_) => Self::temporary_failure(),
                 Denial::Unsupported(text) => Self::transaction_failed(text),
             },
             Refusal::NoUser => Self::authentication_required(),
@@ -355,6 +379,12 @@ impl<'a> Line<'a> {
                 let recipients = claim.recipients.iter().map(String::as_str);
                 details.claimed_recipients = Some(self.redaction.show_all(recipients));
             }
+            Refusal::Denied { source: Denial::Unsure(_), .. } => {
+                details.remedy = Some(
+                    "wait until SES was asked; the role needs ses:ListEmailIdentities and \
+                     ses:GetEmailIdentity, and a policy that cannot be read must be corrected in SES",
+                );
+            }
             Refusal::Exceeded(exceeded) => details.remedy = Some(remedy(*exceeded)),
             Refusal::Upstream(UpstreamError::Temporary { remedy, possible_duplicate, .. }) => {
                 details.remedy = Some(remedy);
@@ -394,7 +424,8 @@ impl<'a> Line<'a> {
             };
         }
         match refusal {
-            Refusal::Upstream(
+            Refusal::Denied { source: Denial::Unsure(_), .. }
+            | Refusal::Upstream(
                 UpstreamError::Temporary { .. }
                 | UpstreamError::Paused(_)
                 | UpstreamError::Suspended(_),

@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use permit::{Parameters, Permit, Verdict};
 
 use crate::address::Address;
-use crate::identities::{Account, Identities};
+use crate::identities::{Account, Identities, Unsure};
 use crate::message::{HeaderSection, Mailbox, XSes};
 use crate::policy::{self, Context, Decision, Layers, Policy, Request};
 use crate::principals::{Chosen, Principal};
@@ -86,6 +86,9 @@ pub enum Denial {
         /// The addresses.
         identities: Vec<String>,
     },
+    /// Nothing can be said about the message yet.
+    #[error("identity `{}`: {}", .0.identity, .0.reason)]
+    Unsure(Unsure),
     /// The message asks for something that the relay does not do for this user.
     #[error("{0}")]
     Unsupported(String),
@@ -103,6 +106,8 @@ pub struct Asked<'a> {
     pub layers: Layers<'a>,
     /// What they are asked.
     pub request: Request<'a>,
+    /// Why nothing can be said about it.
+    unsure: Option<&'a Unsure>,
     /// The place of the resource in the order of decision 13.
     rank: usize,
 }
@@ -148,8 +153,18 @@ impl Authorizer {
         let chosen = self.chosen(client, envelope, header)?;
         let mut allowed = None;
         let mut denied: Option<(usize, Denial)> = None;
+        let mut unsure = None;
         self.ask(client, envelope, header, &chosen.x_ses, occasion.now, |asked| {
-            if denied.as_ref().is_some_and(|(rank, _)| *rank <= asked.rank) {
+            if unsure.is_none() {
+                unsure = asked.unsure.cloned();
+            }
+            let explicitly = |denial: &Denial| {
+                matches!(denial, Denial::Policy { verdict, .. } if verdict.is_explicit())
+            };
+            if denied.as_ref().is_some_and(|(rank, denial)| {
+                // What is not known may still allow: only an explicit Deny is sure then.
+                if unsure.is_some() { explicitly(denial) } else { *rank <= asked.rank }
+            }) {
                 return;
             }
             let decision = asked.decision();
@@ -165,8 +180,13 @@ impl Authorizer {
                 denied = Some((asked.rank, denial));
             }
         });
-        if let Some((_, denial)) = denied {
-            return Err(denial);
+        match (denied, unsure) {
+            (Some((_, Denial::Policy { verdict, .. })), Some(unsure)) if !verdict.is_explicit() => {
+                return Err(Denial::Unsure(unsure));
+            }
+            (Some((_, denial)), _) => return Err(denial),
+            (None, Some(unsure)) => return Err(Denial::Unsure(unsure)),
+            (None, None) => {}
         }
         self.verified(envelope, header, &chosen.x_ses)?;
         // There is a request for each author, and at least one author.
@@ -217,7 +237,16 @@ impl Authorizer {
                         };
                         let mut layers = self.layers(principal, resource.policies);
                         layers.rcps = &resource.denying;
-                        each(&Asked { author, feedback, recipients, layers, request, rank });
+                        let unsure = resource.unsure.as_ref();
+                        each(&Asked {
+                            author,
+                            feedback,
+                            recipients,
+                            layers,
+                            request,
+                            unsure,
+                            rank,
+                        });
                         for (key, _) in resource.tags {
                             context.remove(key);
                         }

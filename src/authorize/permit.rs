@@ -25,6 +25,12 @@ pub struct Verdict {
 impl Verdict {
     pub(super) const ALLOWED: &str = "Allowed";
 
+    /// Whether a statement says no, and not only no statement yes.
+    #[must_use]
+    pub fn is_explicit(&self) -> bool {
+        self.decision == "ExplicitlyDenied"
+    }
+
     /// Tells of a decision.
     #[must_use]
     pub fn of(decision: &Decision<'_>) -> Self {

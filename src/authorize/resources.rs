@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::claims::Claims;
 use super::delegates::Delegates;
 use crate::address::Address;
-use crate::identities::{Account, Delegated, Identities, Identity, related};
+use crate::identities::{Account, Delegated, Identities, Identity, Unsure, related};
 use crate::message::{IdentityArn, Mailbox, XSes};
 use crate::policy::Policy;
 use crate::smtp::Envelope;
@@ -21,6 +21,8 @@ pub(super) struct Resource<'m> {
     pub(super) policies: &'m [Arc<Policy>],
     /// Those of related identities, of which only a Deny counts (decision 7).
     pub(super) denying: Vec<Arc<Policy>>,
+    /// Why it cannot be judged.
+    pub(super) unsure: Option<Unsure>,
     /// Tags of the identity, by context key.
     pub(super) tags: &'m [(String, String)],
     concerns: Concern<'m>,
@@ -100,6 +102,7 @@ impl<'m> Resource<'m> {
             parents: related.iter().map(|name| arn(name)).collect(),
             policies: known.map_or(&[], |identity| &identity.policies),
             denying: identities.policies_of(&related),
+            unsure: identities.unsure(&related),
             tags: known.map_or(&[], |identity| &identity.tags),
             concerns,
         }
@@ -112,6 +115,7 @@ impl<'m> Resource<'m> {
             parents: Vec::new(),
             policies: &[],
             denying: Vec::new(),
+            unsure: None,
             tags: &[],
             concerns: Concern::Everything,
         }

@@ -10,6 +10,8 @@ use crate::address::{Address, check_domain};
 pub(super) fn identities(mut table: Reader<'_, '_>) -> Identities {
     let identities = Identities {
         authoritative: table.boolean("authoritative").unwrap_or(false),
+        from_ses: table.choice("source", &[("config", false), ("ses", true)]).unwrap_or(false),
+        cache: table.path("cache").map(|directory| directory.value),
         known: table.sections("known").into_iter().map(identity).collect(),
         delegated: table.sections("delegated").into_iter().map(delegated).collect(),
     };

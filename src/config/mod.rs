@@ -68,8 +68,9 @@ pub struct Account {
     pub region: String,
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub partition: String,
-    /// In the SES sandbox the recipients' identities are resources too (decision 9).
-    pub sandbox: bool,
+    /// In the SES sandbox the recipients' identities are resources too (decision 9); none is for SES to
+    /// say.
+    pub sandbox: Option<bool>,
     /// Service control policies: levels from the root to the account.
     pub service_control_policies: Vec<Placed<PathBuf>>,
 }
@@ -79,6 +80,10 @@ pub struct Account {
 pub struct Identities {
     /// Whether the list is complete: then an address without identity is refused as SES would.
     pub authoritative: bool,
+    /// Whether SES is asked for them as well.
+    pub from_ses: bool,
+    /// The directory in which what SES says is kept.
+    pub cache: Option<PathBuf>,
     /// The identities.
     pub known: Vec<Identity>,
     /// Identities of other accounts, whose owners let this account send from them.
@@ -248,6 +253,8 @@ pub struct Rate {
     pub recipients_per_second: Option<f64>,
     /// How long a message waits for its turn.
     pub wait: Duration,
+    /// Whether SES is asked for its rate and quota.
+    pub ask_ses: bool,
 }
 
 /// Bounds on what clients may use.

@@ -31,6 +31,9 @@ pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
     if config.listeners.is_empty() {
         root.note("no `[[listeners]]`: nothing would take mail");
     }
+    if config.identities.from_ses && !matches!(config.upstream, Upstream::Ses(_)) {
+        root.note("`source = \"ses\"` in `[identities]` needs `kind = \"ses\"` in `[upstream]`");
+    }
     references(&config, &root);
     root.finish();
     config
@@ -116,7 +119,7 @@ fn account(mut table: Reader<'_, '_>) -> Account {
         id: id.value,
         region: region.value,
         partition: partition.unwrap_or("aws").to_owned(),
-        sandbox: table.boolean("sandbox").unwrap_or(false),
+        sandbox: table.boolean("sandbox"),
         service_control_policies: table.paths("service_control_policies"),
     };
     table.finish();
@@ -179,6 +182,7 @@ fn rate(mut table: Reader<'_, '_>) -> Rate {
     let rate = Rate {
         recipients_per_second: table.rate("recipients_per_second"),
         wait: table.seconds("wait_seconds", 20, 0..=50),
+        ask_ses: table.boolean("ask_ses").unwrap_or(true),
     };
     table.finish();
     rate

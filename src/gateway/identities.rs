@@ -3,11 +3,42 @@
 use super::load::{Loader, Parts};
 use crate::config::{self, Placed, Problem};
 use crate::identities::{Delegated, Identities, Identity};
+use crate::inventory::{self, Converted, Snapshot};
 use crate::message::IdentityArn;
 use crate::policy::PolicyKind;
 
+/// The identities that the configuration names.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Listed {
+    known: Vec<Identity>,
+    delegated: Vec<Delegated>,
+    authoritative: bool,
+    /// Whether SES is asked for more.
+    from_ses: bool,
+}
+
+impl Listed {
+    /// Returns them with those that SES has. What the configuration says of one counts.
+    pub(super) fn identities(&self, snapshot: Option<&Snapshot>) -> Identities {
+        let mut all = Vec::new();
+        let snapshot = snapshot.filter(|_| self.from_ses);
+        if let Some(snapshot) = snapshot {
+            let found = inventory::identities(snapshot).into_iter();
+            all.extend(found.map(|Converted { identity, unsure }| Identity {
+                unsure: unsure.map(|unsure| unsure.to_string()),
+                ..identity
+            }));
+        }
+        all.extend(self.known.iter().cloned());
+        let identities =
+            Identities::new(all, self.authoritative).with_delegated(self.delegated.clone());
+        let is_read = !self.from_ses || snapshot.is_some_and(|snapshot| snapshot.complete);
+        if is_read { identities } else { identities.unread() }
+    }
+}
+
 impl Loader<'_> {
-    pub(super) fn identities(&mut self) -> Identities {
+    pub(super) fn listed(&mut self) -> Listed {
         let list = &self.config.identities;
         let known = list.known.iter().map(|identity| Identity {
             name: identity.name.value.clone(),
@@ -16,10 +47,12 @@ impl Loader<'_> {
             tags: (identity.tags.iter())
                 .map(|(key, value)| (format!("aws:ResourceTag/{key}"), value.clone()))
                 .collect(),
+            unsure: None,
         });
         let known = known.collect();
         let delegated = list.delegated.iter().filter_map(|it| self.delegated(it)).collect();
-        Identities::new(known, list.authoritative).with_delegated(delegated)
+        let (authoritative, from_ses) = (list.authoritative, list.from_ses);
+        Listed { known, delegated, authoritative, from_ses }
     }
 
     fn delegated(&mut self, delegated: &config::Delegated) -> Option<Delegated> {
@@ -70,6 +103,10 @@ impl Loader<'_> {
 
     /// Decision 9: a Resource that names an identity which is not listed may be a mistake.
     pub(super) fn unknown_identities(&mut self, parts: &Parts) {
+        if self.config.identities.from_ses {
+            return;
+        }
+        let known = parts.basis.listed.identities(None);
         let users = parts.users.iter().flat_map(|user| &user.principal.policies);
         for policy in users {
             for statement in policy.statements() {
@@ -77,10 +114,7 @@ impl Loader<'_> {
                     let Some((owner, name)) = pattern.split_once(":identity/") else { continue };
                     let owner = owner.rsplit_once(':').map_or("", |(_, account)| account);
                     let is_foreign = owner.len() == 12 && owner != self.config.account.id;
-                    if is_foreign
-                        || name.contains(['*', '?', '$'])
-                        || parts.identities.find(name).is_some()
-                    {
+                    if is_foreign || name.contains(['*', '?', '$']) || known.find(name).is_some() {
                         continue;
                     }
                     self.warnings.push(Problem {

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::identities::Listed;
 use super::x_ses;
 use crate::authorize::{self, Authorizer};
 use crate::config::{self, Config, Placed, Problem};
-use crate::identities::{Account, Identities};
+use crate::identities::Account;
+use crate::inventory::Snapshot;
 use crate::policy::lint::Severity;
 use crate::policy::{self, Context, Policy, PolicyKind};
 use crate::principals::{
@@ -19,12 +21,31 @@ use crate::principals::{
 use crate::rules::Rules;
 use crate::tls::Tls;
 
+/// What decisions are made from, beside the users and what SES says.
+#[derive(Debug, Clone)]
+pub(super) struct Basis {
+    account: Account,
+    /// Whether the account is in the sandbox; none is for SES to say.
+    sandbox: Option<bool>,
+    pub(super) listed: Listed,
+    service_control_policies: Vec<Vec<Arc<Policy>>>,
+}
+
+impl Basis {
+    /// Returns who decides, with what SES says now.
+    pub(super) fn authorizer(&self, snapshot: Option<&Snapshot>) -> Authorizer {
+        let state = snapshot.and_then(|snapshot| snapshot.account.as_ref());
+        let said = state.is_some_and(|state| !state.production_access);
+        let account = Account { sandbox: self.sandbox.unwrap_or(said), ..self.account.clone() };
+        let scps = self.service_control_policies.clone();
+        Authorizer::new(account, self.listed.identities(snapshot), scps)
+    }
+}
+
 /// What the configuration points at, read and checked.
 #[derive(Debug)]
 pub struct Parts {
-    pub(super) account: Account,
-    pub(super) identities: Identities,
-    pub(super) service_control_policies: Vec<Vec<Arc<Policy>>>,
+    pub(super) basis: Basis,
     pub(super) users: Vec<User>,
     /// TLS of each listener, in the order of the configuration.
     pub(super) tls: Vec<Option<Tls>>,
@@ -43,9 +64,7 @@ impl Parts {
     /// Takes what decides about messages, and the users that it decides for.
     #[must_use]
     pub fn into_authorizer(self) -> (Authorizer, Vec<User>) {
-        let authorizer =
-            Authorizer::new(self.account, self.identities, self.service_control_policies);
-        (authorizer, self.users)
+        (self.basis.authorizer(None), self.users)
     }
 }
 
@@ -84,15 +103,18 @@ pub(super) fn load_again(config: &Config, self_signed: Option<Tls>) -> Loaded {
     let account = &config.account;
     let scps = loader.policies(PolicyKind::ServiceControl, &account.service_control_policies);
     let parts = Parts {
-        account: Account {
-            id: account.id.clone(),
-            region: account.region.clone(),
-            partition: account.partition.clone(),
+        basis: Basis {
+            account: Account {
+                id: account.id.clone(),
+                region: account.region.clone(),
+                partition: account.partition.clone(),
+                sandbox: account.sandbox.unwrap_or(false),
+            },
             sandbox: account.sandbox,
+            listed: loader.listed(),
+            // Each policy is a level of its own: all must allow, the stricter reading of a plain list.
+            service_control_policies: scps.into_iter().map(|policy| vec![policy]).collect(),
         },
-        identities: loader.identities(),
-        // Each policy is a level of its own: all must allow, the stricter reading of a plain list.
-        service_control_policies: scps.into_iter().map(|policy| vec![policy]).collect(),
         users: config.users.iter().map(|user| loader.user(user)).collect(),
         tls: loader.tls(),
         self_signed: loader.self_signed.take(),

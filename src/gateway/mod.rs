@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use load::{Loaded, Parts, load};
-use renewal::Renewal;
+use renewal::{Renewal, Shared};
 use service::{admission_limits, guard_settings, memory, pace_settings, service};
 
 use crate::admin::{Admin, Readiness};
 use crate::config::{self, Config, ListenerTls, LogAddresses};
+use crate::inventory::{self, Inventory, Reader};
 use crate::pace::Pace;
 use crate::principals::Guard;
 use crate::redact::Redaction;
@@ -72,6 +73,7 @@ pub struct Gateway {
     admin: Option<Admin>,
     readiness: Readiness,
     relay: Arc<Relay>,
+    reader: Option<Reader>,
     renewal: Renewal,
     drain: Duration,
 }
@@ -95,14 +97,21 @@ impl Gateway {
             LogAddresses::Domain => Redaction::Domain,
             LogAddresses::Hash => Redaction::hash().map_err(random)?,
         };
-        let region = parts.account.region.clone();
+        let region = config.account.region.clone();
         let (tls, self_signed) = (parts.tls.clone(), parts.self_signed.clone());
+        let basis = parts.basis.clone();
         let guard = Arc::new(Guard::new(guard_settings(&config.limits)).map_err(random)?);
         let rules = parts.into_rules(guard);
         let pace = Pace::new(&pace_settings(&config));
         let (upstream, defer_when_paused) = upstream(&config, region, &pace).await?;
         let settings = relay::Settings { redaction, defer_when_paused, patience: config.answer };
-        let relay = Arc::new(Relay::new(rules, upstream, pace.clone(), settings));
+        let asked = ask_ses(&config, &upstream);
+        let mut relay = Relay::new(rules, upstream, pace.clone(), settings);
+        if let Some((inventory, _)) = &asked {
+            relay = relay.with_inventory(inventory.clone());
+        }
+        let relay = Arc::new(relay);
+        let (inventory, reader) = asked.unzip();
         let mut server = Server::new(admission_limits(&config.limits));
         let memory = memory(&config.limits);
         let mut services = Vec::new();
@@ -129,11 +138,10 @@ impl Gateway {
             None => None,
         };
         let drain = config.server.drain;
-        let renewal = {
-            let admission = Arc::clone(server.admission());
-            Renewal::new(config, Arc::clone(&relay), services, admission, memory, pace, self_signed)
-        };
-        Ok(Self { server, admin, readiness, relay, renewal, drain })
+        let admission = Arc::clone(server.admission());
+        let shared = Shared { services, admission, memory, pace, inventory };
+        let renewal = Renewal::new(config, basis, Arc::clone(&relay), shared, self_signed);
+        Ok(Self { server, admin, readiness, relay, reader, renewal, drain })
     }
 
     /// What a signal to read the configuration again is told to.
@@ -148,6 +156,11 @@ impl Gateway {
         let end = CancellationToken::new();
         if let Some(admin) = self.admin {
             helpers.spawn(admin.run(end.clone()));
+        }
+        if let Some(reader) = self.reader {
+            let relay = Arc::clone(&self.relay);
+            let reader = reader.on_expired(move || relay.refresh_credentials());
+            helpers.spawn(reader.run(end.clone()));
         }
         helpers.spawn(self.renewal.run(end.clone()));
         self.readiness.set(true);
@@ -166,6 +179,22 @@ impl Gateway {
         let _ = tokio::time::timeout(HEALTH, helpers.wait()).await;
         tracing::info!("drained");
     }
+}
+
+/// Prepares asking SES about the account, where SES is the upstream and the operator wants it.
+fn ask_ses(config: &Config, upstream: &Upstream) -> Option<(Inventory, Reader)> {
+    let identities = config.identities.from_ses;
+    if !identities && !config.rate.ask_ses {
+        return None;
+    }
+    let client = upstream.client()?.clone();
+    let account = &config.account;
+    let cache = config.identities.cache.clone().filter(|_| identities);
+    let settings = inventory::Settings {
+        identities,
+        ..inventory::Settings::new(&account.id, &account.region, cache)
+    };
+    Some(Inventory::open(settings, client))
 }
 
 async fn upstream(

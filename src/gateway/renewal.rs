@@ -10,56 +10,66 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::load::load_again;
+use super::load::{Basis, load_again};
 use super::service::{admission_limits, guard_settings, pace_settings, service};
 use crate::admission::Admission;
 use crate::config::{Config, Problem};
 use crate::connection::Service;
+use crate::inventory::{AccountState, Inventory, Snapshot};
 use crate::memory::Memory;
-use crate::pace::Pace;
+use crate::pace::{Pace, Quota};
 use crate::relay::Relay;
+use crate::rules::Rules;
 use crate::tls::Tls;
 
 /// How often files are looked at. Looking is a few system calls a file, and follows the symbolic
 /// links by which Kubernetes swaps whole directories.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Keeps what is in use in step with the files.
+/// What outlives each reading of the configuration.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The services of the listeners.
+    pub(super) services: Vec<Arc<ArcSwap<Service>>>,
+    /// What counts connections.
+    pub(super) admission: Arc<Admission>,
+    /// The budget of messages in flight.
+    pub(super) memory: Memory,
+    /// How fast mail goes out.
+    pub(super) pace: Pace,
+    /// What SES says of the account.
+    pub(super) inventory: Option<Inventory>,
+}
+
+/// Keeps what is in use in step with the files, and with what SES says.
 #[derive(Debug)]
 pub(super) struct Renewal {
     config: Config,
+    basis: Basis,
     relay: Arc<Relay>,
-    services: Vec<Arc<ArcSwap<Service>>>,
-    admission: Arc<Admission>,
-    memory: Memory,
-    pace: Pace,
+    shared: Shared,
     self_signed: Option<Tls>,
     hangup: Arc<Notify>,
+    /// What SES said last.
+    said: Arc<Snapshot>,
 }
 
 impl Renewal {
     pub(super) fn new(
         config: Config,
+        basis: Basis,
         relay: Arc<Relay>,
-        services: Vec<Arc<ArcSwap<Service>>>,
-        admission: Arc<Admission>,
-        memory: Memory,
-        pace: Pace,
+        shared: Shared,
         self_signed: Option<Tls>,
     ) -> Self {
-        Self {
-            config,
-            relay,
-            services,
-            admission,
-            memory,
-            pace,
-            self_signed,
-            hangup: Arc::default(),
-        }
+        let (hangup, said) = (Arc::default(), Arc::default());
+        let mut renewal = Self { config, basis, relay, shared, self_signed, hangup, said };
+        // What an earlier process kept counts from the first message on.
+        renewal.hear();
+        renewal
     }
 
     pub(super) fn hangup(&self) -> Arc<Notify> {
@@ -70,9 +80,14 @@ impl Renewal {
     pub(super) async fn run(mut self, end: CancellationToken) {
         let mut in_use = Look::at(self.config.files()).await;
         let mut last = in_use.clone();
+        let mut changes = self.shared.inventory.as_ref().map(Inventory::changes);
         loop {
             let asked = tokio::select! {
                 () = end.cancelled() => return,
+                () = changed(&mut changes) => {
+                    self.hear();
+                    continue;
+                }
                 () = self.hangup.notified() => true,
                 () = tokio::time::sleep(LOOK) => false,
             };
@@ -111,22 +126,26 @@ impl Renewal {
         // Failures, locks and what was right are not forgotten with the users.
         let guard = Arc::clone(self.relay.rules().principals.guard());
         guard.configure(guard_settings(&config.limits));
-        let rules = loaded.parts.into_rules(guard);
+        let basis = loaded.parts.basis.clone();
+        let mut rules = loaded.parts.into_rules(guard);
+        rules.authorizer = basis.authorizer(self.heard());
+        self.basis = basis;
         for warning in loaded.warnings {
             tracing::warn!("{warning}");
         }
         self.relay.renew(rules);
-        for ((listener, tls), shared) in config.listeners.iter().zip(tls).zip(&self.services) {
+        for ((listener, tls), shared) in config.listeners.iter().zip(tls).zip(&self.shared.services)
+        {
             shared.store(Arc::new(service(
                 &config,
                 listener,
                 tls.as_ref(),
                 &self.relay,
-                &self.memory,
+                &self.shared.memory,
             )));
         }
-        self.pace.configure(&pace_settings(&config));
-        self.admission.configure(admission_limits(&config.limits));
+        self.shared.pace.configure(&pace_settings(&config));
+        self.shared.admission.configure(admission_limits(&config.limits));
         self.self_signed = self_signed.or(self.self_signed.take());
         self.config = config;
         tracing::info!(
@@ -134,6 +153,40 @@ impl Renewal {
             users = self.config.users.len(),
             "the configuration was read again and is in use",
         );
+    }
+
+    /// What SES said, if it is asked.
+    fn heard(&self) -> Option<&Snapshot> {
+        self.shared.inventory.as_ref().map(|_| &*self.said)
+    }
+
+    /// Takes over what SES says of the account.
+    fn hear(&mut self) {
+        let Some(inventory) = &self.shared.inventory else { return };
+        let before = std::mem::replace(&mut self.said, inventory.snapshot());
+        let now = &self.said;
+        if let Some(state) = &now.account {
+            self.shared.pace.learn(Quota {
+                max_send_rate: state.max_send_rate,
+                max_24_hour_send: state.max_24_hour_send,
+                sent_last_24_hours: state.sent_last_24_hours,
+            });
+            tell(before.account.as_ref(), state);
+        }
+        let sandbox = |said: &Snapshot| said.account.as_ref().map(|state| state.production_access);
+        let is_new = !Arc::ptr_eq(&before.identities, &now.identities)
+            || before.complete != now.complete
+            || sandbox(&before) != sandbox(now);
+        if is_new {
+            let principals = Arc::clone(&self.relay.rules().principals);
+            let authorizer = self.basis.authorizer(self.heard());
+            self.relay.renew(Rules { authorizer, principals });
+            tracing::info!(
+                identities = self.said.identities.len(),
+                complete = self.said.complete,
+                "what SES says of the account is in use",
+            );
+        }
     }
 
     /// What cannot change while the process runs.
@@ -146,6 +199,12 @@ impl Renewal {
             ("the addresses of `[[listeners]]`", addresses(old) != addresses(new)),
             ("`[upstream]`", old.upstream != new.upstream || old.answer != new.answer),
             ("`region` in `[account]`", old.account.region != new.account.region),
+            (
+                "`id` of `[account]`, or `source` or `cache` of `[identities]`",
+                old.account.id != new.account.id
+                    || old.identities.from_ses != new.identities.from_ses
+                    || old.identities.cache != new.identities.cache,
+            ),
             ("`[admin]`", old.admin != new.admin),
             ("`[log]`", old.log != new.log),
             ("`drain_seconds` in `[server]`", old.server.drain != new.server.drain),
@@ -159,6 +218,48 @@ impl Renewal {
                 message: format!("{what} changed, which needs a restart"),
             })
             .collect()
+    }
+}
+
+/// Waits for something new from SES; for ever when it is not asked.
+async fn changed(changes: &mut Option<watch::Receiver<Arc<Snapshot>>>) {
+    if let Some(changes) = changes
+        && changes.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+/// Tells what an operator wants to know of the account, when it is new.
+fn tell(before: Option<&AccountState>, state: &AccountState) {
+    let kept = |state: &AccountState| {
+        let quota = (state.max_send_rate, state.max_24_hour_send);
+        (quota, state.production_access, state.sending_enabled, state.enforcement_status.clone())
+    };
+    if before.map(kept) != Some(kept(state)) {
+        tracing::info!(
+            max_send_rate = state.max_send_rate,
+            max_24_hour_send = state.max_24_hour_send,
+            sent_last_24_hours = state.sent_last_24_hours,
+            production_access = state.production_access,
+            sending_enabled = state.sending_enabled,
+            enforcement_status = state.enforcement_status,
+            "the account of SES",
+        );
+    }
+    let is_low = |state: &AccountState| {
+        state.max_24_hour_send > 0.0 && state.sent_last_24_hours > 0.8 * state.max_24_hour_send
+    };
+    if is_low(state) && !before.is_some_and(is_low) {
+        tracing::warn!(
+            max_24_hour_send = state.max_24_hour_send,
+            sent_last_24_hours = state.sent_last_24_hours,
+            "more than 80 % of the quota of SES is used; ask AWS for a larger one",
+        );
+    }
+    if !state.sending_enabled && before.is_none_or(|before| before.sending_enabled) {
+        tracing::warn!("SES has paused sending for the account; see its dashboard");
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Settings {
     pub region: String,
     /// The directory of the copy on disk; it is made when missing. Without it nothing is kept.
     pub cache: Option<PathBuf>,
+    /// Whether the identities are read, or the state of the account alone.
+    pub identities: bool,
     /// Time from one call to the next, of whatever kind. SES allows one a second for each account.
     pub interval: Duration,
     /// Age at which the list, and what is known of one identity, are read again.
@@ -61,6 +63,7 @@ impl Settings {
             account: account.to_owned(),
             region: region.to_owned(),
             cache,
+            identities: true,
             interval: Duration::from_secs(1),
             refresh: Duration::from_secs(300),
             account_refresh: Duration::from_secs(60),

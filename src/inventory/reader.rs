@@ -23,6 +23,9 @@ use keep::Saving;
 /// Pages of one list; SES gives ten for the 10,000 identities of an account.
 const PAGES: usize = 1000;
 
+/// Longer than a process runs.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 type Expired = Box<dyn Fn() + Send + Sync>;
 
 /// Reads what SES says, until it is told to stop.
@@ -85,6 +88,10 @@ impl Reader {
         });
         let now = now();
         let due = |call| Due { at: now, health: Health::new(call, now) };
+        let mut list = due(Call::List);
+        if !settings.identities {
+            list.at = now + NEVER;
+        }
         let (snapshots, receiver) = watch::channel(Arc::default());
         let mut reader = Self {
             client,
@@ -93,7 +100,7 @@ impl Reader {
             snapshots,
             store: Store::default(),
             account: due(Call::Account),
-            list: due(Call::List),
+            list,
             details: Health::new(Call::Details, now),
             pages: None,
             next_call: now,

@@ -65,6 +65,22 @@ impl Upstream {
         }
     }
 
+    /// The client of the SESv2 API, where that is the upstream.
+    #[must_use]
+    pub fn client(&self) -> Option<&aws_sdk_sesv2::Client> {
+        match self {
+            Self::Ses(ses) => Some(ses.client()),
+            Self::Outbox(_) => None,
+        }
+    }
+
+    /// Has new credentials asked for.
+    pub fn refresh_credentials(&self) {
+        if let Self::Ses(ses) = self {
+            ses.refresh_credentials();
+        }
+    }
+
     /// Waits for calls that outlived the answer to their client.
     pub async fn settle(&self) {
         match self {

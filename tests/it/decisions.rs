@@ -78,6 +78,7 @@ fn play(case: &Value) -> String {
     };
     let account = Account { sandbox: case["sandbox"] == true, ..account() };
     let known = case["identities"].as_array().into_iter().flatten().map(|identity| Identity {
+        unsure: None,
         name: string(identity.get("name").unwrap_or(identity)).to_owned(),
         configuration_set: identity["configuration_set"].as_str().map(str::to_owned),
         policies: identity["policy"]

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 24] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -33,6 +33,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
             "config",
             "connection",
             "identities",
+            "inventory",
             "memory",
             "message",
             "pace",
@@ -53,11 +54,25 @@ const MAY_USE: [(&str, &[&str]); 24] = [
         "connection",
         &["admission", "authorize", "memory", "principals", "proxy_protocol", "relay", "smtp"],
     ),
-    ("relay", &["authorize", "memory", "message", "pace", "redact", "rules", "smtp", "upstream"]),
+    (
+        "relay",
+        &[
+            "authorize",
+            "inventory",
+            "memory",
+            "message",
+            "pace",
+            "redact",
+            "rules",
+            "smtp",
+            "upstream",
+        ],
+    ),
     ("rules", &["authorize", "principals"]),
     ("upstream", &["authorize", "memory", "pace"]),
     ("admission", &[]),
     ("memory", &[]),
+    ("inventory", &["identities", "policy"]),
     ("pace", &[]),
     ("sockets", &[]),
     ("proxy_protocol", &[]),

@@ -91,6 +91,11 @@ impl Ses {
         &self.client
     }
 
+    /// Has new credentials asked for at the next call.
+    pub fn refresh_credentials(&self) {
+        self.credentials.refresh();
+    }
+
     /// Sends a message and returns the id that SES gave it; nobody waits beyond `by`.
     ///
     /// # Errors
