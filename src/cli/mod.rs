@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod check;
+mod doctor;
 mod healthcheck;
 mod policy;
 mod serve;
@@ -37,6 +38,9 @@ enum Command {
     /// Makes what the configuration of users needs.
     #[command(subcommand)]
     User(user::Command),
+    /// Looks at everything that the relay needs before it goes live: credentials, SES, ports,
+    /// certificates, the clock; says how to mend what is wrong.
+    Doctor(doctor::Arguments),
     /// Asks a running relay whether it takes mail; exit status 0 if so.
     Healthcheck(ConfigFile),
 }
@@ -56,6 +60,7 @@ pub fn run() -> ExitCode {
         Command::Check(file) => check::run(&file.config),
         Command::Policy(command) => policy::run(&command),
         Command::User(command) => user::run(&command),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Healthcheck(file) => healthcheck::run(&file.config),
     }
 }

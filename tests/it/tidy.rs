@@ -22,6 +22,8 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "smtp",
             "sockets",
             "telemetry",
+            "tls",
+            "upstream",
         ],
     ),
     (

@@ -1,0 +1,205 @@
+//! How AWS is asked: within a time, not more often than it takes, and what its errors mean.
+
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::config::http::HttpResponse;
+use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::upstream::{self, SesSettings};
+
+/// Calls that send nothing are taken once a second, account and region (SES guide, quotas).
+const BETWEEN: Duration = Duration::from_secs(1);
+/// Most of an error message that is shown, in characters.
+const SHOWN: usize = 300;
+
+/// Who the relay is for AWS.
+pub(super) enum Caller {
+    /// Its ARN.
+    Known(String),
+    /// Not said.
+    Unknown,
+    /// The credentials are no good.
+    Refused,
+}
+
+/// The SESv2 API, at the pace that it allows.
+pub(super) struct Api {
+    client: Client,
+    patience: Duration,
+    next: Option<Instant>,
+}
+
+impl Api {
+    pub(super) fn new(
+        settings: &SesSettings,
+        credentials: Credentials,
+        patience: Duration,
+    ) -> Self {
+        Self { client: upstream::client(settings, credentials), patience, next: None }
+    }
+
+    /// For a call that sends nothing: waits until the next is taken.
+    pub(super) async fn turn(&mut self) -> (Client, Duration) {
+        if let Some(next) = self.next {
+            sleep_until(next).await;
+        }
+        #[expect(clippy::disallowed_methods, reason = "the pace of calls")]
+        let now = Instant::now();
+        self.next = Some(now + BETWEEN);
+        (self.client.clone(), self.patience)
+    }
+
+    /// For a call that sends.
+    pub(super) fn sender(&self) -> (&Client, Duration) {
+        (&self.client, self.patience)
+    }
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The role may not.
+    Denied,
+    /// There is no such thing.
+    Missing,
+    /// The credentials are no good, whatever the call.
+    Credentials,
+    /// AWS wants it slower.
+    Throttled,
+    /// No answer.
+    Network,
+    /// Anything else that AWS said.
+    Other,
+}
+
+/// A call that failed.
+pub(super) struct Trouble {
+    pub(super) kind: Kind,
+    pub(super) code: String,
+    pub(super) said: String,
+    pub(super) fix: &'static str,
+}
+
+/// Makes a call that must end in time.
+///
+/// # Errors
+/// When AWS answers with an error, or not in time.
+pub(super) async fn within<T, E>(
+    patience: Duration,
+    call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, Trouble>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match timeout(patience, call).await {
+        Ok(Ok(output)) => Ok(output),
+        Ok(Err(error)) => Err(trouble(&error)),
+        Err(_) => Err(Trouble {
+            kind: Kind::Network,
+            code: String::new(),
+            said: format!("no answer within {patience:?}"),
+            fix: "a longer `--timeout`, or see the line `region`",
+        }),
+    }
+}
+
+fn trouble<E>(error: &SdkError<E, HttpResponse>) -> Trouble
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let SdkError::ServiceError(service) = error else {
+        let said = chain(error);
+        let fix = "see the line `region`: the network path, `endpoint_url`, a proxy between";
+        return Trouble { kind: Kind::Network, code: String::new(), said, fix };
+    };
+    let status = service.raw().status().as_u16();
+    let code = service.err().code().unwrap_or_default();
+    let (kind, fix) = meaning(status, code.strip_suffix("Exception").unwrap_or(code));
+    let message = service.err().message().unwrap_or_default();
+    let said = shortened(&format!("{status} {code}: {message}"));
+    Trouble { kind, code: code.to_owned(), said, fix }
+}
+
+fn meaning(status: u16, code: &str) -> (Kind, &'static str) {
+    match code {
+        "AccessDenied" | "NotAuthorized" => (Kind::Denied, "grant the relay's role what it asks"),
+        "UnrecognizedClient" | "InvalidClientTokenId" | "InvalidToken" | "InvalidAccessKeyId" => (
+            Kind::Credentials,
+            "AWS does not know the access key: it was deleted or deactivated, or belongs to another \
+             partition; see `aws iam list-access-keys`, or give the host a role",
+        ),
+        "SignatureDoesNotMatch" | "InvalidSignature" | "IncompleteSignature" => (
+            Kind::Credentials,
+            "the secret access key is not that of the access key (look for blanks and cut ends), or \
+             the clock is wrong: see the line `clock`",
+        ),
+        "ExpiredToken" => (
+            Kind::Credentials,
+            "renew the credentials where they come from, for example `aws sso login`; a role of the \
+             host renews itself",
+        ),
+        "RequestExpired" | "RequestTimeTooSkewed" => {
+            (Kind::Credentials, "set the clock: `timedatectl set-ntp true`")
+        }
+        "OptInRequired" | "SubscriptionRequired" => (
+            Kind::Credentials,
+            "the account is not signed up for SES in this region: `aws account enable-region \
+             --region-name REGION`",
+        ),
+        "MissingAuthenticationToken" => (
+            Kind::Credentials,
+            "something between here and AWS takes the Authorization header away: a proxy?",
+        ),
+        "Throttling" | "Throttled" | "TooManyRequests" | "LimitExceeded" => {
+            (Kind::Throttled, "something else calls as well; run this again in a minute")
+        }
+        _ if status == 429 => (Kind::Throttled, "run this again in a minute"),
+        "NotFound" => (Kind::Missing, "see `aws sesv2 list-email-identities`"),
+        _ if status >= 500 => (Kind::Other, "see the AWS health dashboard; run this again"),
+        _ => (Kind::Other, "see what SES says"),
+    }
+}
+
+/// The first line of a text, not too much of it: signature errors go on with the whole request.
+fn shortened(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let cut: String = line.chars().take(SHOWN).collect();
+    if cut.len() < line.len() { format!("{cut}…") } else { cut }
+}
+
+/// What an error says, with all of its causes.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut said = Vec::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        said.push(shortened(&cause.to_string()));
+        next = cause.source();
+    }
+    // Some wrappers say what their cause says.
+    said.dedup();
+    shortened(&said.join(": "))
+}
+
+/// A moment as people read it, in UTC.
+pub(super) fn moment(at: SystemTime) -> String {
+    let whole = DateTime::from_secs(DateTime::from(at).secs());
+    whole.fmt(Format::DateTime).unwrap_or_else(|_| "a time out of range".to_owned())
+}
+
+/// A length of time in its largest unit.
+pub(super) fn span(length: Duration) -> String {
+    let seconds = length.as_secs();
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "s"),
+        120..7_200 => (seconds / 60, "min"),
+        7_200..172_800 => (seconds / 3_600, "h"),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{number} {unit}")
+}
