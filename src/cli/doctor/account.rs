@@ -41,14 +41,16 @@ pub(super) async fn check(config: &Config, api: &mut Api, report: &mut Report) -
 fn access(config: &Config, account: &GetAccountOutput, report: &mut Report) {
     let file = config.file.display();
     match (account.production_access_enabled(), config.account.sandbox) {
-        (true, false) => {}
-        (true, true) => report.warning(
+        (true, Some(false) | None) => {}
+        (true, Some(true)) => report.warning(
             CHECK,
             "has production access, the configuration says sandbox: policies must allow more \
              than AWS asks",
             format!("{file}: `[account] sandbox = false`"),
         ),
-        (false, is_known) => {
+        (false, said) => {
+            // Without a word of it the relay goes by what SES says, when it asks.
+            let is_known = said.unwrap_or(config.rate.ask_ses || config.identities.from_ses);
             let region = &config.account.region;
             let line = format!("{file}: `[account] sandbox = true`");
             let seen = "in the sandbox: recipients must be verified";
