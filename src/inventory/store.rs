@@ -11,8 +11,9 @@ use super::{Details, KnownIdentity};
 /// More than the 10,000 identities of an account.
 pub(super) const IDENTITIES: usize = 50_000;
 /// Bytes of policy texts that are kept in all. Beyond them details count as not known, so that an
-/// account of ten thousand identities with twenty long policies each does not fill the memory.
-const POLICY_BYTES: usize = 64 * 1024 * 1024;
+/// account of ten thousand identities with twenty long policies each does not fill the memory:
+/// compiled, a policy takes about ten times the bytes of its text.
+const POLICY_BYTES: usize = 32 * 1024 * 1024;
 
 /// All identities.
 #[derive(Debug, Default)]

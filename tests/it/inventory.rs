@@ -195,6 +195,17 @@ async fn everything_that_ses_says_is_in_the_snapshot() {
     running.end().await;
 }
 
+#[tokio::test]
+async fn the_account_alone_may_be_read() {
+    let fake = fake(three).await;
+    let running = start(&fake.url, Settings { identities: false, ..settings(None) });
+    eventually("the account is read", || fake.readings().len() >= 3).await;
+    let snapshot = running.inventory.snapshot();
+    assert!(snapshot.account.is_some() && snapshot.identities.is_empty() && !snapshot.complete);
+    running.end().await;
+    assert!(fake.readings().iter().all(|(_, read, _)| *read == Read::Account));
+}
+
 /// A page an answer, and never two calls within the interval, whatever they ask.
 #[tokio::test]
 async fn the_list_is_read_page_by_page_at_a_measured_pace() {
