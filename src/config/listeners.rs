@@ -41,7 +41,7 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
     };
     let auth_in_clear = table.boolean("auth_in_clear").unwrap_or(false);
     let listener = Listener {
-        proxies: proxies(&mut table),
+        proxies: networks(&mut table, "proxy_protocol"),
         vpc: vpc(&mut table, "vpc", "vpc-"),
         vpc_endpoint: vpc(&mut table, "vpc_endpoint", "vpce-"),
         clients: clients(&mut table, &address),
@@ -74,10 +74,10 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
     listener
 }
 
-/// The balancers whose PROXY headers count (decision 8).
-fn proxies(table: &mut Reader<'_, '_>) -> Vec<IpNet> {
+/// Networks whose word counts, or that many clients share.
+pub(super) fn networks(table: &mut Reader<'_, '_>, key: &'static str) -> Vec<IpNet> {
     let mut networks = Vec::new();
-    for name in table.strings("proxy_protocol") {
+    for name in table.strings(key) {
         match name.value.parse::<IpNet>() {
             Ok(network) if network.trunc() != network => table.source().note_at(
                 name.place,
@@ -85,16 +85,13 @@ fn proxies(table: &mut Reader<'_, '_>) -> Vec<IpNet> {
             ),
             Ok(network) if is_nearly_everybody(network) => table.source().note_at(
                 name.place,
-                "so large a network would let anybody say who they are; name the balancers' \
-                 networks, at most a /8 (IPv4) or a /16 (IPv6)",
+                "so large a network is nearly everybody; name networks of your own, at most a /8 \
+                 (IPv4) or a /16 (IPv6)",
             ),
             Ok(network) => networks.push(network),
             Err(_) => table.source().note_at(
                 name.place,
-                format!(
-                    "`proxy_protocol` must list networks such as `10.0.0.0/8`, not `{}`",
-                    name.value
-                ),
+                format!("`{key}` must list networks such as `10.0.0.0/8`, not `{}`", name.value),
             ),
         }
     }
@@ -105,7 +102,8 @@ fn proxies(table: &mut Reader<'_, '_>) -> Vec<IpNet> {
 fn vpc(table: &mut Reader<'_, '_>, key: &'static str, prefix: &str) -> Option<String> {
     let id = table.string(key)?;
     let digits = id.value.strip_prefix(prefix).unwrap_or_default();
-    let is_id = (8..=17).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_id = (8..=32).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if !is_id {
         let message =
             format!("`{key}` must look like `{prefix}0123456789abcdef0`, not `{}`", id.value);

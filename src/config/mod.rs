@@ -294,6 +294,16 @@ pub struct Limits {
     pub reply: Duration,
     /// Password checks that wait for a processor before `454`.
     pub password_queue: usize,
+    /// Failed logins of one client network within a minute that lock it.
+    pub login_failures_per_client: usize,
+    /// Failed logins of one user from one client network within 15 minutes that lock both.
+    pub login_failures_per_user: usize,
+    /// The first lock.
+    pub login_lock: Duration,
+    /// The longest lock.
+    pub login_lock_max: Duration,
+    /// Networks that many apps share: no limit for the network as a whole.
+    pub trusted_networks: Vec<IpNet>,
 }
 
 /// How the log looks.

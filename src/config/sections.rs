@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::identities::identities;
-use super::listeners::listener;
+use super::listeners::{listener, networks};
 use super::reader::Reader;
 use super::users::{group, user};
 use super::{Account, Config, Limits, Log, LogAddresses, LogFormat, Rate, Server, Ses, Upstream};
@@ -214,6 +214,11 @@ fn limits(mut table: Reader<'_, '_>) -> Limits {
         content_total: table.seconds("content_total_seconds", 900, 1..=36_000),
         reply: table.seconds("reply_seconds", 30, 1..=600),
         password_queue: table.number("password_queue", 32, 0..=10_000),
+        login_failures_per_client: table.number("login_failures_per_client", 10, 1..=100_000),
+        login_failures_per_user: table.number("login_failures_per_user", 10, 1..=100_000),
+        login_lock: table.seconds("login_lock_seconds", 60, 1..=86_400),
+        login_lock_max: table.seconds("login_lock_max_seconds", 900, 1..=86_400),
+        trusted_networks: networks(&mut table, "trusted_networks"),
     };
     table.finish();
     limits

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::identities::Listed;
 use super::x_ses;
@@ -20,6 +20,9 @@ use crate::principals::{
 };
 use crate::rules::Rules;
 use crate::tls::Tls;
+
+/// Passwords that expire within so long are told.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// What decisions are made from, beside the users and what SES says.
 #[derive(Debug, Clone)]
@@ -257,6 +260,7 @@ impl Loader<'_> {
                     let warning = self.problem(hash, message.to_owned());
                     self.warnings.push(warning);
                 }
+                self.expiry(password);
                 Some(stored.expiring(password.expires))
             }
             Err(error) => {
@@ -264,6 +268,23 @@ impl Loader<'_> {
                 None
             }
         }
+    }
+
+    /// Notes a password that is good no more, or not for long.
+    fn expiry(&mut self, password: &config::Password) {
+        let Some(expires) = password.expires else { return };
+        #[expect(clippy::disallowed_methods, reason = "which passwords are over")]
+        let now = SystemTime::now();
+        let message = match expires.duration_since(now) {
+            Err(_) => "the password has expired; take it out".to_owned(),
+            Ok(left) if left < SOON => {
+                let days = left.as_secs() / (24 * 3600);
+                format!("the password expires in {days} days; give the user a new one beside it")
+            }
+            Ok(_) => return,
+        };
+        let warning = self.problem(&password.hash, message);
+        self.warnings.push(warning);
     }
 
     /// Account and friendly name of `arn:PARTITION:iam::ACCOUNT:user/PATH/NAME`.

@@ -11,7 +11,7 @@ use crate::config::{self, Config, ListenerTls};
 use crate::connection::{Deadlines, Service};
 use crate::memory::Memory;
 use crate::pace::PaceSettings;
-use crate::principals::GuardSettings;
+use crate::principals::{FailureRule, GuardSettings};
 use crate::relay::Relay;
 use crate::smtp::{Auth, BareLf, Limits, Settings};
 use crate::tls::Tls;
@@ -92,7 +92,19 @@ pub(super) fn admission_limits(limits: &config::Limits) -> AdmissionLimits {
 
 /// Returns what logins are guarded by.
 pub(super) fn guard_settings(limits: &config::Limits) -> GuardSettings {
-    GuardSettings { queue: limits.password_queue, ..GuardSettings::default() }
+    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let rule = |rule: FailureRule, failures: usize| FailureRule {
+        failures: small(failures),
+        lock: limits.login_lock,
+        lock_max: limits.login_lock_max.max(limits.login_lock),
+        ..rule
+    };
+    GuardSettings {
+        queue: limits.password_queue,
+        trusted: limits.trusted_networks.clone(),
+        network: rule(FailureRule::NETWORK, limits.login_failures_per_client),
+        user: rule(FailureRule::USER, limits.login_failures_per_user),
+    }
 }
 
 /// Returns the budget of messages in flight: what the operator says, else half of what the container

@@ -191,7 +191,7 @@ def test_an_unusable_configuration_is_78_and_hides_nothing(doctor: Doctor, aws: 
 AT_AWS = {
     "sandbox": (
         {"account": {"ProductionAccessEnabled": False}},
-        ("account", "warning", "sandbox", "sandbox = true"),
+        ("account", "warning", "sandbox", "put-account-details"),
     ),
     "paused": (
         {"account": {"SendingEnabled": False}},

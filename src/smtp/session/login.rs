@@ -55,7 +55,8 @@ impl Session {
                 self.reply(Reply::authentication_successful());
             }
             Authentication::Invalid => self.login_failed(Reply::credentials_invalid()),
-            Authentication::Busy => self.reply(Reply::temporary_authentication_failure()),
+            // Asking again and again is an error too.
+            Authentication::Busy => self.reject(Reply::temporary_authentication_failure()),
         }
     }
 
