@@ -110,6 +110,7 @@ def test_a_user_that_is_taken_away_is_refused_at_the_next_mail(start: Start) -> 
 def test_what_cannot_be_used_changes_nothing(start: Start, old: str, new: str, problem: str) -> None:
     gate = start()
     client = logged_in(gate)
+    before = gate.config.read_text()
     edit(gate, old, new)
     marketing = gate.directory / "policies/from-marketing.json"
     marketing.write_text(json.dumps(NOTHING))
@@ -117,7 +118,7 @@ def test_what_cannot_be_used_changes_nothing(start: Start, old: str, new: str, p
     gate.event(problem, lambda event: problem in event["message"] and event["level"] == "ERROR")
     assert answer(client) == 250
     assert answer(logged_in(gate)) == 250
-    edit(gate, new, old)
+    gate.config.write_text(before)
     hang_up(gate, IN_USE)
 
 
