@@ -58,12 +58,15 @@ pub struct Placed<T> {
 pub(super) struct Source<'t> {
     path: &'t Path,
     text: &'t str,
+    /// Where each line begins: places are many in a large file.
+    lines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'t> Source<'t> {
     pub(super) fn new(path: &'t Path, text: &'t str) -> Self {
-        Self { path, text, problems: RefCell::default() }
+        let lines = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { path, text, lines, problems: RefCell::default() }
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {
@@ -74,12 +77,10 @@ impl<'t> Source<'t> {
     }
 
     pub(super) fn place(&self, span: Span) -> Place {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Place {
-            line: before.matches('\n').count() + 1,
-            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
-        }
+        let line = self.lines.partition_point(|start| *start <= span.start);
+        let start = line.checked_sub(1).and_then(|at| self.lines.get(at)).copied().unwrap_or(0);
+        let before = self.text.get(start..span.start).unwrap_or_default();
+        Place { line, column: before.chars().count() + 1 }
     }
 
     pub(super) fn note(&self, span: Span, message: impl Into<String>) {
