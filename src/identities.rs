@@ -19,8 +19,8 @@ pub struct Account {
     pub region: String,
     /// For example `aws`.
     pub partition: String,
-    /// Whether recipients must be verified as well.
-    pub sandbox: bool,
+    /// Whether recipients must be verified as well; none is not known, and what denies them counts.
+    pub sandbox: Option<bool>,
 }
 
 impl Account {
@@ -80,7 +80,7 @@ pub struct Identities {
     known: HashMap<String, Identity>,
     delegated: Vec<Delegated>,
     authoritative: bool,
-    unread: bool,
+    unread: Option<&'static str>,
 }
 
 impl Identities {
@@ -89,22 +89,21 @@ impl Identities {
     pub fn new(identities: Vec<Identity>, authoritative: bool) -> Self {
         let known =
             identities.into_iter().map(|identity| (key(&identity.name), identity)).collect();
-        Self { known, delegated: Vec::new(), authoritative, unread: false }
+        Self { known, delegated: Vec::new(), authoritative, unread: None }
     }
 
-    /// Says that there may be identities that were never read from SES.
+    /// Says what of the account is not known, without which no message can be judged.
     #[must_use]
-    pub fn unread(mut self) -> Self {
-        self.unread = true;
+    pub fn unread(mut self, what: &'static str) -> Self {
+        self.unread = Some(what);
         self
     }
 
     /// Returns why a message that depends on identities of these names cannot be judged.
     #[must_use]
     pub fn unsure(&self, names: &[String]) -> Option<Unsure> {
-        if self.unread {
-            let reason = "the identities of the account were not read from SES yet".to_owned();
-            return Some(Unsure { identity: String::new(), reason });
+        if let Some(reason) = self.unread {
+            return Some(Unsure { identity: String::new(), reason: reason.to_owned() });
         }
         names.iter().filter_map(|name| self.find(name)).find_map(|identity| {
             let reason = identity.unsure.clone()?;
@@ -165,6 +164,33 @@ fn names_of(address: &Address) -> impl Iterator<Item = String> {
         [Some(local), unlabelled(local)].map(|local| Some(format!("{}@{domain}", local?)));
     let parents: Vec<_> = parents(&domain).map(str::to_owned).collect();
     addresses.into_iter().flatten().chain(parents)
+}
+
+/// Brings together what SES and the configuration say of identities.
+///
+/// SES applies its own default configuration set and tags, so that these count where it has any;
+/// policies of both count.
+#[must_use]
+pub fn merged(from_ses: Vec<Identity>, listed: &[Identity]) -> Vec<Identity> {
+    let mut all: HashMap<String, Identity> =
+        from_ses.into_iter().map(|identity| (key(&identity.name), identity)).collect();
+    for mine in listed {
+        match all.get_mut(&key(&mine.name)) {
+            Some(known) => {
+                known.policies.extend(mine.policies.iter().cloned());
+                if known.configuration_set.is_none() {
+                    known.configuration_set.clone_from(&mine.configuration_set);
+                }
+                if known.tags.is_empty() {
+                    known.tags.clone_from(&mine.tags);
+                }
+            }
+            None => {
+                all.insert(key(&mine.name), mine.clone());
+            }
+        }
+    }
+    all.into_values().collect()
 }
 
 /// Returns every name under which a Deny may know an identity (decision 7): an address in all its

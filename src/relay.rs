@@ -195,6 +195,14 @@ impl Relay {
         let budget =
             Budget { per_second: user.recipients_per_second, per_day: user.recipients_per_day };
         let recipients = envelope.forward_paths.len();
+        if budget.per_day.is_some_and(|most| u64::try_from(recipients).unwrap_or(u64::MAX) > most) {
+            // It would never fit (decision 14).
+            let text = "Recipient count exceeds the daily budget of this user.";
+            return Err(Refusal::Denied {
+                id: occasion().id,
+                source: Denial::Unsupported(text.to_owned()),
+            });
+        }
         Ok(self.pace.turn(&user.name, budget, recipients, by).await?)
     }
 

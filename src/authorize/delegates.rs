@@ -7,6 +7,7 @@
 use crate::address::Address;
 use crate::identities::{Account, Delegated, Identities};
 use crate::message::{HeaderSection, IdentityArn, XSes};
+use crate::principals::XSesRules;
 use crate::smtp::Envelope;
 
 /// What is known of identities, here and elsewhere.
@@ -34,6 +35,7 @@ impl<'a> Delegates<'a> {
         &self,
         x_ses: &mut XSes,
         granted: &[IdentityArn],
+        rules: &XSesRules,
         envelope: &Envelope,
         header: &HeaderSection,
     ) -> Result<(), String> {
@@ -73,6 +75,8 @@ impl<'a> Delegates<'a> {
             x_ses.from_arn = granted.iter().find(|arn| covers_from(arn)).cloned();
         }
         if x_ses.return_path_arn.is_none() {
+            // What the client may not say itself it does not say by the source either.
+            let source = source.filter(|_| !rules.forbids("X-SES-RETURN-PATH-ARN"));
             let mut likely = source.iter().chain(granted);
             x_ses.return_path_arn = likely.find(|arn| covers_feedback(arn)).cloned();
         }

@@ -106,6 +106,8 @@ pub struct Asked<'a> {
     pub layers: Layers<'a>,
     /// What they are asked.
     pub request: Request<'a>,
+    /// Only what denies it counts: it may not be used at all.
+    deny_alone: bool,
     /// Why nothing can be said about it.
     unsure: Option<&'a Unsure>,
     /// The place of the resource in the order of decision 13.
@@ -168,6 +170,9 @@ impl Authorizer {
                 return;
             }
             let decision = asked.decision();
+            if asked.deny_alone && matches!(decision, Decision::ImplicitlyDenied) {
+                return;
+            }
             if decision.is_allowed() {
                 allowed.get_or_insert_with(|| Verdict::of(&decision));
             } else {
@@ -244,6 +249,7 @@ impl Authorizer {
                             recipients,
                             layers,
                             request,
+                            deny_alone: resource.deny_alone,
                             unsure,
                             rank,
                         });
@@ -316,7 +322,7 @@ impl Authorizer {
         let delegates = Delegates { account: &self.account, identities: &self.identities };
         let granted = &client.principal.delegated;
         delegates
-            .settle(&mut chosen.x_ses, granted, envelope, header)
+            .settle(&mut chosen.x_ses, granted, &client.principal.x_ses, envelope, header)
             .map_err(Denial::Unsupported)?;
         Ok(chosen)
     }

@@ -25,6 +25,8 @@ pub(super) struct Resource<'m> {
     pub(super) unsure: Option<Unsure>,
     /// Tags of the identity, by context key.
     pub(super) tags: &'m [(String, String)],
+    /// It may not be used at all: only what denies it counts.
+    pub(super) deny_alone: bool,
     concerns: Concern<'m>,
 }
 
@@ -104,6 +106,7 @@ impl<'m> Resource<'m> {
             denying: identities.policies_of(&related),
             unsure: identities.unsure(&related),
             tags: known.map_or(&[], |identity| &identity.tags),
+            deny_alone: false,
             concerns,
         }
     }
@@ -117,6 +120,7 @@ impl<'m> Resource<'m> {
             denying: Vec::new(),
             unsure: None,
             tags: &[],
+            deny_alone: false,
             concerns: Concern::Everything,
         }
     }
@@ -154,9 +158,10 @@ pub(super) fn of<'m>(
     for set in sets(identities, claims, x_ses) {
         resources.push(Resource::named(account, &format!("configuration-set/{set}")));
     }
-    if account.sandbox {
+    if account.sandbox != Some(false) {
         for recipient in &envelope.forward_paths {
-            resources.push(identity(recipient, None, Concern::Everything));
+            let resource = identity(recipient, None, Concern::Everything);
+            resources.push(Resource { deny_alone: account.sandbox.is_none(), ..resource });
         }
     }
     resources

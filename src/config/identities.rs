@@ -24,6 +24,15 @@ pub(super) fn identities(mut table: Reader<'_, '_>) -> Identities {
             );
         }
     }
+    let mut arns = HashSet::new();
+    for delegated in &identities.delegated {
+        if !delegated.arn.value.is_empty() && !arns.insert(folded(&delegated.arn.value)) {
+            table.source().note_at(
+                delegated.arn.place,
+                format!("identity `{}` is there twice", delegated.arn.value),
+            );
+        }
+    }
     table.finish();
     identities
 }

@@ -72,7 +72,9 @@ impl Origin {
         place.comes_from(client.ip(), now())?;
         let vpc = match header.vpce {
             Some(endpoint) => {
-                let id = stated.and_then(|vpc| vpc.id);
+                // What is stated of one endpoint says nothing of another.
+                let same = |vpc: &Vpc| vpc.endpoint.as_ref().is_none_or(|it| *it == endpoint);
+                let id = stated.filter(same).and_then(|vpc| vpc.id);
                 Some(Vpc { endpoint: Some(endpoint), id })
             }
             None => stated,

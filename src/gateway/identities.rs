@@ -2,7 +2,7 @@
 
 use super::load::{Loader, Parts};
 use crate::config::{self, Placed, Problem};
-use crate::identities::{Delegated, Identities, Identity};
+use crate::identities::{Delegated, Identities, Identity, merged};
 use crate::inventory::{self, Converted, Snapshot};
 use crate::message::IdentityArn;
 use crate::policy::PolicyKind;
@@ -18,22 +18,31 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// Returns them with those that SES has. What the configuration says of one counts.
+    /// Whether SES is asked for identities.
+    pub(super) fn is_from_ses(&self) -> bool {
+        self.from_ses
+    }
+
+    /// Returns them with those that SES has.
     pub(super) fn identities(&self, snapshot: Option<&Snapshot>) -> Identities {
-        let mut all = Vec::new();
+        let mut found = Vec::new();
         let snapshot = snapshot.filter(|_| self.from_ses);
         if let Some(snapshot) = snapshot {
-            let found = inventory::identities(snapshot).into_iter();
-            all.extend(found.map(|Converted { identity, unsure }| Identity {
+            let converted = inventory::identities(snapshot).into_iter();
+            found.extend(converted.map(|Converted { identity, unsure }| Identity {
                 unsure: unsure.map(|unsure| unsure.to_string()),
                 ..identity
             }));
         }
-        all.extend(self.known.iter().cloned());
+        let all = merged(found, &self.known);
         let identities =
             Identities::new(all, self.authoritative).with_delegated(self.delegated.clone());
         let is_read = !self.from_ses || snapshot.is_some_and(|snapshot| snapshot.complete);
-        if is_read { identities } else { identities.unread() }
+        if is_read {
+            identities
+        } else {
+            identities.unread("the identities of the account were not read from SES yet")
+        }
     }
 }
 

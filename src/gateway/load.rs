@@ -37,11 +37,20 @@ pub(super) struct Basis {
 impl Basis {
     /// Returns who decides, with what SES says now.
     pub(super) fn authorizer(&self, snapshot: Option<&Snapshot>) -> Authorizer {
-        let state = snapshot.and_then(|snapshot| snapshot.account.as_ref());
-        let said = state.is_some_and(|state| !state.production_access);
-        let account = Account { sandbox: self.sandbox.unwrap_or(said), ..self.account.clone() };
-        let scps = self.service_control_policies.clone();
-        Authorizer::new(account, self.listed.identities(snapshot), scps)
+        // Where nobody is asked, the configuration's silence means that it is none.
+        let said = snapshot.map_or(Some(false), |snapshot| {
+            snapshot.account.as_ref().map(|state| !state.production_access)
+        });
+        let sandbox = self.sandbox.or(said);
+        let mut identities = self.listed.identities(snapshot);
+        if sandbox.is_none() && self.listed.is_from_ses() {
+            identities = identities.unread(
+                "whether the account is in the sandbox is not known: the role needs \
+                 ses:GetAccount, or write `sandbox` in `[account]`",
+            );
+        }
+        let account = Account { sandbox, ..self.account.clone() };
+        Authorizer::new(account, identities, self.service_control_policies.clone())
     }
 }
 
@@ -111,7 +120,7 @@ pub(super) fn load_again(config: &Config, self_signed: Option<Tls>) -> Loaded {
                 id: account.id.clone(),
                 region: account.region.clone(),
                 partition: account.partition.clone(),
-                sandbox: account.sandbox.unwrap_or(false),
+                sandbox: account.sandbox,
             },
             sandbox: account.sandbox,
             listed: loader.listed(),

@@ -38,6 +38,14 @@ impl XSesRules {
         Self { forbidden: all, forced }
     }
 
+    /// Whether a client may not say this field.
+    #[must_use]
+    pub fn forbids(&self, name: &str) -> bool {
+        // SES reads SOURCE-ARN as FROM-ARN.
+        let same = if name == "X-SES-SOURCE-ARN" { "X-SES-FROM-ARN" } else { name };
+        self.forbidden.iter().any(|forbidden| *forbidden == name || *forbidden == same)
+    }
+
     /// Applies the rules to what a message asks for.
     ///
     /// # Errors
@@ -50,7 +58,7 @@ impl XSesRules {
                 if !self.forced.agrees(asked, name) {
                     overruled.push(name);
                 }
-            } else if self.forbidden.contains(&name) {
+            } else if self.forbids(name) {
                 return Err(name);
             }
         }

@@ -125,3 +125,35 @@ def test_a_sandbox_is_noticed(start: Start) -> None:
     code, text = wait_until("the identities", lambda: (got := answer(port))[0] == 554 and got, 20)
     assert f"{ARN}:identity/one@example.org" in text, "the recipient is a resource too"
     ses.stop()
+
+
+def test_a_listed_identity_hides_nothing_that_ses_says(start: Start) -> None:
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "ses:*", "Resource": f"{ARN}:identity/example.com"}
+    ses = Ses(Account(identities={
+        "example.com": {"Policies": {"nobody": json.dumps({"Version": "2012-10-17", "Statement": [deny]})}},
+        "example.net": {"ConfigurationSetName": "main"},
+    }))
+    gate = start({
+        **ses.lines,
+        'source = "config"': 'source = "ses"',
+        'name = "example.com"': 'name = "example.com"\n[[identities.known]]\nname = "example.net"',
+    }, CREDENTIALS, run=False)
+    allows(gate, [send("*"), {"Effect": "Deny", "Action": "ses:*", "Resource": f"{ARN}:configuration-set/main"}])
+    port = speaks_for(gate, ["asked"])["asked"]
+    gate.start()
+    for sender, denied in {"app@example.com": "identity/example.com", "app@example.net": "configuration-set/main"}.items():
+        code, text = wait_until(sender, lambda: (got := answer(port, sender))[0] != 451 and got, 20)
+        assert code == 554 and f"{ARN}:{denied}" in text
+    assert not ses.taken
+    ses.stop()
+
+
+def test_a_sandbox_that_nobody_knows_of_is_not_guessed(start: Start) -> None:
+    ses = Ses(Account(production=False, identities={"example.com": {}}))
+    ses.faults["account"] = (403, "AccessDeniedException", "no")
+    gate, port = asking(start, ses, [send("*")])
+    gate.event("the identities", lambda event: event["message"] == IN_USE and event["identities"] == 1)
+    assert answer(port)[0] == 451
+    gate.event("the reason", lambda event: "ses:GetAccount" in event.get("error", "") and event["level"] == "ERROR")
+    assert not ses.taken
+    ses.stop()

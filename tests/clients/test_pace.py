@@ -138,6 +138,16 @@ def test_a_user_has_a_budget_of_its_own(start: Start, budget: str, text: str) ->
     )
 
 
+def test_what_never_fits_a_budget_is_refused_for_good(start: Start) -> None:
+    gate = start(run=False)
+    port = speaks_for(gate, ["bound"], "recipients_per_day = 1")["bound"]
+    gate.start()
+    with smtplib.SMTP("127.0.0.1", port) as client, pytest.raises(smtplib.SMTPDataError) as refused:
+        client.sendmail("app@example.com", ["one@example.com", "two@example.com"], b"From: app@example.com\r\n\r\nHi.\r\n")
+    assert refused.value.smtp_code == 554
+    assert b"daily budget" in refused.value.smtp_error
+
+
 def test_throttles_of_ses_slow_the_pace_and_it_recovers(start: Start) -> None:
     """SES takes less than the account's rate says: what it throttles is tried again, slower."""
     ses = Ses(Account(max_send_rate=200.0))

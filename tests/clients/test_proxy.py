@@ -78,6 +78,17 @@ def test_the_endpoint_is_what_the_header_says(start: Start) -> None:
     assert answer(gate, version_2("10.1.2.3")) == 554
 
 
+def test_what_is_stated_of_one_endpoint_says_nothing_of_another(start: Start) -> None:
+    gate = behind(start, '"127.0.0.0/8"', {"StringEquals": {"aws:SourceVpc": "vpc-0a0a0a0a"}})
+    gate.stop()
+    text = gate.config.read_text()
+    stated = f'proxy_protocol = ["127.0.0.0/8"]\nvpc = "vpc-0a0a0a0a"\nvpc_endpoint = "{VPCE}"'
+    gate.config.write_text(text.replace('proxy_protocol = ["127.0.0.0/8"]', stated, 1))
+    gate.start(greets=False)
+    assert answer(gate, version_2("10.1.2.3", VPCE)) == 250
+    assert answer(gate, version_2("10.1.2.3", VPCE.replace("c9", "c8"))) == 554
+
+
 @pytest.mark.parametrize(
     "header",
     [

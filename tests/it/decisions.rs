@@ -76,7 +76,8 @@ fn play(case: &Value) -> String {
         Ok(header) => header,
         Err(error) => return format!("unreadable: {error}"),
     };
-    let account = Account { sandbox: case["sandbox"] == true, ..account() };
+    let account =
+        Account { sandbox: case.get("sandbox").map_or(Some(false), Value::as_bool), ..account() };
     let known = case["identities"].as_array().into_iter().flatten().map(|identity| Identity {
         unsure: None,
         name: string(identity.get("name").unwrap_or(identity)).to_owned(),

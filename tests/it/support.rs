@@ -39,7 +39,7 @@ pub(crate) fn account() -> Account {
         id: "123456789012".to_owned(),
         region: "us-east-1".to_owned(),
         partition: "aws".to_owned(),
-        sandbox: false,
+        sandbox: Some(false),
     }
 }
 

@@ -36,6 +36,11 @@ fn cases() -> Vec<(&'static str, &'static str, Result<Value, &'static str>)> {
             Err("554 Transaction failed: X-SES-TENANT is not allowed for this user."),
         ),
         (
+            "forbid = [\"X-SES-FROM-ARN\"]",
+            "X-SES-SOURCE-ARN: arn:aws:ses:us-east-1:123456789012:identity/example.com\r\n",
+            Err("554 Transaction failed: X-SES-SOURCE-ARN is not allowed for this user."),
+        ),
+        (
             "allow = [\"X-SES-TENANT\"]",
             "X-SES-TENANT: acme\r\n",
             record(json!({ "tenant": "acme" })),
