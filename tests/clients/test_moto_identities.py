@@ -50,6 +50,8 @@ def asking(start: Start, url: str, statements: list[dict[str, Any]]) -> tuple[Ga
     """A gate that asks SES at that URL, and a port on which the user `asked` sends."""
     changes = {
         'kind = "outbox"': f'kind = "ses"\nendpoint_url = "{url}"',
+        # moto does not say, and without a word of it nothing is judged.
+        "# sandbox = false": "sandbox = false",
         'source = "config"': 'source = "ses"\ncache = "cache"',
     }
     gate = start(changes, CREDENTIALS, run=False)
