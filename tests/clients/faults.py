@@ -40,7 +40,8 @@ FAULTS = {
     "took-error": 3,
     "rubbish": 3,
     "took-rubbish": 3,
-    "took-no-id": 4,
+    "no-id": 3,
+    "took-no-id": 3,
 }
 
 
