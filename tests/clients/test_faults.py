@@ -137,20 +137,22 @@ def test_a_storm_of_reloads_loses_nothing_and_lets_nothing_through(start: Start,
         client.stopping.set()
     finish(sending, 10)
     print(swaps)
-    last = {}
-    for kind, document in (("allow", ALLOWED), ("deny", DENIED)):
+    single = Client(ledger, lambda: login(gate.starttls), [])
+
+    def answer() -> int | None:
+        number, content = mail()
+        single.deliver(number, content)
+        return ledger.sent[number].answers[-1]
+
+    # What was asked for last is what holds in the end.
+    for document, code in ((ALLOWED, 250), (DENIED, 554), (ALLOWED, 250)):
         put(policy, json.dumps(document))
         assert gate.process is not None
         gate.process.send_signal(signal.SIGHUP)
-        time.sleep(1)
-        single = Client(ledger, lambda: login(gate.starttls), [])
-        number, content = mail()
-        single.deliver(number, content)
-        last[kind] = ledger.sent[number].answers
+        wait_until(f"the answer {code}", lambda: answer() == code, 5)
     settle(gate, ses, ledger)
-    assert last == {"allow": [250], "deny": [554]}
     assert all(account.answers in ([250], [554]) for account in ledger.sent.values()), "each by one policy, at once"
-    assert ledger.codes()[250] > 20 and ledger.codes()[554] > 20
+    assert ledger.codes()[250] > 10 and ledger.codes()[554] > 10
     for number, account in ledger.sent.items():
         assert ledger.taken[number] == account.answers.count(250)
         if account.answers == [554]:
