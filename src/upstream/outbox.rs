@@ -60,6 +60,8 @@ impl Outbox {
     ) -> Result<String, UpstreamError> {
         let directory = self.directory.clone();
         let written = tokio::task::spawn_blocking(move || {
+            // Whole: the share too is held for as long as the disk takes.
+            let held = held;
             let written = write(&directory, &permit);
             if written.is_ok() {
                 held.turn.taken();

@@ -287,3 +287,19 @@ def test_hostile_clients_do_not_keep_a_good_one_from_sending(start: Start, seed:
     assert ledger.faults([]) == []
     assert [account.answers for account in ledger.sent.values()] == [[250]] * 100
     assert hostile.opened >= 100
+
+
+def test_a_message_keeps_its_memory_while_ses_has_it(start: Start) -> None:
+    """There is room for one large message; the next is put off for as long as SES is silent about it."""
+    ledger = Ledger()
+    ses = ChaoticSes(ledger, weights={"took-stall": 1}, stall=8)
+    gate = start({**ses.lines, "# memory_mib = 512": "memory_mib = 64"}, CREDENTIALS)
+    first = clients(gate, ledger, 1, 1, 12_000_000)
+    wait_until("the call", lambda: ses.did["took-stall"] == 1)
+    ses.calm()
+    second = clients(gate, ledger, 1, 1, 12_000_000)
+    gate.event("no room", lambda event: event.get("declared_bytes", 0) > 10_000_000)
+    assert first[0].is_alive(), "SES is still silent"
+    finish(first + second, 20)
+    settle(gate, ses, ledger)
+    assert ledger.codes() == {250: 2}

@@ -137,6 +137,8 @@ impl Ses {
         let classifier = Proven::new(progress.clone(), self.credentials.clone(), self.pace.clone());
         let (bound, pace) = (self.finish, self.pace.clone());
         async move {
+            // Whole: naming its fields alone would leave the share outside, given back at once.
+            let held = held;
             let turn = tokio::time::timeout(TURN, turns.acquire_owned()).await;
             let Ok(Ok(_turn)) = turn else {
                 return Err(UpstreamError::Temporary {
