@@ -142,7 +142,7 @@ impl Relay {
         let by = started + self.settings.patience;
         let turn = tokio::select! {
             biased;
-            turn = self.turn(client, &envelope, by) => turn,
+            turn = self.turn(client, &envelope, id, by) => turn,
             () = abort.cancelled() => Err(Refusal::Upstream(UpstreamError::Temporary {
                 detail: "the relay ended before the message had its turn".to_owned(),
                 said: None,
@@ -188,6 +188,7 @@ impl Relay {
         &self,
         client: &Client,
         envelope: &Envelope,
+        id: Uuid,
         by: Instant,
     ) -> Result<Turn, Refusal> {
         let client = self.rules.load().known(client).ok_or(Refusal::NoUser)?;
@@ -198,10 +199,7 @@ impl Relay {
         if budget.per_day.is_some_and(|most| u64::try_from(recipients).unwrap_or(u64::MAX) > most) {
             // It would never fit (decision 14).
             let text = "Recipient count exceeds the daily budget of this user.";
-            return Err(Refusal::Denied {
-                id: occasion().id,
-                source: Denial::Unsupported(text.to_owned()),
-            });
+            return Err(Refusal::Denied { id, source: Denial::Unsupported(text.to_owned()) });
         }
         Ok(self.pace.turn(&user.name, budget, recipients, by).await?)
     }
@@ -389,8 +387,9 @@ impl<'a> Line<'a> {
             }
             Refusal::Denied { source: Denial::Unsure(_), .. } => {
                 details.remedy = Some(
-                    "wait until SES was asked; the role needs ses:ListEmailIdentities and \
-                     ses:GetEmailIdentity, and a policy that cannot be read must be corrected in SES",
+                    "wait until SES was asked; the role needs ses:GetAccount, \
+                     ses:ListEmailIdentities and ses:GetEmailIdentity, and a policy that cannot \
+                     be read must be corrected in SES",
                 );
             }
             Refusal::Exceeded(exceeded) => details.remedy = Some(remedy(*exceeded)),

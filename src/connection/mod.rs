@@ -4,6 +4,7 @@
 //! a message that of `relay`. One loop over the session's steps joins them.
 
 mod origin;
+mod room;
 mod service;
 
 use std::future::poll_fn;
@@ -28,9 +29,9 @@ pub use service::{Deadlines, Service};
 
 use crate::admission::Place;
 use crate::authorize::Client;
-use crate::memory::{Exhausted, Share};
+use crate::memory::Share;
 use crate::principals::{Login, Principal};
-use crate::smtp::{Envelope, Phase, Reply, Session, Step};
+use crate::smtp::{Phase, Reply, Session, Step};
 
 /// Bytes read at a time.
 const READ: usize = 16 * 1024;
@@ -134,19 +135,27 @@ impl Connection {
             Ok(spoken_for) => {
                 let spoken_for = spoken_for.map(str::to_owned);
                 let mut connection = Self::new(service, peer, origin, spoken_for, drain, place);
+                if !connection.spoken_for_has_place() {
+                    return connection.turn_away(socket, &Reply::too_many_connections()).await;
+                }
                 if let Err(ended) = connection.run(socket).await {
                     tracing::debug!(reason = %ended, "connection ended");
                 }
             }
             Err(NotNamed) => {
                 tracing::warn!("refused: `clients` of the listener names no network of this peer");
-                // Before a TLS handshake there are no words.
-                if !service.implicit_tls {
-                    let mut out = Vec::new();
-                    Reply::no_service().write_to(&mut out);
-                    let _ = timeout(service.deadlines.reply, socket.write_all(&out)).await;
-                }
+                let connection = Self::new(service, peer, origin, None, drain, place);
+                connection.turn_away(socket, &Reply::no_service()).await;
             }
+        }
+    }
+
+    /// Ends a connection before it begins. Before a TLS handshake there are no words.
+    async fn turn_away(self, mut socket: TcpStream, reply: &Reply) {
+        if !self.service.implicit_tls {
+            let mut out = Vec::new();
+            reply.write_to(&mut out);
+            let _ = timeout(self.service.deadlines.reply, socket.write_all(&out)).await;
         }
     }
 
@@ -226,7 +235,6 @@ impl Connection {
         if let Some(user) = &self.spoken_for
             && let Some(principal) = self.service.relay.rules().principals.find(user)
         {
-            let _ = self.place.belongs_to(user);
             self.identify(Arc::clone(principal));
         }
     }
@@ -261,7 +269,7 @@ impl Connection {
                     }
                     if self.session.is_slowed() {
                         self.flush(stream).await?;
-                        tokio::time::sleep(SLOWED).await;
+                        let _ = timeout(SLOWED, self.drain.shutdown.cancelled()).await;
                     }
                     self.write(&reply);
                     if self.out.len() > UNWRITTEN {
@@ -357,7 +365,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         self.flush(stream).await?;
-        self.hold().await;
+        self.hold_room().await;
         let deadline = self.deadline();
         let session = &mut self.session;
         let content = &mut self.content;
@@ -385,6 +393,7 @@ impl Connection {
     fn deadline(&mut self) -> Instant {
         let deadlines = &self.service.deadlines;
         let phase = self.session.phase();
+        let declared = self.session.declared_bytes().unwrap_or(0);
         if phase != Phase::Content {
             self.content = None;
         }
@@ -393,13 +402,20 @@ impl Connection {
             Phase::Content => {
                 let content =
                     self.content.get_or_insert_with(|| Content { begun: now(), bytes: 0 });
-                let earned = Duration::from_secs(content.bytes / u64::from(Deadlines::RATE));
-                let by = content.begun + deadlines.content_total.min(Deadlines::SLOW + earned);
+                let by = content.begun + deadlines.earned(content.bytes, declared);
                 by.min(now() + deadlines.content)
             }
             Phase::Command | Phase::Closed => {
                 (self.heard + deadlines.command).min(self.begun + deadlines.lifetime)
             }
+        }
+    }
+
+    /// Whether the user for whom the listener speaks may have this connection too.
+    fn spoken_for_has_place(&mut self) -> bool {
+        match self.spoken_for.clone() {
+            Some(user) => self.takes_place(&user),
+            None => true,
         }
     }
 
@@ -410,41 +426,6 @@ impl Connection {
             tracing::warn!(user, untold, "refused: {over}");
         }
         false
-    }
-
-    /// Reserves memory for a message before it is asked for, as much as the client says that it needs.
-    async fn make_room(&mut self, envelope: &Envelope) -> Result<(), Reply> {
-        let declared = self.session.declared_bytes().unwrap_or(0);
-        let declared = usize::try_from(declared).unwrap_or(usize::MAX);
-        // Memory grows in steps, an eighth at most beyond what is needed.
-        let bytes = (declared.saturating_add(declared / 8)).max(self.session.content_growth(READ));
-        self.share = self.service.memory.share();
-        self.grow_share(bytes).await.map_err(|Exhausted| {
-            let reply = Reply::temporary_failure();
-            if let Some(client) = &self.client {
-                self.service.relay.put_off(client, envelope, declared, &reply);
-            }
-            reply
-        })
-    }
-
-    /// Reserves memory for what is read next. Where there is none in time, the message is given up.
-    async fn hold(&mut self) {
-        let growth = self.session.content_growth(READ);
-        if growth == 0 {
-            return;
-        }
-        let bytes = self.session.content_bytes().saturating_add(growth);
-        if self.grow_share(bytes).await.is_err() {
-            self.session.refuse_content(Reply::temporary_failure());
-            self.share = self.service.memory.share();
-            tracing::warn!(bytes, "refused: {Exhausted}; see `memory_mib` in `[limits]`");
-        }
-    }
-
-    async fn grow_share(&mut self, content: usize) -> Result<(), Exhausted> {
-        let bytes = content.saturating_mul(self.service.relay.weight());
-        self.share.grow(bytes.min(self.service.memory.largest())).await
     }
 
     fn write(&mut self, reply: &Reply) {

@@ -32,10 +32,20 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// Content may be slow for so long; from then on it comes at [`Self::RATE`] or more.
-    pub(super) const SLOW: Duration = Duration::from_secs(30);
+    /// Content may be slow for so long; from then on it comes at the least rate or faster.
+    const SLOW: Duration = Duration::from_secs(30);
     /// The least rate of content, in bytes per second since its beginning.
-    pub(super) const RATE: u32 = 500;
+    const RATE: u64 = 500;
+
+    /// How long content may take of which so many bytes have come.
+    ///
+    /// A client that declared more (SIZE) must come faster, just so fast that it ends in time: memory is
+    /// reserved for it.
+    pub(super) fn earned(&self, bytes: u64, declared: u64) -> Duration {
+        let time = self.content_total.saturating_sub(Self::SLOW).as_secs().max(1);
+        let earned = Duration::from_secs(bytes / Self::RATE.max(declared / time));
+        self.content_total.min(Self::SLOW + earned)
+    }
 }
 
 /// Everything that the connections of one listener share.
@@ -89,5 +99,39 @@ impl Service {
             .filter(|(network, _)| network.contains(&peer))
             .max_by_key(|(network, _)| network.prefix_len());
         narrowest.map(|(_, user)| Some(user.as_str())).ok_or(NotNamed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_must_come_fast_enough_to_end_in_time() {
+        let deadlines = Deadlines {
+            handshake: Duration::ZERO,
+            login: Duration::ZERO,
+            command: Duration::ZERO,
+            lifetime: Duration::ZERO,
+            content: Duration::from_secs(180),
+            content_total: Duration::from_secs(900),
+            reply: Duration::ZERO,
+        };
+        const LARGE: u64 = 40 * 1024 * 1024;
+        // Bytes that have come, declared, and the seconds until which the next must come.
+        for (bytes, declared, seconds) in [
+            (0, 0, 30),
+            (499, 0, 30),
+            (5_000, 0, 40),
+            (5_000, 5_000, 40),
+            (10_000_000, 0, 900),
+            (0, LARGE, 30),
+            (5_000, LARGE, 30),
+            (LARGE / 2, LARGE, 30 + 435),
+            (LARGE, LARGE, 900),
+        ] {
+            let earned = deadlines.earned(bytes, declared);
+            assert_eq!(earned.as_secs(), seconds, "{bytes} of {declared}");
+        }
     }
 }

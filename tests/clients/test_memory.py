@@ -79,3 +79,22 @@ def test_a_message_that_could_never_fit_is_told_so(start: Start) -> None:
     with smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20) as client:
         client.ehlo()
         assert int(client.esmtp_features["size"]) == 7 * MIB
+
+
+def test_what_was_refused_holds_no_memory(start: Start) -> None:
+    """A denied message is read to its end without being kept, and its client may stay as long as it likes."""
+    gate = start({"# memory_mib = 512": "memory_mib = 8"})
+    staying = smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20)
+    staying.login("app", "app-password")
+    staying.ehlo()
+    staying.mail(PERMITTED.sender, ["size=6000000"])
+    staying.rcpt("one@denied.example")
+    staying.putcmd("data")
+    assert staying.getreply()[0] == 354
+    staying.send(PERMITTED.content.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+    gate.event("the refusal", lambda event: event["message"] == "refused")
+    assert codes(gate, 1, large(5)) == [250], "while the rest is still to come"
+    staying.send(b"Hi.\r\n.\r\n")
+    assert staying.getreply()[0] == 554
+    assert codes(gate, 1, large(5)) == [250], "while it stays"
+    staying.close()

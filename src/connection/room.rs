@@ -1,0 +1,49 @@
+//! Memory for the message under way: reserved before it is taken, given back as soon as it is not used.
+
+use super::{Connection, READ};
+use crate::memory::Exhausted;
+use crate::smtp::{Envelope, Reply};
+
+impl Connection {
+    /// Reserves memory for a message before it is asked for, as much as the client says that it needs.
+    pub(super) async fn make_room(&mut self, envelope: &Envelope) -> Result<(), Reply> {
+        let declared = self.session.declared_bytes().unwrap_or(0);
+        let declared = usize::try_from(declared).unwrap_or(usize::MAX);
+        // Memory grows in steps, an eighth at most beyond what is needed.
+        let bytes = (declared.saturating_add(declared / 8)).max(self.session.content_growth(READ));
+        self.leave_room();
+        self.grow_share(bytes).await.map_err(|Exhausted| {
+            let reply = Reply::temporary_failure();
+            if let Some(client) = &self.client {
+                self.service.relay.put_off(client, envelope, declared, &reply);
+            }
+            reply
+        })
+    }
+
+    /// Reserves memory for what is read next. Where there is none in time, the message is given up.
+    /// A message that is refused holds none, however long its client goes on.
+    pub(super) async fn hold_room(&mut self) {
+        let (held, growth) = (self.session.content_bytes(), self.session.content_growth(READ));
+        if held == 0 && growth == 0 {
+            return self.leave_room();
+        }
+        let bytes = held.saturating_add(growth);
+        if self.grow_share(bytes).await.is_err() {
+            self.session.refuse_content(Reply::temporary_failure());
+            self.leave_room();
+            tracing::warn!(bytes, "refused: {Exhausted}; see `memory_mib` in `[limits]`");
+        }
+    }
+
+    fn leave_room(&mut self) {
+        if self.share.bytes() > 0 {
+            self.share = self.service.memory.share();
+        }
+    }
+
+    async fn grow_share(&mut self, content: usize) -> Result<(), Exhausted> {
+        let bytes = content.saturating_mul(self.service.relay.weight());
+        self.share.grow(bytes.min(self.service.memory.largest())).await
+    }
+}

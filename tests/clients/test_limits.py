@@ -1,0 +1,37 @@
+"""Connections of one user are limited, whether it logs in or a listener speaks for it."""
+
+from __future__ import annotations
+
+import base64
+import smtplib
+
+import pytest
+
+from conftest import Start
+from test_pace import speaks_for
+
+
+def test_a_user_has_so_many_connections(start: Start) -> None:
+    gate = start({"connections_per_user = 0": "connections_per_user = 1"})
+    with smtplib.SMTP("127.0.0.1", gate.starttls, timeout=10) as first:
+        first.login("app", "app-password")
+        second = smtplib.SMTP("127.0.0.1", gate.starttls, timeout=10)
+        second.ehlo()
+        plain = base64.b64encode(b"\0app\0app-password").decode()
+        assert second.docmd("AUTH", f"PLAIN {plain}")[0] == 421
+        second.close()
+        with smtplib.SMTP("127.0.0.1", gate.starttls, timeout=10) as other:
+            other.login("marketing", "marketing-password")
+    with smtplib.SMTP("127.0.0.1", gate.starttls, timeout=10) as later:
+        later.login("app", "app-password")
+
+
+def test_so_has_one_that_a_listener_speaks_for(start: Start) -> None:
+    gate = start({"connections_per_user = 0": "connections_per_user = 1"}, run=False)
+    port = speaks_for(gate, ["spoken"])["spoken"]
+    gate.start()
+    with smtplib.SMTP("127.0.0.1", port, timeout=10):
+        with pytest.raises(smtplib.SMTPConnectError) as refused:
+            smtplib.SMTP("127.0.0.1", port, timeout=10)
+        assert refused.value.smtp_code == 421
+    gate.event("the reason", lambda event: "connections_per_user" in event["message"] and event["level"] == "WARN")
