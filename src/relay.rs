@@ -29,8 +29,9 @@ pub enum Refusal {
         /// Why.
         source: Denial,
     },
-    /// The user is one no more: it was taken out of the configuration.
-    #[error("the user is not configured any more")]
+    /// The user, or the password that it logged in with, was taken out of the configuration or has
+    /// expired.
+    #[error("the user or its password is not configured any more")]
     NoUser,
     /// A rate or a budget is used up.
     #[error(transparent)]
@@ -90,6 +91,12 @@ impl Relay {
         self.rules.store(Arc::new(rules));
     }
 
+    /// Returns a client as the rules of the moment know it.
+    #[must_use]
+    pub fn known(&self, client: &Client) -> Option<Client> {
+        self.rules.load().known(client, occasion().now)
+    }
+
     /// Decides about a message whose header section is complete: one that is refused here need not
     /// be read to its end. The binding decision is that of [`Relay::carry_out`].
     ///
@@ -104,7 +111,7 @@ impl Relay {
         let occasion = occasion();
         let started = now();
         let rules = self.rules.load();
-        let refusal = match rules.known(client) {
+        let refusal = match rules.known(client, occasion.now) {
             Some(client) => match rules.authorizer.decide(&client, envelope, header, occasion) {
                 Ok(_) => return Ok(()),
                 Err(source) => self.denied(occasion.id, source),
@@ -191,7 +198,7 @@ impl Relay {
         id: Uuid,
         by: Instant,
     ) -> Result<Turn, Refusal> {
-        let client = self.rules.load().known(client).ok_or(Refusal::NoUser)?;
+        let client = self.known(client).ok_or(Refusal::NoUser)?;
         let user = &client.principal;
         let budget =
             Budget { per_second: user.recipients_per_second, per_day: user.recipients_per_day };
@@ -212,8 +219,8 @@ impl Relay {
         id: Uuid,
     ) -> Result<Permit, Refusal> {
         let rules = self.rules.load();
-        let client = rules.known(client).ok_or(Refusal::NoUser)?;
         let occasion = Occasion { id, now: occasion().now };
+        let client = rules.known(client, occasion.now).ok_or(Refusal::NoUser)?;
         rules
             .authorizer
             .permit(&client, transaction, occasion)

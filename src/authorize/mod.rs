@@ -21,7 +21,7 @@ use crate::address::Address;
 use crate::identities::{Account, Identities, Unsure};
 use crate::message::{HeaderSection, Mailbox, XSes};
 use crate::policy::{self, Context, Decision, Layers, Policy, Request};
-use crate::principals::{Chosen, Principal};
+use crate::principals::{Chosen, Matched, Principal};
 use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
 use claims::Claims;
@@ -34,6 +34,8 @@ use resources::Resource;
 pub struct Client {
     /// The user that logged in, or for whom the listener speaks.
     pub principal: Arc<Principal>,
+    /// The password that it logged in with; none where the listener speaks for the user.
+    pub password: Option<Matched>,
     /// The socket's peer.
     pub peer: SocketAddr,
     /// `aws:SourceIp`, or `aws:VpcSourceIp` behind a VPC endpoint: the peer's address, or what the

@@ -30,7 +30,7 @@ pub use service::{Deadlines, Service};
 use crate::admission::Place;
 use crate::authorize::Client;
 use crate::memory::Share;
-use crate::principals::{Login, Principal};
+use crate::principals::{Login, Matched, Principal};
 use crate::smtp::{Phase, Reply, Session, Step};
 
 /// Bytes read at a time.
@@ -235,14 +235,15 @@ impl Connection {
         if let Some(user) = &self.spoken_for
             && let Some(principal) = self.service.relay.rules().principals.find(user)
         {
-            self.identify(Arc::clone(principal));
+            self.identify(Arc::clone(principal), None);
         }
     }
 
     /// Whom the messages of this connection are from, as far as policies see it (decision 8).
-    fn identify(&mut self, principal: Arc<Principal>) {
+    fn identify(&mut self, principal: Arc<Principal>, password: Option<Matched>) {
         self.client = Some(Client {
             principal,
+            password,
             peer: self.origin.client,
             source_ip: self.service.source_ip.unwrap_or(self.origin.client.ip()),
             vpc: self.origin.vpc.clone(),
@@ -287,12 +288,12 @@ impl Connection {
                     let login = rules.principals.login(&credentials, self.origin.client.ip()).await;
                     let result = login.result();
                     match login {
-                        Login::Accepted(principal) => {
+                        Login::Accepted(principal, password) => {
                             if !self.takes_place(&principal.name) {
                                 self.write(&Reply::too_many_connections());
                                 return self.close(stream).await;
                             }
-                            self.identify(principal);
+                            self.identify(principal, Some(password));
                         }
                         // An unknown name may be a password in the wrong field (decision 21).
                         Login::Invalid => tracing::warn!(
@@ -310,9 +311,9 @@ impl Connection {
                     self.session.authenticated(result);
                 }
                 Step::Mail(_) => {
-                    // A user that a reload took away is one no more.
-                    let rules = self.service.relay.rules();
-                    self.client = self.client.take().and_then(|client| rules.known(&client));
+                    // A user or password that a reload took away is one no more.
+                    let relay = &self.service.relay;
+                    self.client = self.client.take().and_then(|client| relay.known(&client));
                     let known = self.client.is_some();
                     let refusal = Reply::authentication_required;
                     self.session.mail_answered(if known { Ok(()) } else { Err(refusal()) });

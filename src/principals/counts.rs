@@ -50,7 +50,7 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn count(&self, login: &Login) {
         let counter = match login {
-            Login::Accepted(_) => &self.accepted,
+            Login::Accepted(..) => &self.accepted,
             Login::Invalid => &self.invalid,
             Login::Locked => &self.turned_away,
             Login::Busy => &self.busy,

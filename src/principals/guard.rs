@@ -25,7 +25,7 @@ use super::pool::{Full, Pool, Room, Standing};
 use super::remembered::{CredentialDigest, Remembered};
 use super::report::Reporter;
 use super::users::Users;
-use super::{Login, Passwords, StoredPassword};
+use super::{Login, Matched, Passwords, StoredPassword};
 use crate::smtp::Credentials;
 
 /// What the guard goes by.
@@ -135,10 +135,10 @@ impl Guard {
 
         #[expect(clippy::disallowed_methods, reason = "passwords expire by the calendar")]
         let today = SystemTime::now();
-        let known = lock(&self.remembered).has(&digest, stored, now(), today);
-        if let (true, Some((principal, _))) = (known, found) {
+        let known = lock(&self.remembered).matched(&digest, stored, now(), today);
+        if let (Some(matched), Some((principal, _))) = (known, found) {
             self.counters.passed_unhashed();
-            return Login::Accepted(Arc::clone(principal));
+            return Login::Accepted(Arc::clone(principal), Matched(matched));
         }
         if lock(&self.limits).turns_away(&attempt, now()) {
             return Login::Locked;
@@ -166,7 +166,7 @@ impl Guard {
                 let right = found.filter(|(_, stored)| is_live(stored, matched, today));
                 if let (Some((principal, _)), Some(matched)) = (right, matched) {
                     lock(&self.remembered).put(digest, matched, now());
-                    return Login::Accepted(Arc::clone(principal));
+                    return Login::Accepted(Arc::clone(principal), Matched(matched));
                 }
                 // One hash is one guess, however many connections made it together.
                 if own_turn || network != attempt.network {

@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub use counts::Counts;
 pub use guard::{Guard, GuardSettings};
@@ -85,11 +86,21 @@ pub struct Principals {
     guard: Arc<Guard>,
 }
 
+/// The stored password that somebody logged in with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Matched(password::Fingerprint);
+
+impl std::fmt::Debug for Matched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Matched")
+    }
+}
+
 /// Who logged in, or why nobody did.
 #[derive(Debug, Clone)]
 pub enum Login {
     /// The credentials are those of this user.
-    Accepted(Arc<Principal>),
+    Accepted(Arc<Principal>, Matched),
     /// Unknown user or wrong password.
     Invalid,
     /// Too many checks at once; the same credentials may be right later.
@@ -103,7 +114,7 @@ impl Login {
     #[must_use]
     pub fn result(&self) -> Authentication {
         match self {
-            Self::Accepted(_) => Authentication::Accepted,
+            Self::Accepted(..) => Authentication::Accepted,
             Self::Invalid => Authentication::Invalid,
             Self::Busy | Self::Locked => Authentication::Busy,
         }
@@ -136,6 +147,14 @@ impl Principals {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Arc<Principal>> {
         self.users.find(name)
+    }
+
+    /// Whether somebody who logged in with this password might do so still at `today`.
+    #[must_use]
+    pub fn accepts(&self, name: &str, matched: Matched, today: SystemTime) -> bool {
+        let stored = self.users.with_passwords(name).map(|(_, stored)| stored);
+        let same = |one: &StoredPassword| *one.fingerprint() == matched.0 && one.is_live(today);
+        stored.is_some_and(|stored| stored.iter().any(same))
     }
 
     /// Checks credentials that came from `peer`, see [`Guard::login`].

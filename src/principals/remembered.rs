@@ -37,21 +37,21 @@ impl Remembered {
         self.0.insert(digest, Memory { used: now, matched }, 0);
     }
 
-    /// Whether it was right and still is: what matched is among `stored` and good at `today`.
-    pub(super) fn has(
+    /// The password that it matched, if that is still among `stored` and good at `today`.
+    pub(super) fn matched(
         &mut self,
         digest: &CredentialDigest,
         stored: &[StoredPassword],
         now: Instant,
         today: SystemTime,
-    ) -> bool {
-        let Some(Memory { used, matched }) = self.0.remove(digest) else { return false };
+    ) -> Option<Fingerprint> {
+        let Memory { used, matched } = self.0.remove(digest)?;
         let is_live = stored.iter().any(|one| *one.fingerprint() == matched && one.is_live(today));
         let fresh = now.saturating_duration_since(used) < REMEMBERED;
         if fresh && is_live {
             self.put(*digest, matched, now);
         }
-        fresh && is_live
+        (fresh && is_live).then_some(matched)
     }
 
     pub(super) fn clear(&mut self) {
@@ -87,10 +87,12 @@ mod tests {
         let mut remembered = Remembered::default();
         remembered.put(digest(1), *stored[0].fingerprint(), start);
         let used = start + REMEMBERED - second;
-        assert!(remembered.has(&digest(1), &stored, used, TODAY));
-        assert!(remembered.has(&digest(1), &stored, used + REMEMBERED - second, TODAY));
+        assert!(remembered.matched(&digest(1), &stored, used, TODAY).is_some());
+        assert!(
+            remembered.matched(&digest(1), &stored, used + REMEMBERED - second, TODAY).is_some()
+        );
         let end = used + REMEMBERED - second + REMEMBERED;
-        assert!(!remembered.has(&digest(1), &stored, end, TODAY));
+        assert!(remembered.matched(&digest(1), &stored, end, TODAY).is_none());
         assert_eq!(remembered.len(), 0);
     }
 
@@ -108,7 +110,11 @@ mod tests {
         ] {
             let mut remembered = Remembered::default();
             remembered.put(digest(1), *old.fingerprint(), now);
-            assert_eq!(remembered.has(&digest(1), &stored, now, TODAY), expected, "{case}");
+            assert_eq!(
+                remembered.matched(&digest(1), &stored, now, TODAY).is_some(),
+                expected,
+                "{case}"
+            );
         }
     }
 
@@ -119,9 +125,9 @@ mod tests {
         let mut remembered = Remembered::default();
         for number in 0..3 * ENTRIES {
             remembered.put(digest(number), *stored[0].fingerprint(), now);
-            assert!(remembered.has(&digest(0), &stored, now, TODAY));
+            assert!(remembered.matched(&digest(0), &stored, now, TODAY).is_some());
         }
         assert_eq!(remembered.len(), ENTRIES);
-        assert!(!remembered.has(&digest(1), &stored, now, TODAY));
+        assert!(remembered.matched(&digest(1), &stored, now, TODAY).is_none());
     }
 }

@@ -8,6 +8,7 @@ import shutil
 import signal
 import smtplib
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,31 @@ def test_a_user_that_is_taken_away_is_refused_at_the_next_mail(start: Start) -> 
     assert answer(client) == 530
     with pytest.raises(smtplib.SMTPAuthenticationError):
         logged_in(gate)
+
+
+def test_a_password_that_is_replaced_ends_what_logged_in_with_it(start: Start) -> None:
+    gate = start()
+    client = logged_in(gate)
+    assert answer(client) == 250
+    [ours] = [line for line in gate.config.read_text().splitlines() if line.startswith("password_hash") and "xgzbOD" in line]
+    [theirs] = [line for line in gate.config.read_text().splitlines() if line.startswith("password_hash") and line != ours]
+    edit(gate, ours, theirs)
+    hang_up(gate, IN_USE)
+    assert answer(client) == 530
+
+
+def test_a_password_that_expires_ends_what_logged_in_with_it(start: Start) -> None:
+    gate = start(run=False)
+    [ours] = [line for line in gate.config.read_text().splitlines() if line.startswith("password_hash") and "xgzbOD" in line]
+    end = time.time() + 6
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+    stored = ours.partition("=")[2].strip()
+    edit(gate, ours, f'passwords = [{{ hash = {stored}, expires = "{moment}" }}]')
+    gate.start()
+    client = logged_in(gate)
+    assert answer(client) == 250
+    time.sleep(max(0.0, end - time.time()) + 0.1)
+    assert answer(client) == 530
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,7 @@ fn client(case: &Value) -> Client {
         case["client"]["source_ip"].as_str().unwrap_or("192.0.2.1").parse().unwrap();
     Client {
         principal: Arc::new(user),
+        password: None,
         peer: (source_ip, 40_000).into(),
         source_ip,
         vpc: case["client"].get("vpc").map(|vpc| Vpc {

@@ -44,7 +44,7 @@ async fn login(
         Credentials { username: name.to_owned(), password: Zeroizing::new(password.to_owned()) };
     let peer: IpAddr = peer.parse().unwrap();
     match principals.login(&credentials, peer).await {
-        Login::Accepted(principal) => Ok(principal.name.clone()),
+        Login::Accepted(principal, _) => Ok(principal.name.clone()),
         Login::Invalid => Err("invalid"),
         Login::Busy => Err("busy"),
         Login::Locked => Err("locked"),

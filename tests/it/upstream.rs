@@ -74,6 +74,7 @@ fn impatient(settings: SesSettings, patience: Duration) -> Arc<Relay> {
 fn client() -> Client {
     Client {
         principal: Arc::new(principal("app", FULL_ACCESS)),
+        password: None,
         peer: ([127, 0, 0, 1], 40_000).into(),
         source_ip: [127, 0, 0, 1].into(),
         vpc: None,

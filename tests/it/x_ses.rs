@@ -158,6 +158,7 @@ fn relay(folder: &Path, rules: &str) -> (Relay, Client) {
     let rules = loaded.parts.into_rules(Arc::new(Guard::new(GuardSettings::default()).unwrap()));
     let client = Client {
         principal: Arc::clone(rules.principals.find("app").unwrap()),
+        password: None,
         peer: ([127, 0, 0, 1], 40_000).into(),
         source_ip: [127, 0, 0, 1].into(),
         vpc: None,

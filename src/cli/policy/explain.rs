@@ -97,6 +97,7 @@ fn answer(
 ) -> Result<Answer, String> {
     let client = Client {
         principal: Arc::new(principal),
+        password: None,
         peer: (arguments.source_ip, 0).into(),
         source_ip: arguments.source_ip.to_canonical(),
         vpc: None,
