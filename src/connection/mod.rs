@@ -6,6 +6,7 @@
 mod origin;
 mod room;
 mod service;
+mod user;
 
 use std::future::poll_fn;
 use std::io::{self, Read};
@@ -30,7 +31,6 @@ pub use service::{Deadlines, Service};
 use crate::admission::Place;
 use crate::authorize::Client;
 use crate::memory::Share;
-use crate::principals::{Login, Matched, Principal};
 use crate::smtp::{Phase, Reply, Session, Step};
 
 /// Bytes read at a time.
@@ -228,29 +228,6 @@ impl Connection {
         Ok(stream)
     }
 
-    /// Begins in clear, or anew under TLS: nothing that was said in clear counts any more (RFC 3207
-    /// section 4.2).
-    fn begin(&mut self) {
-        self.client = None;
-        if let Some(user) = &self.spoken_for
-            && let Some(principal) = self.service.relay.rules().principals.find(user)
-        {
-            self.identify(Arc::clone(principal), None);
-        }
-    }
-
-    /// Whom the messages of this connection are from, as far as policies see it (decision 8).
-    fn identify(&mut self, principal: Arc<Principal>, password: Option<Matched>) {
-        self.client = Some(Client {
-            principal,
-            password,
-            peer: self.origin.client,
-            source_ip: self.service.source_ip.unwrap_or(self.origin.client.ip()),
-            vpc: self.origin.vpc.clone(),
-            secure_transport: self.service.secure_transport.unwrap_or(self.session.is_tls()),
-        });
-    }
-
     async fn converse<S>(&mut self, stream: &mut S) -> Result<Pause, Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -284,31 +261,10 @@ impl Connection {
                 }
                 Step::Authenticate(credentials) => {
                     self.flush(stream).await?;
-                    let rules = self.service.relay.rules();
-                    let login = rules.principals.login(&credentials, self.origin.client.ip()).await;
-                    let result = login.result();
-                    match login {
-                        Login::Accepted(principal, password) => {
-                            if !self.takes_place(&principal.name) {
-                                self.write(&Reply::too_many_connections());
-                                return self.close(stream).await;
-                            }
-                            self.identify(principal, Some(password));
-                        }
-                        // An unknown name may be a password in the wrong field (decision 21).
-                        Login::Invalid => tracing::warn!(
-                            user = rules
-                                .principals
-                                .find(&credentials.username)
-                                .map(|principal| principal.name.as_str()),
-                            "login refused: unknown user or wrong password",
-                        ),
-                        // The guard tells of these in summary: a flood must not flood the log.
-                        Login::Busy | Login::Locked => {
-                            tracing::debug!("login put off: too many checks or failures");
-                        }
+                    if !self.authenticate(&credentials).await {
+                        self.write(&Reply::too_many_connections());
+                        return self.close(stream).await;
                     }
-                    self.session.authenticated(result);
                 }
                 Step::Mail(_) => {
                     // A user or password that a reload took away is one no more.
@@ -410,23 +366,6 @@ impl Connection {
                 (self.heard + deadlines.command).min(self.begun + deadlines.lifetime)
             }
         }
-    }
-
-    /// Whether the user for whom the listener speaks may have this connection too.
-    fn spoken_for_has_place(&mut self) -> bool {
-        match self.spoken_for.clone() {
-            Some(user) => self.takes_place(&user),
-            None => true,
-        }
-    }
-
-    /// Whether the user may have this connection too.
-    fn takes_place(&mut self, user: &str) -> bool {
-        let Err(over) = self.place.belongs_to(user) else { return true };
-        if let Some(untold) = self.place.admission().tells(over.name(), now()) {
-            tracing::warn!(user, untold, "refused: {over}");
-        }
-        false
     }
 
     fn write(&mut self, reply: &Reply) {

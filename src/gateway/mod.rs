@@ -2,6 +2,7 @@
 
 mod identities;
 mod load;
+mod look;
 mod renewal;
 mod service;
 mod x_ses;

@@ -5,15 +5,15 @@
 //! old ones stay and the log says why. What would need another socket or another client of SES needs
 //! a restart.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::load::{Basis, load_again};
+use super::look::Look;
 use super::service::{admission_limits, guard_settings, pace_settings, service};
 use crate::admission::Admission;
 use crate::config::{Config, Problem};
@@ -25,8 +25,7 @@ use crate::relay::Relay;
 use crate::rules::Rules;
 use crate::tls::Tls;
 
-/// How often files are looked at. Looking is a few system calls a file, and follows the symbolic
-/// links by which Kubernetes swaps whole directories.
+/// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// What outlives each reading of the configuration.
@@ -128,7 +127,7 @@ impl Renewal {
         guard.configure(guard_settings(&config.limits));
         let basis = loaded.parts.basis.clone();
         let mut rules = loaded.parts.into_rules(guard);
-        rules.authorizer = basis.authorizer(self.heard());
+        rules.authorizer = tokio::task::block_in_place(|| basis.authorizer(self.heard()));
         self.basis = basis;
         for warning in loaded.warnings {
             tracing::warn!("{warning}");
@@ -179,7 +178,8 @@ impl Renewal {
             || sandbox(&before) != sandbox(now);
         if is_new {
             let principals = Arc::clone(&self.relay.rules().principals);
-            let authorizer = self.basis.authorizer(self.heard());
+            // Compiling the policies of a large account takes part of a second.
+            let authorizer = tokio::task::block_in_place(|| self.basis.authorizer(self.heard()));
             self.relay.renew(Rules { authorizer, principals });
             tracing::info!(
                 identities = self.said.identities.len(),
@@ -272,45 +272,4 @@ fn refuse(problems: &[Problem]) {
         "the configuration was read again and cannot be used; what was in use stays. \
          `sesgate check` lists its mistakes too",
     );
-}
-
-/// What files looked like at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Look(Vec<(PathBuf, Option<Mark>)>);
-
-/// Which file a path leads to, and its state.
-type Mark = (u64, u64, u64, Option<SystemTime>);
-
-impl Look {
-    async fn at(files: Vec<PathBuf>) -> Self {
-        let looked = tokio::task::spawn_blocking(move || {
-            files
-                .into_iter()
-                .map(|file| (mark(&file), file))
-                .map(|(mark, file)| (file, mark))
-                .collect()
-        });
-        Self(looked.await.unwrap_or_default())
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.0.iter().map(|(file, _)| file.clone()).collect()
-    }
-
-    /// What was seen of these files, and how those that were not looked at are now.
-    async fn with(self, files: Vec<PathBuf>) -> Self {
-        let now = Self::at(files).await;
-        let seen: std::collections::HashMap<_, _> = self.0.into_iter().collect();
-        let mark = |(file, mark): (PathBuf, Option<Mark>)| {
-            let mark = seen.get(&file).cloned().unwrap_or(mark);
-            (file, mark)
-        };
-        Self(now.0.into_iter().map(mark).collect())
-    }
-}
-
-fn mark(file: &std::path::Path) -> Option<Mark> {
-    use std::os::unix::fs::MetadataExt;
-    let meta = std::fs::metadata(file).ok()?;
-    Some((meta.dev(), meta.ino(), meta.len(), meta.modified().ok()))
 }

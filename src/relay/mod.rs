@@ -1,0 +1,256 @@
+//! One finished transaction: one decision, one upstream call, one reply, one log line.
+
+mod line;
+mod refusal;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use refusal::Refusal;
+
+use crate::authorize::{Client, Denial, Occasion, Permit};
+use crate::inventory::Inventory;
+use crate::memory::Share;
+use crate::message::HeaderSection;
+use crate::pace::{Budget, Pace, Turn};
+use crate::redact::Redaction;
+use crate::rules::Rules;
+use crate::smtp::{Envelope, Reply, Transaction};
+use crate::upstream::{Held, Upstream, UpstreamError};
+use line::{Line, Sent, shown};
+
+/// How the relay behaves beside its rules.
+#[derive(Debug)]
+pub struct Settings {
+    /// What of an address the log shows.
+    pub redaction: Redaction,
+    /// Answers `451` instead of `554` while SES has paused the account (decision 14).
+    pub defer_when_paused: bool,
+    /// How long a client waits for the answer to its content (decision 15).
+    pub patience: Duration,
+}
+
+/// Carries out transactions.
+#[derive(Debug)]
+pub struct Relay {
+    rules: ArcSwap<Rules>,
+    upstream: Upstream,
+    pace: Pace,
+    inventory: Option<Inventory>,
+    settings: Settings,
+}
+
+impl Relay {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(rules: Rules, upstream: Upstream, pace: Pace, settings: Settings) -> Self {
+        let rules = ArcSwap::from_pointee(rules);
+        Self { rules, upstream, pace, inventory: None, settings }
+    }
+
+    /// Tells what messages depend on to whom reads it from SES.
+    #[must_use]
+    pub fn with_inventory(mut self, inventory: Inventory) -> Self {
+        self.inventory = Some(inventory);
+        self
+    }
+
+    /// Returns the rules of the moment.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Puts other rules in place of these, for every decision from now on (decision 19).
+    pub fn renew(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// Returns a client as the rules of the moment know it.
+    #[must_use]
+    pub fn known(&self, client: &Client) -> Option<Client> {
+        self.rules.load().known(client, occasion().now)
+    }
+
+    /// Decides about a message whose header section is complete: one that is refused here need not
+    /// be read to its end. The binding decision is that of [`Relay::carry_out`].
+    ///
+    /// # Errors
+    /// The reply that refuses it.
+    pub fn screen(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        header: &HeaderSection,
+    ) -> Result<(), Reply> {
+        let occasion = occasion();
+        let started = now();
+        let rules = self.rules.load();
+        let refusal = match rules.known(client, occasion.now) {
+            Some(client) => match rules.authorizer.decide(&client, envelope, header, occasion) {
+                Ok(_) => return Ok(()),
+                Err(source) => self.denied(occasion.id, source),
+            },
+            None => Refusal::NoUser,
+        };
+        let redaction = &self.settings.redaction;
+        let line = Line::new(redaction, client, envelope, Some(header), occasion.id);
+        Err(line.refused(&refusal, None, started.elapsed()))
+    }
+
+    /// Returns what the log may show of a reply (decision 21).
+    #[must_use]
+    pub fn shown(&self, reply: &Reply) -> String {
+        shown(&self.settings.redaction, reply)
+    }
+
+    /// Decides about a complete message, sends it if it may be sent, and returns the reply.
+    ///
+    /// `share` is the memory that the message has, given back when nobody needs it any more.
+    /// `abort` ends the waiting for the upstream, not what it does: the end of a drain.
+    pub async fn carry_out(
+        &self,
+        client: &Client,
+        transaction: Transaction,
+        share: Share,
+        abort: &CancellationToken,
+    ) -> Reply {
+        let started = now();
+        let id = occasion().id;
+        let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
+        let bytes = transaction.content.len();
+        let line = Line::new(&self.settings.redaction, client, &envelope, Some(&header), id);
+        let refused = |refusal: &Refusal| line.refused(refusal, Some(bytes), started.elapsed());
+        let by = started + self.settings.patience;
+        let turn = tokio::select! {
+            biased;
+            turn = self.turn(client, &envelope, id, by) => turn,
+            () = abort.cancelled() => Err(Refusal::Upstream(UpstreamError::Temporary {
+                detail: "the relay ended before the message had its turn".to_owned(),
+                said: None,
+                remedy: "raise `drain_seconds` in `[server]`",
+                possible_duplicate: false,
+            })),
+        };
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(refusal) => return refused(&refusal),
+        };
+        let waited = started.elapsed();
+        let permit = match self.permit(client, transaction, id) {
+            Ok(permit) => permit,
+            Err(refusal) => return refused(&refusal),
+        };
+        let verdict = permit.verdict().clone();
+        let overruled = permit.overruled().join(",");
+        let sent = tokio::select! {
+            biased;
+            sent = self.upstream.send(permit, Held { share, turn }, by) => sent,
+            () = abort.cancelled() => Err(UpstreamError::Temporary {
+                detail: "the relay ended before the upstream answered".to_owned(),
+                said: None,
+                remedy: "raise `drain_seconds` in `[server]`; expect a duplicate",
+                possible_duplicate: true,
+            }),
+        };
+        match sent {
+            Ok(message_id) => {
+                let sent = Sent { verdict, overruled, message_id, bytes, waited };
+                line.relayed(&sent, started.elapsed())
+            }
+            Err(UpstreamError::Paused(text)) if self.settings.defer_when_paused => {
+                refused(&Refusal::Deferred(text))
+            }
+            Err(error) => refused(&error.into()),
+        }
+    }
+
+    /// Waits until the message may be handed over: the rate of the account, shared fairly.
+    async fn turn(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        id: Uuid,
+        by: Instant,
+    ) -> Result<Turn, Refusal> {
+        let client = self.known(client).ok_or(Refusal::NoUser)?;
+        let user = &client.principal;
+        let budget =
+            Budget { per_second: user.recipients_per_second, per_day: user.recipients_per_day };
+        let recipients = envelope.forward_paths.len();
+        if budget.per_day.is_some_and(|most| u64::try_from(recipients).unwrap_or(u64::MAX) > most) {
+            // It would never fit (decision 14).
+            let text = "Recipient count exceeds the daily budget of this user.";
+            return Err(Refusal::Denied { id, source: Denial::Unsupported(text.to_owned()) });
+        }
+        Ok(self.pace.turn(&user.name, budget, recipients, by).await?)
+    }
+
+    /// The binding decision, by the rules of this moment.
+    fn permit(
+        &self,
+        client: &Client,
+        transaction: Transaction,
+        id: Uuid,
+    ) -> Result<Permit, Refusal> {
+        let rules = self.rules.load();
+        let occasion = Occasion { id, now: occasion().now };
+        let client = rules.known(client, occasion.now).ok_or(Refusal::NoUser)?;
+        rules
+            .authorizer
+            .permit(&client, transaction, occasion)
+            .map_err(|source| self.denied(id, source))
+    }
+
+    /// A message that waits for what SES says of an identity has it read next.
+    fn denied(&self, id: Uuid, source: Denial) -> Refusal {
+        if let (Denial::Unsure(unsure), Some(inventory)) = (&source, &self.inventory) {
+            inventory.wanted(&unsure.identity);
+        }
+        Refusal::Denied { id, source }
+    }
+
+    /// How many bytes a byte of content takes in all while the upstream is called.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.upstream.weight()
+    }
+
+    /// Logs a message for which there was no memory.
+    pub fn put_off(&self, client: &Client, envelope: &Envelope, bytes: usize, reply: &Reply) {
+        let id = occasion().id;
+        Line::new(&self.settings.redaction, client, envelope, None, id).put_off(bytes, reply);
+    }
+
+    /// Logs a message that was refused before anything could be decided about it.
+    pub fn unreadable(&self, client: &Client, envelope: &Envelope, reply: &Reply) {
+        let id = occasion().id;
+        Line::new(&self.settings.redaction, client, envelope, None, id).unreadable(reply);
+    }
+
+    /// Has new credentials asked for: SES said that they have expired.
+    pub fn refresh_credentials(&self) {
+        self.upstream.refresh_credentials();
+    }
+
+    /// Waits for calls that outlived the answer to their client.
+    pub async fn settle(&self) {
+        self.upstream.settle().await;
+    }
+}
+
+fn occasion() -> Occasion {
+    #[expect(clippy::disallowed_methods, reason = "the moment of the decision (decision 8)")]
+    let now = SystemTime::now();
+    Occasion { id: Uuid::now_v7(), now }
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "how long a transaction took")]
+    Instant::now()
+}
