@@ -3,7 +3,7 @@
 use super::load::{Loader, Parts};
 use crate::config::{self, Placed, Problem};
 use crate::identities::{Delegated, Identities, Identity, merged};
-use crate::inventory::{self, Converted, Snapshot};
+use crate::inventory::{self, Snapshot};
 use crate::message::IdentityArn;
 use crate::policy::PolicyKind;
 
@@ -25,15 +25,8 @@ impl Listed {
 
     /// Returns them with those that SES has.
     pub(super) fn identities(&self, snapshot: Option<&Snapshot>) -> Identities {
-        let mut found = Vec::new();
         let snapshot = snapshot.filter(|_| self.from_ses);
-        if let Some(snapshot) = snapshot {
-            let converted = inventory::identities(snapshot).into_iter();
-            found.extend(converted.map(|Converted { identity, unsure }| Identity {
-                unsure: unsure.map(|unsure| unsure.to_string()),
-                ..identity
-            }));
-        }
+        let found = snapshot.map(inventory::identities).unwrap_or_default();
         let all = merged(found, &self.known);
         let identities =
             Identities::new(all, self.authoritative).with_delegated(self.delegated.clone());

@@ -13,7 +13,7 @@ const SHOWN: usize = 3;
 ///
 /// A statement is never skipped (decision 3): such an identity answers neither yes nor no.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unsure {
+pub(super) enum Unsure {
     /// Its configuration set and policies were not read yet.
     #[error("its configuration set and policies were not read from SES yet")]
     Unread,
@@ -27,20 +27,12 @@ pub enum Unsure {
     },
 }
 
-/// A verified identity.
-#[derive(Debug, Clone)]
-pub struct Converted {
-    /// As far as it is known; without policies where [`Converted::unsure`] says why.
-    pub identity: Identity,
-    /// Why a message that depends on the identity cannot be judged.
-    pub unsure: Option<Unsure>,
-}
-
 /// Returns the verified identities of a snapshot, by name, with their policies compiled.
 ///
+/// Where not everything is known of one it has no policies and says why ([`Identity::unsure`]).
 /// A policy is compiled once for all snapshots that share it, as `identity NAME policy POLICY`.
 #[must_use]
-pub fn identities(snapshot: &Snapshot) -> Vec<Converted> {
+pub fn identities(snapshot: &Snapshot) -> Vec<Identity> {
     snapshot
         .identities
         .iter()
@@ -49,21 +41,21 @@ pub fn identities(snapshot: &Snapshot) -> Vec<Converted> {
         .collect()
 }
 
-fn converted(known: &KnownIdentity) -> Converted {
+fn converted(known: &KnownIdentity) -> Identity {
     let named = Identity { name: known.name.clone(), ..Identity::default() };
     let Some(details) = &known.details else {
-        return Converted { identity: named, unsure: Some(Unsure::Unread) };
+        return Identity { unsure: Some(Unsure::Unread.to_string()), ..named };
     };
     let tags = details.tags.iter();
     let tags = tags.map(|(key, value)| (format!("aws:ResourceTag/{key}"), value.clone()));
     let compiled = details.compiled.get_or_init(|| compile(&known.name, details));
     let (policies, unsure) = match compiled {
         Ok(policies) => (policies.clone(), None),
-        Err(unsure) => (Vec::new(), Some(unsure.clone())),
+        Err(unsure) => (Vec::new(), Some(unsure.to_string())),
     };
     let configuration_set = details.configuration_set.clone();
     let tags = tags.collect();
-    Converted { identity: Identity { configuration_set, policies, tags, ..named }, unsure }
+    Identity { configuration_set, policies, tags, unsure, ..named }
 }
 
 fn compile(name: &str, details: &Details) -> Result<Vec<Arc<Policy>>, Unsure> {

@@ -20,7 +20,8 @@ use aws_sdk_sesv2::Client;
 use tokio::sync::{mpsc, watch};
 
 use crate::policy::Policy;
-pub use convert::{Converted, Unsure, identities};
+use convert::Unsure;
+pub use convert::identities;
 pub use reader::Reader;
 
 /// Hints that wait to be heard; more are dropped, and given again with the next message.

@@ -20,8 +20,10 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+import ses
 
 SENDER = "app@example.com"
 # What SES may do with a call, and how often relative to the others. `took-` means that it has taken the
@@ -226,7 +228,7 @@ class ChaoticSes(ThreadingHTTPServer):
     def __init__(
         self, ledger: Ledger, seed: int = 0, weights: dict[str, int] | None = None, port: int = 0, stall: float = 3
     ) -> None:
-        super().__init__(("127.0.0.1", port), Answer)
+        super().__init__(("127.0.0.1", port), ChaoticAnswer)
         self.ledger, self.weights, self.stall = ledger, weights or {"take": 1}, stall
         self.random = random.Random(seed)
         self.lock = threading.Lock()
@@ -281,7 +283,7 @@ class ChaoticSes(ThreadingHTTPServer):
                     pass
 
 
-class Answer(BaseHTTPRequestHandler):
+class ChaoticAnswer(ses.Answer):
     protocol_version = "HTTP/1.1"
     server: ChaoticSes
 
@@ -332,19 +334,6 @@ class Answer(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.rfile.close()
         self.connection.close()
-
-    def answer(self, status: int, body: dict[str, str], code: str | None = None) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        if code:
-            self.send_header("x-amzn-errortype", code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
 
 
 class Hostile(threading.Thread):

@@ -33,19 +33,15 @@ def answer(port: int, sender: str = "app@example.com") -> tuple[int, str]:
             return refused.smtp_code, str(refused.smtp_error, "ascii")
 
 
-def asking(start: Start, ses: Ses, statements: list[dict[str, Any]]) -> tuple[Gate, int]:
-    gate = start({**ses.lines, 'source = "config"': 'source = "ses"\ncache = "cache"'}, CREDENTIALS, run=False)
+def asking(start: Start, lines: dict[str, str], statements: list[dict[str, Any]]) -> tuple[Gate, int]:
+    """A gate that asks SES as these lines of its configuration say, and a port on which `asked` sends."""
+    gate = start({**lines, 'source = "config"': 'source = "ses"\ncache = "cache"'}, CREDENTIALS, run=False)
     text = gate.config.read_text()
     gate.config.write_text(text.replace('[[identities.known]]\nname = "example.com"\n', ""))
     allows(gate, statements)
     port = speaks_for(gate, ["asked"])["asked"]
     gate.start()
     return gate, port
-
-
-def read(gate: Gate, identities: int) -> None:
-    """Waits until every identity was read to its details."""
-    gate.event("the identities", lambda event: event["message"] == IN_USE and event["identities"] == identities)
 
 
 def send(resource: str | list[str], **more: Any) -> dict[str, Any]:
@@ -60,7 +56,7 @@ def test_messages_are_judged_by_what_ses_says(start: Start) -> None:
         "pending.example": {"VerifiedForSendingStatus": False, "VerificationStatus": "PENDING"},
     }))
     tagged = {"StringEquals": {"aws:ResourceTag/stage": "production"}}
-    gate, port = asking(start, ses, [
+    gate, port = asking(start, ses.lines, [
         send(f"{ARN}:identity/example.com", Condition=tagged),
         send([f"{ARN}:configuration-set/main", f"{ARN}:identity/example.net", f"{ARN}:identity/pending.example"]),
     ])
@@ -78,7 +74,7 @@ def test_messages_are_judged_by_what_ses_says(start: Start) -> None:
 def test_until_ses_was_asked_nothing_is_said(start: Start) -> None:
     ses = Ses(Account(identities={"example.com": {}}))
     ses.faults["identit"] = (403, "AccessDeniedException", "no")
-    gate, port = asking(start, ses, [send("*")])
+    gate, port = asking(start, ses.lines, [send("*")])
     assert answer(port)[0] == 451
     gate.event("what to do", lambda event: event["level"] == "WARN" and "ses:ListEmailIdentities" in json.dumps(event))
     ses.faults.clear()
@@ -89,7 +85,7 @@ def test_until_ses_was_asked_nothing_is_said(start: Start) -> None:
 def test_a_start_without_ses_uses_what_was_kept(start: Start) -> None:
     """The user's policy allows the identity by its ARN alone, which is known from SES."""
     ses = Ses(Account(identities={"example.com": {}}))
-    gate, port = asking(start, ses, [send(f"{ARN}:identity/example.com")])
+    gate, port = asking(start, ses.lines, [send(f"{ARN}:identity/example.com")])
     wait_until("the identities", lambda: answer(port)[0] == 250, 20)
     gate.stop()
     assert list((gate.directory / "cache").iterdir()), "written at the end at the latest"
@@ -111,7 +107,7 @@ def test_a_start_without_ses_uses_what_was_kept(start: Start) -> None:
 def test_a_policy_that_cannot_be_read_makes_nothing_sure(start: Start) -> None:
     broken = json.dumps({"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "ses:*", "Condition": {"Strange": {}}}]})
     ses = Ses(Account(identities={"example.com": {"Policies": {"strange": broken}}, "example.net": {}}))
-    gate, port = asking(start, ses, [send("*")])
+    gate, port = asking(start, ses.lines, [send("*")])
     wait_until("the other identity", lambda: answer(port, "app@example.net")[0] == 250, 20)
     assert answer(port)[0] == 451
     gate.event("the reason", lambda event: event["level"] == "ERROR" and "policy `strange`" in event.get("error", ""))
@@ -120,7 +116,7 @@ def test_a_policy_that_cannot_be_read_makes_nothing_sure(start: Start) -> None:
 
 def test_a_sandbox_is_noticed(start: Start) -> None:
     ses = Ses(Account(production=False, identities={"example.com": {}}))
-    gate, port = asking(start, ses, [send(f"{ARN}:identity/example.com")])
+    gate, port = asking(start, ses.lines, [send(f"{ARN}:identity/example.com")])
     gate.event("the account", lambda event: event.get("production_access") is False)
     code, text = wait_until("the identities", lambda: (got := answer(port))[0] == 554 and got, 20)
     assert f"{ARN}:identity/one@example.org" in text, "the recipient is a resource too"
@@ -151,7 +147,7 @@ def test_a_listed_identity_hides_nothing_that_ses_says(start: Start) -> None:
 def test_a_sandbox_that_nobody_knows_of_is_not_guessed(start: Start) -> None:
     ses = Ses(Account(production=False, identities={"example.com": {}}))
     ses.faults["account"] = (403, "AccessDeniedException", "no")
-    gate, port = asking(start, ses, [send("*")])
+    gate, port = asking(start, ses.lines, [send("*")])
     gate.event("the identities", lambda event: event["message"] == IN_USE and event["identities"] == 1)
     assert answer(port)[0] == 451
     gate.event("the reason", lambda event: "ses:GetAccount" in event.get("error", "") and event["level"] == "ERROR")

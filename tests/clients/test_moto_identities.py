@@ -17,9 +17,8 @@ import pytest
 
 from conftest import Start
 from gate import Gate, free_port, wait_until
-from test_identities import ARN, IN_USE, allows, answer, send
-from test_moto import CREDENTIALS, Moto, moto_server  # noqa: F401
-from test_pace import speaks_for
+from test_identities import ARN, IN_USE, answer, asking, send
+from test_moto import Moto, moto_server  # noqa: F401
 
 
 @pytest.fixture
@@ -46,21 +45,12 @@ def policy(effect: str, identity: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def asking(start: Start, url: str, statements: list[dict[str, Any]]) -> tuple[Gate, int]:
-    """A gate that asks SES at that URL, and a port on which the user `asked` sends."""
-    changes = {
+def at(url: str) -> dict[str, str]:
+    """The lines of a gate that asks moto, which does not say whether the account is in the sandbox."""
+    return {
         'kind = "outbox"': f'kind = "ses"\nendpoint_url = "{url}"',
-        # moto does not say, and without a word of it nothing is judged.
         "# sandbox = false": "sandbox = false",
-        'source = "config"': 'source = "ses"\ncache = "cache"',
     }
-    gate = start(changes, CREDENTIALS, run=False)
-    text = gate.config.read_text()
-    gate.config.write_text(text.replace('[[identities.known]]\nname = "example.com"\n', ""))
-    allows(gate, statements)
-    port = speaks_for(gate, ["asked"])["asked"]
-    gate.start()
-    return gate, port
 
 
 def settled(port: int, sender: str) -> tuple[int, str]:
@@ -86,7 +76,7 @@ def test_what_boto3_put_there_decides(start: Start, moto_server: Moto, api: Any)
     # No statement names example.net: the policy of that identity is enough in its own account.
     allowed = [f"{ARN}:configuration-set/main", f"{ARN}:identity/boss@example.com"]
     tagged = {"StringEquals": {"aws:ResourceTag/stage": "production"}}
-    gate, port = asking(start, moto_server.url, [send(allowed), send("*", Condition=tagged)])
+    gate, port = asking(start, at(moto_server.url), [send(allowed), send("*", Condition=tagged)])
     assert settled(port, "app@example.com") == (250, "")
     assert settled(port, "app@example.net") == (250, "")
     code, text = settled(port, "boss@example.com")
@@ -102,7 +92,7 @@ def test_what_boto3_put_there_decides(start: Start, moto_server: Moto, api: Any)
 
 def test_without_get_account_the_rest_is_read(start: Start, moto_server: Moto, api: Any) -> None:  # noqa: F811
     api.create_email_identity(EmailIdentity="example.com")
-    gate, port = asking(start, moto_server.url, [send(f"{ARN}:identity/example.com")])
+    gate, port = asking(start, at(moto_server.url), [send(f"{ARN}:identity/example.com")])
     assert settled(port, "app@example.com") == (250, "")
     gate.event("the right that fails", lambda event: event.get("right") == "ses:GetAccount")
     warned = [line for line in gate.log.read_text().splitlines() if '"ses:GetAccount"' in line]
@@ -114,7 +104,7 @@ def test_an_identity_in_use_does_not_wait_for_a_thousand(start: Start, moto_serv
     for number in range(1001):
         api.create_email_identity(EmailIdentity=f"d{number:04}.example")
     api.create_email_identity(EmailIdentity="example.com")
-    gate, port = asking(start, moto_server.url, [send(f"{ARN}:identity/example.com")])
+    gate, port = asking(start, at(moto_server.url), [send(f"{ARN}:identity/example.com")])
     gate.event("the list", lambda event: event["message"] == IN_USE and event["identities"] == 1002)
     assert answer(port)[0] == 451, "its policies are not known yet"
     assert settled(port, "app@example.com") == (250, "")
@@ -127,7 +117,7 @@ def test_what_was_read_outlives_ses(start: Start, moto_server: Moto, api: Any) -
     api.create_email_identity_policy(
         EmailIdentity="example.net", PolicyName="nobody", Policy=policy("Deny", "example.net")
     )
-    gate, port = asking(start, moto_server.url, [send("*")])
+    gate, port = asking(start, at(moto_server.url), [send("*")])
     assert settled(port, "app@example.com") == (250, "")
     assert settled(port, "app@example.net")[0] == 554
     gate.stop()

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
 use serde_json::{Value, json};
-use sesgate::inventory::{self, Inventory, Settings, Snapshot, Unsure};
+use sesgate::inventory::{self, Inventory, Settings, Snapshot};
 use sesgate::upstream::{self, SesSettings};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -186,11 +186,11 @@ async fn everything_that_ses_says_is_in_the_snapshot() {
 
     let converted = inventory::identities(&snapshot);
     let [app, domain] = converted.as_slice() else { panic!("{converted:?}") };
-    assert_eq!((app.identity.name.as_str(), &app.unsure), ("app@example.org", &None));
-    assert_eq!(domain.identity.configuration_set.as_deref(), Some("transactional"));
+    assert_eq!((app.name.as_str(), &app.unsure), ("app@example.org", &None));
+    assert_eq!(domain.configuration_set.as_deref(), Some("transactional"));
     let tag = |key: &str, value: &str| (format!("aws:ResourceTag/{key}"), value.to_owned());
-    assert_eq!(domain.identity.tags, [tag("team", "growth"), tag("stage", "")]);
-    let [policy] = domain.identity.policies.as_slice() else { panic!("{domain:?}") };
+    assert_eq!(domain.tags, [tag("team", "growth"), tag("stage", "")]);
+    let [policy] = domain.policies.as_slice() else { panic!("{domain:?}") };
     assert_eq!(policy.name(), "identity example.com policy no-bulk");
     running.end().await;
 }
@@ -220,7 +220,8 @@ async fn the_list_is_read_page_by_page_at_a_measured_pace() {
     assert_eq!(snapshot.identities.len(), 45);
     assert!(snapshot.identities.iter().all(|identity| identity.details.is_none()));
     let converted = inventory::identities(&snapshot);
-    assert!(converted.iter().all(|it| it.unsure == Some(Unsure::Unread)), "{converted:?}");
+    let unread = "its configuration set and policies were not read from SES yet";
+    assert!(converted.iter().all(|it| it.unsure.as_deref() == Some(unread)), "{converted:?}");
     running.known().await;
     running.end().await;
     let readings = fake.readings();
@@ -277,7 +278,7 @@ async fn changes_at_ses_arrive() {
     let pending = json!({ "VerificationStatus": "PENDING", "VerifiedForSendingStatus": false });
     world(&|world| world.identity("example.com", pending.clone()));
     let covers = |snapshot: &Snapshot, name: &str| {
-        inventory::identities(snapshot).iter().any(|it| it.identity.name == name)
+        inventory::identities(snapshot).iter().any(|it| it.name == name)
     };
     running.until("no longer verified", |snapshot| !covers(snapshot, "example.com")).await;
     world(&|world| world.identity("example.com", json!({})));
@@ -329,15 +330,11 @@ async fn a_policy_that_cannot_be_evaluated_is_not_skipped() {
     let running = start(&fake.url, settings(None));
     let converted = inventory::identities(&*running.known().await);
     for (converted, name) in converted.iter().zip(["odd", "cut"]) {
-        assert!(converted.identity.policies.is_empty(), "not the good ones alone");
-        match &converted.unsure {
-            Some(Unsure::Policy { policy, problem }) => {
-                assert_eq!(policy, name);
-                let place = format!("identity {} policy {name}:", converted.identity.name);
-                assert!(problem.starts_with(&place), "{problem}");
-            }
-            other => panic!("{other:?}"),
-        }
+        assert!(converted.policies.is_empty(), "not the good ones alone");
+        let unsure = converted.unsure.as_deref().unwrap();
+        let place = format!("identity {} policy {name}:", converted.name);
+        let said = format!("its policy `{name}` cannot be evaluated: {place}");
+        assert!(unsure.starts_with(&said), "{unsure}");
     }
     running.end().await;
 }
