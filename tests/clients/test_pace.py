@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from conftest import Start
-from gate import Gate, free_port
+from gate import Gate, free_port, wait_until
 from mail import PERMITTED
 from ses import CREDENTIALS, Account, Ses
 
@@ -168,3 +168,23 @@ def test_throttles_of_ses_slow_the_pace_and_it_recovers(start: Start) -> None:
     assert set(answers) <= {250, 454}
     assert len(ses.taken) == answers[250] == len(set(ses.taken)) >= 60
     assert ses.throttled < 3 * 120, "fewer than three attempts for each"
+
+
+def test_what_waits_for_its_turn_at_the_end_of_a_drain_is_not_sent(start: Start) -> None:
+    """Its client hears so, and that no duplicate is to be expected."""
+    gate = start({"drain_seconds = 25": "drain_seconds = 1", "# recipients_per_second = 14": "recipients_per_second = 0.1"}, run=False)
+    port = speaks_for(gate, ["app1"])["app1"]
+    gate.start()
+    senders = [Sender("app1", port, [number], 0, 0) for number in range(4)]
+    for sender in senders:
+        sender.start()
+    wait_until("the first to be taken", lambda: len(gate.taken()) == 1)
+    time.sleep(0.5)
+    gate.terminate()
+    assert gate.wait() == 0
+    for sender in senders:
+        sender.join(10)
+    assert sorted(code for sender in senders for code in sender.answers.values()) == [250, 451, 451, 451]
+    assert len(gate.taken()) == 1
+    refused = [event for event in gate.events() if event["message"] == "refused"]
+    assert [event["possible_duplicate"] for event in refused] == [False] * 3
