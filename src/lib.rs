@@ -11,6 +11,7 @@ pub mod address;
 pub mod admin;
 pub mod admission;
 pub mod authorize;
+pub mod build_info;
 pub mod cli;
 pub mod config;
 pub mod connection;

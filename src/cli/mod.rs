@@ -6,12 +6,14 @@ mod healthcheck;
 mod policy;
 mod serve;
 mod user;
+mod version;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::build_info;
 use crate::config::{Config, Problem};
 use crate::gateway::{self, Parts};
 
@@ -20,7 +22,7 @@ const EX_CONFIG: u8 = 78;
 
 /// An SMTP relay proxy in front of Amazon SES that authorizes every message with IAM policies.
 #[derive(Debug, Parser)]
-#[command(name = "sesgate", version, about)]
+#[command(name = "sesgate", version = build_info::VERSION_AND_COMMIT, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -43,6 +45,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Asks a running relay whether it takes mail; exit status 0 if so.
     Healthcheck(ConfigFile),
+    /// Says what this program was built from: version, commit, target, compiler, features.
+    Version(version::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +66,7 @@ pub fn run() -> ExitCode {
         Command::User(command) => user::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Healthcheck(file) => healthcheck::run(&file.config),
+        Command::Version(arguments) => version::run(&arguments),
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::build_info;
 use crate::config::LogFormat;
 use crate::gateway::Gateway;
 use crate::sockets::Sockets;
@@ -30,7 +31,12 @@ pub(super) fn run(file: &Path) -> ExitCode {
         LogFormat::Text => Some(false),
     };
     let logging = telemetry::start(json, config.log.level);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
+    tracing::info!(
+        version = build_info::VERSION,
+        commit = build_info::COMMIT,
+        config = %file.display(),
+        "starting"
+    );
     for warning in warnings {
         tracing::warn!("{warning}");
     }

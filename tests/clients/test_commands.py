@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import smtplib
 import subprocess
@@ -156,7 +157,17 @@ def test_a_password_never_reaches_the_log(start: Start) -> None:
 
 def test_the_version_is_told() -> None:
     done = subprocess.run([BINARY, "--version"], capture_output=True, text=True, timeout=10)
-    assert re.fullmatch(r"sesgate \d+\.\d+\.\d+\n", done.stdout)
+    assert re.fullmatch(r"sesgate \d+\.\d+\.\d+( \([0-9A-Za-z._+-]+\))?\n", done.stdout)
+
+
+def test_what_it_was_built_from_is_told() -> None:
+    told = json.loads(sesgate("version", "--json").stdout)
+    assert set(told) == {"version", "commit", "target", "rustc", "features"}
+    shown = sesgate("version").stdout
+    assert shown.splitlines()[0] == f"sesgate {told['version']}"
+    for value in (told["commit"], told["target"], told["rustc"].removeprefix("rustc ")):
+        assert value and f" {value}\n" in shown
+    assert ", ".join(told["features"]) in shown
 
 
 def test_a_port_in_use_is_told(start: Start, tmp_path: Path) -> None:

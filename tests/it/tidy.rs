@@ -6,13 +6,14 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 25] = [
+const MAY_USE: [(&str, &[&str]); 26] = [
     ("main", &["cli"]),
     (
         "cli",
         &[
             "address",
             "authorize",
+            "build_info",
             "config",
             "gateway",
             "message",
@@ -89,6 +90,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ("tls", &[]),
     ("config", &["address"]),
     ("redact", &[]),
+    ("build_info", &[]),
 ];
 
 /// Parts that read no clock, socket, file or environment and write no log.
