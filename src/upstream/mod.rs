@@ -55,12 +55,12 @@ impl Upstream {
         }
     }
 
-    /// How many bytes a byte of content takes in all: for SES the message, its base64 form, and the
-    /// body of the request that grows around it.
+    /// How many bytes a byte of content takes in all: for SES the message, its base64 form, and what
+    /// the allocator needs while they come and go.
     #[must_use]
     pub fn weight(&self) -> usize {
         match self {
-            Self::Ses(_) => 4,
+            Self::Ses(_) => 3,
             Self::Outbox(_) => 1,
         }
     }

@@ -4,6 +4,7 @@
 //! that SES may have taken.
 
 mod answer;
+mod body;
 mod call;
 mod client;
 mod retry;
@@ -27,6 +28,7 @@ use super::progress::Progress;
 use super::{Held, UpstreamError};
 use crate::authorize::Permit;
 use crate::pace::Pace;
+use body::{Content, STAND_IN};
 use call::Call;
 pub use client::{client, credential_chain};
 use retry::Proven;
@@ -148,8 +150,10 @@ impl Ses {
                     possible_duplicate: false,
                 });
             };
-            let sent = request(&client, permit)
+            let request = request(&client, &permit);
+            let sent = request
                 .customize()
+                .interceptor(Content::new(permit.into_content()))
                 .interceptor(progress.clone())
                 .config_override(Config::builder().retry_classifier(classifier))
                 .send();
@@ -175,11 +179,11 @@ impl Ses {
     }
 }
 
-/// Everything of the permit, and nothing else (decision 4): `FromEmailAddress` and
+/// Everything of the permit but its content, and nothing else (decision 4): `FromEmailAddress` and
 /// `ReplyToAddresses` stay unset, since SES would replace the header fields with them.
 fn request(
     client: &Client,
-    permit: Permit,
+    permit: &Permit,
 ) -> aws_sdk_sesv2::operation::send_email::builders::SendEmailFluentBuilder {
     let parameters = permit.parameters();
     let to = permit.forward_paths().map(str::to_owned).collect();
@@ -205,7 +209,7 @@ fn request(
         .set_email_tags(Some(tags.collect::<Vec<_>>()).filter(|tags| !tags.is_empty()))
         .set_list_management_options(list)
         .set_tenant_name(parameters.tenant.clone());
-    match RawMessage::builder().data(Blob::new(permit.into_content())).build() {
+    match RawMessage::builder().data(Blob::new(STAND_IN)).build() {
         Ok(raw) => request.content(EmailContent::builder().raw(raw).build()),
         Err(_) => request,
     }
