@@ -178,7 +178,7 @@ impl Connection {
             unheard: None,
             out: Vec::new(),
             place,
-            share: service.memory.share(),
+            share: service.memory.nothing(),
             begun: now(),
             heard: now(),
             content: None,
@@ -292,7 +292,7 @@ impl Connection {
                         Some(client) => {
                             let relay = &self.service.relay;
                             let share =
-                                std::mem::replace(&mut self.share, self.service.memory.share());
+                                std::mem::replace(&mut self.share, self.service.memory.nothing());
                             relay.carry_out(client, transaction, share, &self.drain.abort).await
                         }
                         None => Reply::authentication_required(),

@@ -11,7 +11,10 @@ impl Connection {
         let declared = usize::try_from(declared).unwrap_or(usize::MAX);
         // Memory grows in steps, an eighth at most beyond what is needed.
         let bytes = (declared.saturating_add(declared / 8)).max(self.session.content_growth(READ));
-        self.leave_room();
+        self.share = match &self.client {
+            Some(client) => self.service.memory.share_of(&client.principal.name),
+            None => self.service.memory.nothing(),
+        };
         self.grow_share(bytes).await.map_err(|Exhausted| {
             let reply = Reply::temporary_failure();
             if let Some(client) = &self.client {
@@ -38,7 +41,7 @@ impl Connection {
 
     fn leave_room(&mut self) {
         if self.share.bytes() > 0 {
-            self.share = self.service.memory.share();
+            self.share = self.service.memory.nothing();
         }
     }
 
