@@ -24,6 +24,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jsonc_parser::ast::{Object, Value};
 
@@ -62,6 +63,8 @@ pub(super) struct Played {
     /// Where in the file it begins, counted from 1.
     pub(super) line: usize,
     pub(super) result: Result<(), Failure>,
+    /// How long it took; policies that cases share are read within the first.
+    pub(super) took: Duration,
 }
 
 /// What was to come of a case, and what did.
@@ -139,10 +142,13 @@ impl<'v, 't> Case<'v, 't> {
     /// Plays the case, once for each context of `holds` and `fails`.
     fn play_all(&self, played: &mut Vec<Played>) -> Result<(), Mistake> {
         let name = json::string(self.required("name")?, "`name`")?;
+        let mut begun = now();
         let sources = Sources::load(self)?;
         let mut add = |name: String, at: &Value<'_>, result| {
             let (line, _) = Mistake::of(at, "").place(self.text);
-            played.push(Played { name, line, result });
+            let ended = now();
+            played.push(Played { name, line, result, took: ended - begun });
+            begun = ended;
         };
         let contexts = [(true, self.member("holds")), (false, self.member("fails"))];
         if contexts.iter().all(|(_, contexts)| contexts.is_none()) {
@@ -162,6 +168,11 @@ impl<'v, 't> Case<'v, 't> {
         }
         Ok(())
     }
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "how long a case takes")]
+    Instant::now()
 }
 
 /// Asks the policies, and compares the answer with what is expected.

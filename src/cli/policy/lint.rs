@@ -1,7 +1,8 @@
 //! `sesgate policy lint`: what is wrong or risky in policy documents, and what to write instead.
 //!
-//! Exit status 0 when nothing is worse than a suggestion, 1 for warnings, 2 for errors and for files
-//! that cannot be read.
+//! Exit status 0 when nothing is worse than a suggestion, 1 for warnings, 2 for errors, for files that
+//! cannot be read, and when there is no policy at all. Of a folder all files `*.json` are taken, at any
+//! depth; files of cases among them are passed over.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,11 @@ use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
+use jsonc_parser::ast::Value;
 use serde_json::json;
 
+use super::files::{self, Found};
+use super::{json as places, sarif};
 use crate::policy::PolicyKind;
 use crate::policy::lint::{Finding, RULES, Severity, lint};
 
@@ -20,14 +24,17 @@ const ERRORS: u8 = 2;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
-    /// Policy documents; `-` is standard input.
-    #[arg(value_name = "FILE", required_unless_present = "rules")]
+    /// Policy documents, or folders of them; `-` is standard input.
+    #[arg(value_name = "FILE|DIR", required_unless_present = "rules")]
     files: Vec<PathBuf>,
     /// What the policies are attached to.
     #[arg(long, value_enum, default_value_t = Kind::Identity)]
     kind: Kind,
-    /// Prints one JSON array instead of text.
-    #[arg(long)]
+    /// How the findings look.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// The same as `--format json`.
+    #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Warnings give exit status 2, as errors do.
     #[arg(long)]
@@ -35,6 +42,16 @@ pub(in crate::cli) struct Arguments {
     /// Lists every kind of finding and exits.
     #[arg(long, conflicts_with = "files")]
     rules: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Each finding with its line, and what to write instead.
+    Text,
+    /// One JSON array.
+    Json,
+    /// One SARIF 2.1.0 log, for code scanning; files are named from the current folder.
+    Sarif,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -72,21 +89,38 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
     }
     #[expect(clippy::disallowed_methods, reason = "decides which times in policies are over")]
     let now = SystemTime::now();
-    let mut documents = Vec::new();
-    let mut unread = false;
-    for file in &arguments.files {
-        match read(file) {
-            Ok(text) => documents.push(Document::new(file, text, arguments.kind, now)),
-            Err(error) => {
-                eprintln!("{}: {error}", file.display());
-                unread = true;
+    let (mut documents, mut unread) = (Vec::new(), Vec::new());
+    for path in &arguments.files {
+        let mut problems = Vec::new();
+        let (files, is_folder) = match files::find(path, &mut problems) {
+            Found::File(file) => (vec![file], false),
+            Found::Folder(files) => (files, true),
+        };
+        unread.extend(problems);
+        for file in files {
+            match read(&file) {
+                Ok(text) if is_folder && is_of_cases(&text) => {}
+                Ok(text) => documents.push(Document::new(file, text, arguments.kind, now)),
+                Err(error) => unread.push((file, error.to_string())),
             }
         }
     }
-    let printed = if arguments.json { print_json(&documents) } else { print_text(&documents) };
+    for (file, error) in &unread {
+        eprintln!("{}: {error}", file.display());
+    }
+    let is_nothing = documents.is_empty() && unread.is_empty();
+    if is_nothing {
+        eprintln!("there are no policy documents");
+    }
+    let printed = match arguments.format {
+        _ if arguments.json => print_json(&documents),
+        Format::Json => print_json(&documents),
+        Format::Sarif => sarif::print(&documents, &unread),
+        Format::Text => print_text(&documents),
+    };
     let worst = documents.iter().flat_map(|document| &document.findings).map(Finding::severity);
     let status = match worst.max() {
-        _ if unread => ERRORS,
+        _ if is_nothing || !unread.is_empty() => ERRORS,
         Some(Severity::Error) => ERRORS,
         Some(Severity::Warning | Severity::SecurityWarning) if arguments.deny_warnings => ERRORS,
         Some(Severity::Warning | Severity::SecurityWarning) => WARNINGS,
@@ -98,15 +132,26 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-struct Document {
-    text: String,
-    findings: Vec<Finding>,
+/// A document with what was found in it.
+pub(super) struct Document {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Document {
-    fn new(file: &Path, text: String, kind: Kind, now: SystemTime) -> Self {
-        let findings = lint(kind.into(), &file.display().to_string(), &text, now);
-        Document { text, findings }
+    fn new(path: PathBuf, text: String, kind: Kind, now: SystemTime) -> Self {
+        let findings = lint(kind.into(), &path.display().to_string(), &text, now);
+        Document { path, text, findings }
+    }
+}
+
+/// Tells whether a text is a file of cases, as `sesgate policy test` plays them.
+fn is_of_cases(text: &str) -> bool {
+    match places::parse(text) {
+        Ok(Value::Array(_)) => true,
+        Ok(Value::Object(object)) => places::member(&object, "cases").is_some(),
+        _ => false,
     }
 }
 

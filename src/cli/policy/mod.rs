@@ -5,9 +5,13 @@ mod documents;
 mod evaluate;
 mod expect;
 mod explain;
+mod files;
+mod fingerprint;
 mod json;
+mod junit;
 mod lint;
 mod question;
+mod sarif;
 mod sources;
 mod test;
 

@@ -5,12 +5,14 @@
 //! passed over. What a case file holds is told in [`super::cases`].
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::cases::{self, Played};
+use super::cases;
+use super::files::{self, Found};
+use super::junit::{self, Suite};
 
 const FAILED: u8 = 1;
 const NOT_RUN: u8 = 2;
@@ -20,99 +22,91 @@ pub(in crate::cli) struct Arguments {
     /// Files of cases, or folders of such files.
     #[arg(value_name = "FILE|DIR", required = true)]
     paths: Vec<PathBuf>,
+    /// How the results look.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
 }
 
-#[derive(Debug, Default)]
-struct Tally {
-    passed: usize,
-    failed: usize,
-    /// What could not be read.
-    problems: Vec<String>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// What failed, and a count.
+    Text,
+    /// One JUnit XML document with all cases, for CI.
+    Junit,
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
-    let mut tally = Tally::default();
-    let mut out = io::stdout().lock();
-    for path in &arguments.paths {
-        if test(path, &mut tally, &mut out).is_err() {
-            return ExitCode::from(NOT_RUN);
-        }
-    }
-    if tally.passed + tally.failed == 0 && tally.problems.is_empty() {
-        tally.problems.push("there are no cases".to_owned());
-    }
-    if writeln!(out, "{} passed, {} failed", tally.passed, tally.failed).is_err() {
+    let mut suites = Vec::new();
+    let printed = play(arguments, &mut suites).and_then(|()| match arguments.format {
+        Format::Text => print_counts(&suites),
+        Format::Junit => junit::write(&suites, &mut io::stdout().lock()),
+    });
+    if printed.is_err() {
         return ExitCode::from(NOT_RUN);
     }
-    for problem in &tally.problems {
+    for problem in suites.iter().filter_map(|suite| suite.played.as_ref().err()) {
         eprintln!("{problem}");
     }
-    match (tally.problems.is_empty(), tally.failed) {
-        (false, _) => ExitCode::from(NOT_RUN),
-        (true, 0) => ExitCode::SUCCESS,
-        (true, _) => ExitCode::from(FAILED),
+    let (passed, failed) = counts(&suites);
+    let is_read = suites.iter().all(|suite| suite.played.is_ok());
+    if is_read && passed + failed == 0 {
+        eprintln!("there are no cases");
+    }
+    match (is_read, passed, failed) {
+        (false, ..) | (true, 0, 0) => ExitCode::from(NOT_RUN),
+        (true, _, 0) => ExitCode::SUCCESS,
+        (true, ..) => ExitCode::from(FAILED),
     }
 }
 
-/// Plays a file or a folder. Only what cannot be written is an error.
-fn test(path: &Path, tally: &mut Tally, out: &mut impl Write) -> io::Result<()> {
-    if !path.is_dir() {
-        match cases::play(path) {
-            Ok(Some(played)) => return report(path, played, tally, out),
-            Ok(None) => {
-                let problem = format!("{}: a policy document, not a file of cases", path.display());
-                tally.problems.push(problem);
+/// Plays all files. Only what cannot be written is an error.
+fn play(arguments: &Arguments, suites: &mut Vec<Suite>) -> io::Result<()> {
+    for path in &arguments.paths {
+        let mut problems = Vec::new();
+        let (files, is_folder) = match files::find(path, &mut problems) {
+            Found::File(file) => (vec![file], false),
+            Found::Folder(files) => (files, true),
+        };
+        for file in files {
+            let name = file.display().to_string();
+            let played = match cases::play(&file) {
+                Ok(None) if is_folder => continue,
+                Ok(None) => Err(format!("{name}: a policy document, not a file of cases")),
+                Ok(Some(played)) => Ok(played),
+                Err(problem) => Err(problem),
+            };
+            let suite = Suite { file: name, played };
+            if arguments.format == Format::Text {
+                print_failures(&suite, &mut io::stdout().lock())?;
             }
-            Err(problem) => tally.problems.push(problem),
+            suites.push(suite);
         }
-        return Ok(());
-    }
-    let mut files = Vec::new();
-    find(path, &mut files, &mut tally.problems);
-    files.sort();
-    for file in files {
-        match cases::play(&file) {
-            Ok(played) => report(&file, played.unwrap_or_default(), tally, out)?,
-            Err(problem) => tally.problems.push(problem),
+        for (folder, problem) in problems {
+            let file = folder.display().to_string();
+            suites.push(Suite { played: Err(format!("{file}: {problem}")), file });
         }
     }
     Ok(())
 }
 
-/// Finds the files `*.json` of a folder; links to folders are not followed.
-fn find(folder: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<String>) {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            problems.push(format!("{}: {error}", folder.display()));
-            return;
-        }
-    };
-    for entry in entries {
-        match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
-            Ok((path, kind)) if kind.is_dir() => find(&path, files, problems),
-            Ok((path, _)) if path.extension().is_some_and(|it| it == "json") => files.push(path),
-            Ok(_) => {}
-            Err(error) => problems.push(format!("{}: {error}", folder.display())),
-        }
-    }
-}
-
-fn report(
-    path: &Path,
-    played: Vec<Played>,
-    tally: &mut Tally,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    for case in played {
-        let Err(failure) = case.result else {
-            tally.passed += 1;
-            continue;
-        };
-        tally.failed += 1;
-        writeln!(out, "{}:{}: {}", path.display(), case.line, case.name)?;
+fn print_failures(suite: &Suite, out: &mut impl Write) -> io::Result<()> {
+    for case in suite.cases() {
+        let Err(failure) = &case.result else { continue };
+        writeln!(out, "{}:{}: {}", suite.file, case.line, case.name)?;
         writeln!(out, "  expected {}", failure.expected)?;
         writeln!(out, "  got      {}", failure.got)?;
     }
     Ok(())
+}
+
+fn print_counts(suites: &[Suite]) -> io::Result<()> {
+    let (passed, failed) = counts(suites);
+    writeln!(io::stdout(), "{passed} passed, {failed} failed")
+}
+
+/// How many cases passed, and how many failed.
+fn counts(suites: &[Suite]) -> (usize, usize) {
+    let failed = suites.iter().map(Suite::failures).sum();
+    let all: usize = suites.iter().map(|suite| suite.cases().len()).sum();
+    (all - failed, failed)
 }
