@@ -1,0 +1,18 @@
+"""The checks of docker/check, one file a kind of deployment.
+
+A check takes the folder `docker` and its tools. It returns what it looked at, raises `Wrong` with all
+that is wrong, and notes in `unchecked` what could not be looked at here.
+"""
+
+from .common import Tools, Wrong
+from .compose import compose
+from .story import story
+from .systemd import systemd
+
+CHECKS = {
+    "compose": compose,
+    "systemd": systemd,
+    "mail through compose-ses": story,
+}
+
+__all__ = ["CHECKS", "Tools", "Wrong"]

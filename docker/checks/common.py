@@ -1,0 +1,72 @@
+"""What the checks share: running tools, and asking sesgate about a configuration."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class Wrong(Exception):
+    """A deployment is not as it has to be."""
+
+
+@dataclass
+class Tools:
+    """What a check may use, and what it could not."""
+
+    sesgate: Path | None
+    scratch: Path
+    unchecked: list[str] = field(default_factory=list)
+
+    def find(self, program: str, what: str) -> str | None:
+        """The program, or a note that `what` was not checked."""
+        found = shutil.which(program)
+        if not found:
+            self.unchecked.append(f"{what} (no {program} here)")
+        return found
+
+    def run(self, *command, environment: dict[str, str] | None = None, **options) -> str:
+        """Runs a tool; what it says when it fails is what is wrong."""
+        ended = subprocess.run(
+            [str(each) for each in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            env={**os.environ, **(environment or {})},
+            **options,
+        )
+        if ended.returncode != 0:
+            raise Wrong(f"{Path(str(command[0])).name}: {ended.stdout.strip()}")
+        return ended.stdout
+
+    def directory(self) -> Path:
+        return Path(tempfile.mkdtemp(dir=self.scratch))
+
+    def check_config(self, root: Path, where: str, environment: dict[str, str] | None = None) -> None:
+        """Has sesgate check the configuration in a file system that begins at `root`.
+
+        Warnings count: a configuration that others copy should have none. The policies of the image are
+        those of the SES guide, word for word.
+        """
+        if not self.sesgate:
+            self.unchecked.append(f"the configuration of {where} (no sesgate under target/)")
+            return
+        file = root / "etc/sesgate/sesgate.toml"
+        try:
+            said = self.run(self.sesgate, "check", "--config", file, environment=environment)
+        except Wrong as wrong:
+            raise Wrong(f"{where}: {wrong}".replace(f"{root}/", "")) from None
+        for line in said.splitlines():
+            if "warning" in line.lower() and "recipients-example-com.json" not in line:
+                raise Wrong(f"{where}: {line}".replace(f"{root}/", ""))
+
+
+def image(docker: Path, root: Path) -> Path:
+    """Lays out what the image has in /etc, as the Dockerfile says."""
+    shutil.copytree(docker / "etc", root / "etc")
+    shutil.copytree(docker.parent / "config/policies", root / "etc/sesgate/policies")
+    return root
