@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import smtplib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from conftest import Start
 from gate import Gate
-from mail import PERMITTED
+from mail import PASSWORDS, PERMITTED, Mail
 
 MIB = 1024 * 1024
 
@@ -19,15 +20,18 @@ def peak_mib(gate: Gate) -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def codes(gate: Gate, count: int, content: bytes) -> list[int]:
+MARKETING = Mail("marketing", "marketing@example.com", ("someone@example.net",))
+
+
+def codes(gate: Gate, count: int, content: bytes, mail: Mail = PERMITTED) -> list[int]:
     """The answers to so many clients that send at once."""
     found: list[int] = []
 
     def send() -> None:
         with smtplib.SMTP("127.0.0.1", gate.starttls, timeout=90) as client:
-            client.login("app", "app-password")
+            client.login(mail.user, PASSWORDS[mail.user])
             try:
-                client.sendmail(PERMITTED.sender, list(PERMITTED.recipients), content)
+                client.sendmail(mail.sender, list(mail.recipients), content)
                 found.append(250)
             except smtplib.SMTPResponseException as refused:
                 found.append(refused.smtp_code)
@@ -40,8 +44,8 @@ def codes(gate: Gate, count: int, content: bytes) -> list[int]:
     return found
 
 
-def large(mib: int) -> bytes:
-    return PERMITTED.content + b"a line of a large message, as they are\r\n" * (mib * MIB // 40)
+def large(mib: int, mail: Mail = PERMITTED) -> bytes:
+    return mail.content + b"a line of a large message, as they are\r\n" * (mib * MIB // 40)
 
 
 def test_many_large_messages_stay_within_the_budget(start: Start) -> None:
@@ -49,7 +53,10 @@ def test_many_large_messages_stay_within_the_budget(start: Start) -> None:
     # Checking passwords takes memory of its own, bounded too.
     assert codes(gate, 40, PERMITTED.content) == [250] * 40
     before = peak_mib(gate)
-    answers = codes(gate, 40, large(6))
+    # One user alone has half of it.
+    with ThreadPoolExecutor(2) as pool:
+        sent = [pool.submit(codes, gate, 20, large(6, mail), mail) for mail in (PERMITTED, MARKETING)]
+    answers = [code for codes in sent for code in codes.result()]
     assert len(answers) == 40
     assert set(answers) <= {250, 451}
     assert answers.count(250) >= 4
@@ -98,3 +105,22 @@ def test_what_was_refused_holds_no_memory(start: Start) -> None:
     assert staying.getreply()[0] == 554
     assert codes(gate, 1, large(5)) == [250], "while it stays"
     staying.close()
+
+
+def test_one_user_leaves_room_for_others(start: Start) -> None:
+    gate = start({"# memory_mib = 512": "memory_mib = 16"})
+    held = []
+    for _ in range(3):
+        client = smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20)
+        client.login("app", "app-password")
+        client.ehlo()
+        client.mail(PERMITTED.sender, ["size=2200000"])
+        client.rcpt(PERMITTED.recipients[0])
+        client.putcmd("data")
+        held.append((client, client.getreply()[0]))
+    # A fourth of the same user has no room, one of another has.
+    assert [code for _, code in held] == [354] * 3
+    assert codes(gate, 1, large(2)) == [451]
+    assert codes(gate, 1, large(5, MARKETING), MARKETING) == [250]
+    for client, _ in held:
+        client.close()

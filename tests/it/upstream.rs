@@ -99,7 +99,7 @@ pub(crate) fn transaction(content: &str) -> Transaction {
 
 async fn reply(relay: &Relay) -> String {
     relay
-        .carry_out(&client(), transaction(MESSAGE), memory().share(), &CancellationToken::new())
+        .carry_out(&client(), transaction(MESSAGE), memory().share_of("app"), &CancellationToken::new())
         .await
         .to_string()
 }
@@ -238,7 +238,7 @@ async fn a_connection_that_breaks_before_the_body_is_tried_again() {
     let fake = FakeSes::start([Act::ResetEarly, Act::Take("id")]).await;
     let relay = ses(settings(&fake.url));
     let reply = relay
-        .carry_out(&client(), transaction(&big), memory().share(), &CancellationToken::new())
+        .carry_out(&client(), transaction(&big), memory().share_of("app"), &CancellationToken::new())
         .await
         .to_string();
     assert_eq!(reply, "250 Ok id");
@@ -270,7 +270,7 @@ async fn an_abort_answers_the_client_and_leaves_the_call() {
     let relay = ses(settings(&fake.url));
     let abort = CancellationToken::new();
     let (client, transaction) = (client(), transaction(MESSAGE));
-    let carried = relay.carry_out(&client, transaction, memory().share(), &abort);
+    let carried = relay.carry_out(&client, transaction, memory().share_of("app"), &abort);
     let soon = async {
         tokio::time::sleep(Duration::from_millis(1000)).await;
         abort.cancel();
@@ -298,7 +298,7 @@ async fn a_body_that_is_not_written_in_time_is_cancelled() {
     let fake = FakeSes::start([Act::Stall(Duration::from_secs(3))]).await;
     let relay = impatient(settings(&fake.url), Duration::from_millis(300));
     let reply = relay
-        .carry_out(&client(), transaction(&big), memory().share(), &CancellationToken::new())
+        .carry_out(&client(), transaction(&big), memory().share_of("app"), &CancellationToken::new())
         .await
         .to_string();
     assert_eq!(reply, "451 Temporary service failure");

@@ -95,7 +95,7 @@ async fn a_lent_identity_is_named_for_the_user() {
     transaction.envelope =
         Arc::new(Envelope { reverse_path: lent, ..(*transaction.envelope).clone() });
     let reply = relay
-        .carry_out(&client, transaction, memory().share(), &CancellationToken::new())
+        .carry_out(&client, transaction, memory().share_of("app"), &CancellationToken::new())
         .await
         .to_string();
     let id = reply.strip_prefix("250 Ok ").unwrap_or_else(|| panic!("{reply}"));
@@ -116,7 +116,7 @@ async fn rules_hold_for_every_message() {
         let message = format!("From: app@example.com\r\n{fields}\r\nHi.\r\n");
         let reply = relay
             .0
-            .carry_out(&relay.1, transaction(&message), memory().share(), &CancellationToken::new())
+            .carry_out(&relay.1, transaction(&message), memory().share_of("app"), &CancellationToken::new())
             .await
             .to_string();
         match expected {
