@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 26] = [
+const MAY_USE: [(&str, &[&str]); 27] = [
+    ("build", &[]),
     ("main", &["cli"]),
     (
         "cli",

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the program is made of, relative to the top of the repository.
-const SOURCES: [&str; 4] = ["src", "Cargo.toml", "Cargo.lock", "build.rs"];
+const SOURCES: [&str; 3] = ["src", "Cargo.toml", "Cargo.lock"];
 /// What git writes when HEAD gets another commit; each may be missing.
 const OF_GIT: [&str; 3] = ["HEAD", "logs/HEAD", "packed-refs"];
 
