@@ -2,16 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::{Config, Sources};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub(super) fn run(file: &Path) -> ExitCode {
-    let (config, problems) = Config::read(file);
+pub(super) fn run(sources: &Sources) -> ExitCode {
+    let (config, problems) = Config::read(sources);
     let Some(address) = config.and_then(|config| config.admin) else {
         for problem in problems {
             eprintln!("{problem}");

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod check;
+mod config;
 mod doctor;
 mod healthcheck;
 mod policy;
@@ -8,13 +9,13 @@ mod serve;
 mod user;
 mod version;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::build_info;
-use crate::config::{Config, Problem};
+use crate::config::{Config, Problem, Sources};
 use crate::gateway::{self, Parts};
 
 /// Exit status for a configuration that cannot be used: EX_CONFIG of sysexits.h.
@@ -34,6 +35,9 @@ enum Command {
     Serve(ConfigFile),
     /// Reads the configuration and everything that it names, and lists every mistake.
     Check(ConfigFile),
+    /// Shows what the configuration is made of: file, environment variables, flags.
+    #[command(subcommand)]
+    Config(config::Command),
     /// Evaluates, explains and checks policies.
     #[command(subcommand)]
     Policy(policy::Command),
@@ -51,29 +55,41 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ConfigFile {
-    /// The configuration file; paths in it are relative to it.
-    #[arg(long, value_name = "FILE", default_value = "config/sesgate.toml")]
-    config: PathBuf,
+    /// The configuration file; paths in it are relative to it. Default: that of SESGATE_CONFIG, else
+    /// `config/sesgate.toml`, which may be missing when SESGATE_… variables say what is needed.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A setting, over the environment (SESGATE_LOG_LEVEL) and the file; may be repeated.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl ConfigFile {
+    /// What the configuration is read from.
+    fn sources(&self) -> Sources {
+        Sources::new(self.config.clone(), std::env::vars_os(), self.set.clone())
+    }
 }
 
 /// Runs the command line and returns the exit status.
 #[must_use]
 pub fn run() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(file) => serve::run(&file.config),
-        Command::Check(file) => check::run(&file.config),
+        Command::Serve(file) => serve::run(&file.sources()),
+        Command::Check(file) => check::run(&file.sources()),
+        Command::Config(command) => config::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::User(command) => user::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Healthcheck(file) => healthcheck::run(&file.config),
+        Command::Healthcheck(file) => healthcheck::run(&file.sources()),
         Command::Version(arguments) => version::run(&arguments),
     }
 }
 
 /// Reads a configuration with everything that it names. Prints what is wrong, all of it, to
 /// standard error, and gives the exit status when there is any.
-fn read(file: &Path) -> Result<(Config, Parts, Vec<Problem>), ExitCode> {
-    let (config, mut problems) = Config::read(file);
+fn read(sources: &Sources) -> Result<(Config, Parts, Vec<Problem>), ExitCode> {
+    let (config, mut problems) = Config::read(sources);
     let loaded = config.as_ref().map(gateway::load);
     if let Some(loaded) = &loaded {
         problems.extend(loaded.problems.iter().cloned());

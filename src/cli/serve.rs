@@ -1,18 +1,17 @@
 //! `sesgate serve`: runs the relay until a signal ends it.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::build_info;
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Sources};
 use crate::gateway::Gateway;
 use crate::sockets::Sockets;
 use crate::telemetry;
 
-pub(super) fn run(file: &Path) -> ExitCode {
-    let (config, parts, warnings) = match super::read(file) {
+pub(super) fn run(sources: &Sources) -> ExitCode {
+    let (config, parts, warnings) = match super::read(sources) {
         Ok(read) => read,
         Err(status) => return status,
     };
@@ -31,10 +30,12 @@ pub(super) fn run(file: &Path) -> ExitCode {
         LogFormat::Text => Some(false),
     };
     let logging = telemetry::start(json, config.log.level);
+    let variables: Vec<_> = config.origin.said().collect();
     tracing::info!(
         version = build_info::VERSION,
         commit = build_info::COMMIT,
-        config = %file.display(),
+        config = config.origin.file().map(|file| file.display().to_string()),
+        environment = variables.join(" "),
         "starting"
     );
     for warning in warnings {

@@ -9,7 +9,7 @@ use crate::address::{Address, check_domain};
 
 pub(super) fn identities(mut table: Reader<'_, '_>) -> Identities {
     let identities = Identities {
-        authoritative: table.boolean("authoritative").unwrap_or(false),
+        authoritative: table.flag("authoritative", false),
         from_ses: table.choice("source", &[("config", false), ("ses", true)]).unwrap_or(false),
         cache: table.path("cache").map(|directory| directory.value),
         known: table.sections("known").into_iter().map(identity).collect(),

@@ -9,7 +9,10 @@ use super::{ClientNetwork, Listener, ListenerTls, Placed};
 
 pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
     if !table.has("address") {
-        table.note("`address` is missing in `listeners`; write for example `127.0.0.1:2525`");
+        table.missing(
+            "address",
+            "`address` is missing in `listeners`; write for example `127.0.0.1:2525`",
+        );
     }
     let address = table
         .parsed::<SocketAddr>("address", "an IP address and a port such as `127.0.0.1:2525`")
@@ -39,7 +42,7 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
             None
         }
     };
-    let auth_in_clear = table.boolean("auth_in_clear").unwrap_or(false);
+    let auth_in_clear = table.flag("auth_in_clear", false);
     let listener = Listener {
         proxies: networks(&mut table, "proxy_protocol"),
         vpc: vpc(&mut table, "vpc", "vpc-"),

@@ -1,29 +1,44 @@
-//! The configuration file: TOML text to checked values (decisions 16 to 18).
+//! The configuration: a TOML file, environment variables and flags to checked values (decisions 16
+//! to 18).
 //!
-//! Reading notes every problem at once, each with its line, and still gives a [`Config`], so that
+//! Reading notes every problem at once, each with its place, and still gives a [`Config`], so that
 //! what the values point at (policies, hashes, certificates) can be checked in the same run. The
-//! files behind the values are read by the parts that use them. `config/sesgate.toml` is the
-//! reference of every key with its default.
+//! files behind the values are read by the parts that use them, but for secrets that a variable
+//! names a file of. `config/sesgate.toml` is the reference of every key with its default,
+//! `config/README.md` says how file and environment go together.
 
+mod environment;
 mod identities;
 mod listeners;
+mod origin;
+mod print;
 mod reader;
 mod sections;
+mod settings;
+mod sidecar;
+mod source;
 mod users;
+mod written;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
+use toml_span::value::{Table, ValueInner};
 
-pub use reader::{Place, Placed, Problem};
+pub use origin::{Origin, Sources};
+pub use print::Settings;
+use reader::Reader;
+use source::Source;
+pub use source::{Place, Placed, Problem};
 
 /// Everything the operator said, with defaults filled in.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The file it was read from.
-    pub file: PathBuf,
+    /// Where it was read from.
+    pub origin: Origin,
     /// The process as a whole.
     pub server: Server,
     /// The AWS account that mail is sent from.
@@ -339,20 +354,77 @@ pub enum LogAddresses {
     Hash,
 }
 
+/// Returns the dotted key of every setting that a variable can say, with the names of its variables;
+/// `<n>` is the number of an entry of a list, from 0.
+#[must_use]
+pub fn variables() -> Vec<(String, Vec<String>)> {
+    let all = settings::all().iter();
+    all.map(|setting| (setting.key(), settings::spellings(setting))).collect()
+}
+
 impl Config {
-    /// Reads a file and notes everything that is wrong with it.
+    /// Reads the sources and notes everything that is wrong with them.
     ///
-    /// A file that cannot be read or is not TOML gives no configuration and one problem.
+    /// A file that cannot be read or is not TOML gives no configuration.
     #[must_use]
-    pub fn read(file: &Path) -> (Option<Config>, Vec<Problem>) {
-        match std::fs::read_to_string(file) {
-            Ok(text) => Self::parse(file, &text),
-            Err(error) => {
-                let message = format!("cannot be read: {error}; name another with `--config`");
-                let file = file.display().to_string();
-                (None, vec![Problem { file, place: None, message }])
+    pub fn read(sources: &Sources) -> (Option<Config>, Vec<Problem>) {
+        let (config, _, problems) = Self::read_settings(sources);
+        (config, problems)
+    }
+
+    /// Reads the sources as `read` does, and gives the settings as they can be shown as well, also
+    /// those that are understood of a file that cannot be read.
+    #[must_use]
+    pub fn read_settings(sources: &Sources) -> (Option<Config>, Settings, Vec<Problem>) {
+        let Some(file) = sources.file() else { return Self::of(sources, Ok("")) };
+        let text = std::fs::read_to_string(file);
+        let text = text.as_deref().map_err(|error| {
+            format!(
+                "cannot be read: {error}; name another with `--config`, or say all of it with \
+                 environment variables"
+            )
+        });
+        Self::of(sources, text)
+    }
+
+    /// Reads the text of a file and nothing else; paths in it are relative to `file`.
+    #[must_use]
+    pub fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
+        let (config, _, problems) = Self::of(&Sources::of_file(file), Ok(text));
+        (config, problems)
+    }
+
+    fn of(
+        sources: &Sources,
+        text: Result<&str, String>,
+    ) -> (Option<Config>, Settings, Vec<Problem>) {
+        let readable = text.as_ref().map_or("", |text| *text);
+        let source = Source::new(sources.file(), readable);
+        let file = match text {
+            Ok(text) => table(&source, text),
+            Err(problem) => {
+                let name = sources.file().unwrap_or(Path::new(""));
+                source.note_of(&name.display().to_string(), problem);
+                None
             }
+        };
+        let is_readable = file.is_some();
+        let mut root = file.unwrap_or_default();
+        let laid = environment::overlay(&source, sources, &mut root);
+        sidecar::fill(&source, sources, &laid, &mut root);
+        let origin = Origin {
+            sources: Arc::new(sources.clone()),
+            labels: source.labels().into(),
+            secrets: laid.secrets,
+        };
+        let noted = source.noted();
+        let config = sections::config(origin.clone(), Reader::root(&source, root));
+        if !is_readable {
+            // Everything that the file says would be told as missing.
+            source.forget(noted);
         }
+        let settings = Settings { asked: source.take_asked(), origin };
+        (is_readable.then_some(config), settings, source.into_problems())
     }
 
     /// Returns every file that the configuration is made of, itself first.
@@ -367,23 +439,25 @@ impl Config {
         let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
         let certificates = certificates.flat_map(|(certificate, key)| [certificate, key]);
         let policies = policies.map(|file| &file.value);
-        let mut files: Vec<_> =
-            [&self.file].into_iter().chain(policies).chain(certificates).cloned().collect();
+        let own = self.origin.file().map(Path::to_owned);
+        let others = self.origin.secrets.iter().chain(policies).chain(certificates);
+        let mut files: Vec<_> = own.into_iter().chain(others.cloned()).collect();
         let mut seen = std::collections::HashSet::new();
         files.retain(|file| seen.insert(file.clone()));
         files
     }
+}
 
-    /// Reads the text of a file; paths in it are relative to `file`.
-    #[must_use]
-    pub fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
-        if let Err(error) = toml_span::parse(text) {
-            let source = reader::Source::new(file, text);
+/// Parses the text of the file.
+fn table<'t>(source: &Source<'t>, text: &'t str) -> Option<Table<'t>> {
+    match toml_span::parse(text) {
+        Ok(mut value) => match value.take() {
+            ValueInner::Table(table) => Some(table),
+            _ => Some(Table::new()),
+        },
+        Err(error) => {
             source.note(error.span, error.to_string());
-            return (None, source.into_problems());
+            None
         }
-        let source = reader::Source::new(file, text);
-        let config = sections::config(file, source.table());
-        (Some(config), source.into_problems())
     }
 }

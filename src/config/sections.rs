@@ -2,19 +2,20 @@
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use super::identities::identities;
 use super::listeners::{listener, networks};
 use super::reader::Reader;
 use super::users::{group, user};
-use super::{Account, Config, Limits, Log, LogAddresses, LogFormat, Rate, Server, Ses, Upstream};
+use super::{
+    Account, Config, Limits, Log, LogAddresses, LogFormat, Origin, Rate, Server, Ses, Upstream,
+};
 
-pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
+pub(super) fn config(origin: Origin, mut root: Reader<'_, '_>) -> Config {
     let (upstream, answer) = upstream(root.section("upstream"));
     let config = Config {
-        file: file.to_owned(),
+        origin,
         server: server(root.section("server")),
         account: account(root.section("account")),
         identities: identities(root.section("identities")),
@@ -34,7 +35,11 @@ pub(super) fn config(file: &Path, mut root: Reader<'_, '_>) -> Config {
     if config.identities.from_ses && !matches!(config.upstream, Upstream::Ses(_)) {
         root.note("`source = \"ses\"` in `[identities]` needs `kind = \"ses\"` in `[upstream]`");
     }
-    references(&config, &root);
+    if config.users.is_empty() {
+        root.missing_list("users", "name", "no `[[users]]`: nobody may send mail");
+    } else {
+        references(&config, &root);
+    }
     root.finish();
     config
 }
@@ -81,31 +86,27 @@ fn references(config: &Config, root: &Reader<'_, '_>) {
 }
 
 fn server(mut table: Reader<'_, '_>) -> Server {
-    let hostname = table.string("hostname");
-    if let Some(hostname) = &hostname
-        && !is_hostname(&hostname.value)
-    {
+    let hostname = table.string_or("hostname", "localhost");
+    if !is_hostname(&hostname.value) {
         table.source().note_at(
             hostname.place,
             format!("`hostname` must be a host name, not `{}`", hostname.value),
         );
     }
-    let server = Server {
-        hostname: hostname.map_or_else(|| "localhost".to_owned(), |hostname| hostname.value),
-        drain: table.seconds("drain_seconds", 25, 0..=3600),
-    };
+    let server =
+        Server { hostname: hostname.value, drain: table.seconds("drain_seconds", 25, 0..=3600) };
     table.finish();
     server
 }
 
 fn account(mut table: Reader<'_, '_>) -> Account {
-    let id = table.required("id");
+    let id = table.required_or("id", "the `arn` of a user says it too");
     if !id.value.is_empty() && !is_account(&id.value) {
         table
             .source()
             .note_at(id.place, format!("`id` must be twelve digits in quotes, not `{}`", id.value));
     }
-    let region = table.required("region");
+    let region = table.required_or("region", "AWS_REGION says it too");
     let region_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !region.value.chars().all(region_char) {
         table.source().note_at(
@@ -127,12 +128,12 @@ fn account(mut table: Reader<'_, '_>) -> Account {
 }
 
 fn admin(mut table: Reader<'_, '_>) -> Option<SocketAddr> {
-    let enabled = table.boolean("enabled").unwrap_or(true);
-    let address = table
-        .parsed("address", "an IP address and a port such as `127.0.0.1:8025`")
-        .map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)), |address| address.value);
+    let enabled = table.flag("enabled", true);
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8025));
+    let what = "an IP address and a port such as `127.0.0.1:8025`";
+    let address = table.parsed_or("address", what, default);
     table.finish();
-    enabled.then_some(address)
+    enabled.then_some(address.value)
 }
 
 fn upstream(mut table: Reader<'_, '_>) -> (Upstream, Duration) {
@@ -142,19 +143,11 @@ fn upstream(mut table: Reader<'_, '_>) -> (Upstream, Duration) {
         Ses,
     }
     if !table.has("kind") {
-        table.note("`[upstream]` needs `kind`: `outbox` or `ses`");
+        table.missing("kind", "`[upstream]` needs `kind`: `outbox` or `ses`");
     }
-    let kind = table.choice("kind", &[("outbox", Kind::Outbox), ("ses", Kind::Ses)]);
+    let kind = table.required_choice("kind", &[("outbox", Kind::Outbox), ("ses", Kind::Ses)]);
     let directory = table.path("directory");
-    let endpoint_url = table.string("endpoint_url");
-    if let Some(url) = &endpoint_url
-        && !(url.value.starts_with("https://") || url.value.starts_with("http://"))
-    {
-        table.source().note_at(
-            url.place,
-            format!("`endpoint_url` must begin with `https://` or `http://`, not `{}`", url.value),
-        );
-    }
+    let endpoint_url = table.url("endpoint_url");
     let ses = Ses {
         endpoint_url: endpoint_url.map(|url| url.value),
         calls: table.number("calls", 256, 1..=10_000),
@@ -169,7 +162,7 @@ fn upstream(mut table: Reader<'_, '_>) -> (Upstream, Duration) {
         (Some(Kind::Ses), _) => Upstream::Ses(ses),
         (Some(Kind::Outbox), Some(directory)) => Upstream::Outbox { directory: directory.value },
         (Some(Kind::Outbox), None) => {
-            table.note("`kind = \"outbox\"` needs a `directory`");
+            table.missing("directory", "`kind = \"outbox\"` needs a `directory`");
             Upstream::Outbox { directory: "outbox".into() }
         }
         (None, _) => Upstream::Outbox { directory: "outbox".into() },
@@ -182,7 +175,7 @@ fn rate(mut table: Reader<'_, '_>) -> Rate {
     let rate = Rate {
         recipients_per_second: table.rate("recipients_per_second"),
         wait: table.seconds("wait_seconds", 20, 0..=50),
-        ask_ses: table.boolean("ask_ses").unwrap_or(true),
+        ask_ses: table.flag("ask_ses", true),
     };
     table.finish();
     rate
@@ -190,10 +183,9 @@ fn rate(mut table: Reader<'_, '_>) -> Rate {
 
 fn limits(mut table: Reader<'_, '_>) -> Limits {
     let connections = table.number("connections", 1_000, 1..=1_000_000);
-    let memory = table.has("memory_mib");
-    let memory_mib = table.number("memory_mib", 512, 8..=1_048_576);
+    let memory_mib = table.number_if_any("memory_mib", 8..=1_048_576);
     let limits = Limits {
-        memory: memory.then_some(memory_mib * 1024 * 1024),
+        memory: memory_mib.map(|mib| mib * 1024 * 1024),
         message_bytes: table.number("message_bytes", 41_943_040, 1_024..=41_943_040),
         connections,
         connections_per_client: table.number("connections_per_client", 50, 0..=1_000_000),

@@ -11,7 +11,7 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
             format!("`name` must be printable ASCII without blanks, not `{}`", name.value),
         );
     }
-    let only = table.string("password_hash");
+    let only = table.secret("password_hash");
     let mut passwords: Vec<_> = table.sections("passwords").into_iter().map(password).collect();
     if let Some(hash) = only {
         if passwords.is_empty() {
@@ -23,7 +23,7 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
     let user = User {
         name,
         passwords,
-        arn: table.required("arn"),
+        arn: table.required_or("arn", "it follows from `id` in `[account]`"),
         user_id: table.string("user_id").map(|id| id.value),
         tags: tags(&mut table),
         x_ses: x_ses(table.section("x_ses")),
@@ -31,10 +31,9 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
         groups: table.strings("groups"),
         boundary: table.path("boundary"),
         recipients_per_second: table.rate("recipients_per_second"),
-        recipients_per_day: table.has("recipients_per_day").then(|| {
-            let number = table.number("recipients_per_day", 1, 1..=usize::MAX);
-            u64::try_from(number).unwrap_or(u64::MAX)
-        }),
+        recipients_per_day: table
+            .number_if_any("recipients_per_day", 1..=usize::MAX)
+            .map(|number| u64::try_from(number).unwrap_or(u64::MAX)),
         delegated: table.strings("delegated"),
         envelope_recipients_only: table
             .choice("recipients", &[("envelope-and-header", false), ("envelope", true)])
@@ -60,7 +59,7 @@ fn x_ses(mut table: Reader<'_, '_>) -> XSes {
 
 fn password(mut table: Reader<'_, '_>) -> Password {
     let password = Password {
-        hash: table.required("hash"),
+        hash: table.required_secret("hash"),
         expires: table.moment("expires").map(|expires| expires.value),
     };
     table.finish();

@@ -148,11 +148,7 @@ impl Loader<'_> {
     }
 
     pub(super) fn problem<T>(&self, at: &Placed<T>, message: String) -> Problem {
-        Problem {
-            file: self.config.file.display().to_string(),
-            place: Some((at.place.line, at.place.column)),
-            message,
-        }
+        self.config.origin.problem(at.place, message)
     }
 
     pub(super) fn policies(

@@ -104,9 +104,9 @@ impl Renewal {
     }
 
     async fn read_again(&mut self) {
-        let (file, self_signed) = (self.config.file.clone(), self.self_signed.clone());
+        let (origin, self_signed) = (self.config.origin.clone(), self.self_signed.clone());
         let read = tokio::task::spawn_blocking(move || {
-            let (config, mut problems) = Config::read(&file);
+            let (config, mut problems) = Config::read(origin.sources());
             let loaded = config.as_ref().map(|config| load_again(config, self_signed));
             if let Some(loaded) = &loaded {
                 problems.extend(loaded.problems.iter().cloned());
@@ -148,7 +148,7 @@ impl Renewal {
         self.self_signed = self_signed.or(self.self_signed.take());
         self.config = config;
         tracing::info!(
-            config = %self.config.file.display(),
+            config = %self.config.origin,
             users = self.config.users.len(),
             "the configuration was read again and is in use",
         );
@@ -212,10 +212,8 @@ impl Renewal {
         ];
         let changed = changes.into_iter().filter(|(_, changed)| *changed);
         changed
-            .map(|(what, _)| Problem {
-                file: new.file.display().to_string(),
-                place: None,
-                message: format!("{what} changed, which needs a restart"),
+            .map(|(what, _)| {
+                new.origin.problem_of_all(format!("{what} changed, which needs a restart"))
             })
             .collect()
     }

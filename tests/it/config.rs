@@ -1,15 +1,41 @@
 //! `tests/configs/*.toml`: configurations with mistakes, and every line that an operator is shown.
 //!
-//! The comment lines that begin with `#!` are what `sesgate check` says, without the file name.
+//! Comment lines hold the rest of a case. `#$ NAME=VALUE` is a variable of the environment (`\\n` a
+//! line end), `#@ KEY=VALUE` a flag `--set`, and `#- no file` says that there is nothing but these.
+//! `#! ` is what `sesgate check` says, without the folder, and `#= ` a line that `sesgate config print`
+//! shows.
 
-use sesgate::config::{Config, Problem};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::Path;
+
+use sesgate::config::{self, Config, Problem, Sources};
 use sesgate::gateway;
 
 use crate::support::path;
 
+/// The lines of a case that begin with a marker, without it.
+fn marked<'t>(text: &'t str, marker: &str) -> Vec<&'t str> {
+    text.lines().filter_map(|line| line.strip_prefix(marker)).collect()
+}
+
+/// What the configuration of a case is read from.
+fn sources(file: &Path, text: &str) -> Sources {
+    let environment = marked(text, "#$ ").into_iter().map(|line| {
+        let (name, value) = line.split_once('=').unwrap();
+        (name.into(), value.replace("\\n", "\n").into())
+    });
+    let set = marked(text, "#@ ").into_iter().map(str::to_owned).collect();
+    if marked(text, "#- no file").is_empty() {
+        Sources::new(Some(file.to_owned()), environment, set)
+    } else {
+        Sources::without_file(environment, set)
+    }
+}
+
 /// Problems and warnings of a configuration, as an operator reads them.
-fn read(file: &std::path::Path, text: &str) -> (Vec<String>, Vec<String>) {
-    let (config, mut problems) = Config::parse(file, text);
+fn read(file: &Path, text: &str) -> (Vec<String>, Vec<String>) {
+    let (config, mut problems) = Config::read(&sources(file, text));
     let mut warnings = Vec::new();
     if let Some(config) = config {
         let loaded = gateway::load(&config);
@@ -17,7 +43,10 @@ fn read(file: &std::path::Path, text: &str) -> (Vec<String>, Vec<String>) {
         warnings = loaded.warnings;
     }
     let folder = format!("{}/", file.parent().unwrap().display());
-    let show = |problem: Problem| problem.to_string().replace(&folder, "");
+    let here = format!("{}/", path("").display());
+    let show = |problem: Problem| {
+        problem.to_string().replace(&folder, "").replace(here.trim_end_matches('/'), ".")
+    };
     (problems.into_iter().map(show).collect(), warnings.into_iter().map(show).collect())
 }
 
@@ -33,18 +62,26 @@ fn every_mistake_is_listed_at_once_with_its_place() {
         played += 1;
         let text = std::fs::read_to_string(&file).unwrap();
         let mut expected: Vec<String> =
-            text.lines().filter_map(|line| line.strip_prefix("#! ")).map(str::to_owned).collect();
+            marked(&text, "#! ").into_iter().map(str::to_owned).collect();
         let (problems, warnings) = read(&file, &text);
         let warnings = warnings.into_iter().map(|warning| format!("warning: {warning}"));
         let mut got: Vec<String> = problems.into_iter().chain(warnings).collect();
         expected.sort();
         got.sort();
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
         if got != expected {
-            let name = file.file_name().unwrap().to_string_lossy().into_owned();
             failures.push(format!("{name}\nexpected {expected:#?}\ngot {got:#?}"));
         }
+        let printed = Config::read_settings(&sources(&file, &text)).1.to_toml();
+        let folder = format!("{}/", file.parent().unwrap().display());
+        let printed = printed.replace(&folder, "").replace(&path("").display().to_string(), "");
+        for line in marked(&text, "#= ") {
+            if !printed.lines().any(|printed| printed == line) {
+                failures.push(format!("{name} should show {line}\n{printed}"));
+            }
+        }
     }
-    assert!(played >= 5, "only {played} configurations");
+    assert!(played >= 9, "only {played} configurations");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -108,8 +145,197 @@ fn the_default_file_names_every_key() {
 
 #[test]
 fn a_file_that_is_not_there_is_one_problem() {
-    let (config, problems) = Config::read(std::path::Path::new("no/such/file.toml"));
+    let (config, problems) = Config::read(&Sources::of_file(Path::new("no/such/file.toml")));
     assert!(config.is_none());
     let [problem] = problems.as_slice() else { panic!("{problems:?}") };
     assert!(problem.to_string().starts_with("no/such/file.toml: cannot be read: "), "{problem}");
+}
+
+/// The environment alone.
+fn of_environment(pairs: &[(&str, &str)]) -> (Option<Config>, Vec<String>) {
+    let pairs = pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let (config, problems) = Config::read(&Sources::without_file(pairs, Vec::new()));
+    (config, problems.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn every_key_of_the_default_file_has_a_variable_and_every_variable_its_key() {
+    let text = std::fs::read_to_string(path("config/sesgate.toml")).unwrap();
+    let mut written = BTreeSet::new();
+    let mut table = String::new();
+    for line in text.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        if let Some(name) = line.strip_prefix("[[").and_then(|line| line.strip_suffix("]]")) {
+            table = format!("{name}.<n>.");
+        } else if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            table = format!("{name}.");
+        }
+        let Some((key, value)) = line.split_once(" = ") else { continue };
+        if !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+            continue;
+        }
+        let list = format!("{table}{key}.<n>.");
+        match key {
+            "passwords" => written.extend([format!("{list}hash"), format!("{list}expires")]),
+            "clients" => written.extend([format!("{list}network"), format!("{list}user")]),
+            "x_ses" => {
+                written.extend(["forbid", "allow", "force"].map(|it| format!("{table}{key}.{it}")));
+            }
+            _ => {
+                assert!(!value.starts_with("[{"), "what is in `{key}`?");
+                written.insert(format!("{table}{key}"));
+            }
+        }
+    }
+    let variables = config::variables();
+    let known: BTreeSet<_> = variables.iter().map(|(key, _)| key.clone()).collect();
+    assert_eq!(known, written);
+    assert!(known.len() > 80, "{}", known.len());
+    let names: Vec<_> = variables.iter().flat_map(|(_, names)| names).collect();
+    let unique: BTreeSet<_> = names.iter().collect();
+    assert_eq!(names.len(), unique.len(), "a variable is of two keys");
+    // What Kubernetes sets for a Service must not be a setting.
+    for name in names {
+        let is_link = ["_SERVICE_HOST", "_PORT", "_TCP", "_ADDR", "_PROTO"];
+        assert!(!is_link.iter().any(|ending| name.ends_with(ending)), "{name}");
+        assert!(!name.contains("_SERVICE_PORT") && !name.contains("_PORT_"), "{name}");
+    }
+}
+
+#[test]
+fn each_variable_is_taken() {
+    for (key, names) in config::variables() {
+        for name in names.iter().filter(|name| !name.ends_with("_FILE")) {
+            let name = name.replace("<n>", "0");
+            let (config, problems) = of_environment(&[(&name, "?")]);
+            assert!(config.is_some(), "{name}");
+            assert!(
+                !problems.iter().any(|problem| problem.contains("no such setting")),
+                "{name} of {key}: {problems:#?}"
+            );
+        }
+    }
+}
+
+/// Keys and values, without where they came from.
+fn values(settings: &config::Settings) -> Vec<(String, serde_json::Value)> {
+    let json = settings.to_json();
+    let one =
+        |it: &serde_json::Value| (it["key"].as_str().unwrap().to_owned(), it["value"].clone());
+    json.as_array().unwrap().iter().map(one).collect()
+}
+
+#[test]
+fn what_is_printed_is_a_file_that_says_the_same() {
+    let mut files: Vec<_> = std::fs::read_dir(path("tests/configs")).unwrap().collect();
+    files.push(Ok(std::fs::read_dir(path("config"))
+        .unwrap()
+        .map(Result::unwrap)
+        .find(|it| it.file_name() == "sesgate.toml")
+        .unwrap()));
+    let mut played = 0;
+    for file in files {
+        let file = file.unwrap().path();
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        let (config, settings, problems) = Config::read_settings(&sources(&file, &text));
+        // What was not understood is a comment.
+        if config.is_none() || file.extension().is_none_or(|it| it != "toml") {
+            continue;
+        }
+        let printed = settings.to_toml();
+        assert_eq!(printed, Config::read_settings(&sources(&file, &text)).1.to_toml());
+        let elsewhere = tempfile::tempdir().unwrap();
+        let other = elsewhere.path().join("printed.toml");
+        std::fs::write(&other, &printed).unwrap();
+        let (config, again, _) = Config::read_settings(&Sources::of_file(&other));
+        assert!(config.is_some(), "{}\n{printed}", file.display());
+        if problems.is_empty() {
+            played += 1;
+            assert_eq!(values(&settings), values(&again), "{}", file.display());
+        }
+    }
+    assert!(played >= 3, "only {played}");
+}
+
+#[test]
+fn a_broken_file_still_shows_what_the_environment_says() {
+    let environment = [("SESGATE_LOG_LEVEL", "debug"), ("SESGATE_LOG_LEVLE", "debug")];
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
+    let file = path("tests/configs/not-toml.toml");
+    let sources = Sources::new(Some(file), environment, Vec::new());
+    let (config, settings, problems) = Config::read_settings(&sources);
+    assert!(config.is_none());
+    let shown = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(shown.contains("not-toml.toml:2:10: "), "{shown}");
+    assert!(shown.contains("SESGATE_LOG_LEVLE: no such setting; did you mean SESGATE_LOG_LEVEL?"));
+    assert_eq!(problems.len(), 2, "{shown}");
+    assert!(settings.to_toml().contains("level = \"debug\"  # SESGATE_LOG_LEVEL\n"));
+}
+
+#[test]
+fn hostile_variables_are_told_in_one_short_line() {
+    use std::os::unix::ffi::OsStringExt;
+    let long = "x".repeat(1 << 20);
+    let cases: [(&[u8], &[u8], &str); 7] = [
+        (b"SESGATE_LOG_LEVEL", b"\xff\xfe", "SESGATE_LOG_LEVEL: the value is not UTF-8"),
+        (b"SESGATE_\xff", b"1", "SESGATE_\u{fffd}: no such setting; "),
+        (b"SESGATE_LOG_LEVEL", b"in\0fo", "SESGATE_LOG_LEVEL: there is a NUL in the value"),
+        (b"SESGATE_LOG_LEVEL", b"info\n", r"not `info\n`"),
+        (b"SESGATE_LOG_LEVEL", b"\x1b[2J", r"not `\u{1b}[2J`"),
+        (b"SESGATE_LOG_LEVEL", long.as_bytes(), " \u{2026} x"),
+        (b"SESGATE_USERS_99999999999999999999_NAME", b"a", ": no such setting; "),
+    ];
+    for (name, value, expected) in cases {
+        let pair = (OsString::from_vec(name.to_vec()), OsString::from_vec(value.to_vec()));
+        let (_, problems) = Config::read(&Sources::without_file([pair], Vec::new()));
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert!(lines.iter().any(|line| line.contains(expected)), "{expected}: {lines:#?}");
+        assert!(lines.iter().all(|line| line.chars().count() < 1_500), "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.chars().any(char::is_control)), "{lines:#?}");
+    }
+}
+
+#[test]
+fn a_secret_is_read_from_its_file_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hash");
+    let hash = bcrypt::hash("secret", 10).unwrap();
+    let read = |content: &[u8]| {
+        std::fs::write(&file, content).unwrap();
+        let pairs = [
+            ("SESGATE_USER_NAME", "app"),
+            ("SESGATE_USER_PASSWORD_HASH_FILE", file.to_str().unwrap()),
+            ("SESGATE_ACCOUNT_ID", "111122223333"),
+            ("SESGATE_ACCOUNT_REGION", "eu-west-1"),
+            ("SESGATE_UPSTREAM_KIND", "ses"),
+            ("SESGATE_UPSTREAM_ENDPOINT_URL", "https://who:what@vpce.example/"),
+        ];
+        let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
+        let (config, settings, problems) =
+            Config::read_settings(&Sources::without_file(pairs, Vec::new()));
+        let shown = format!("{}{}{problems:?}", settings.to_toml(), settings.to_json());
+        assert!(!shown.contains(&hash) && !shown.contains("what@"), "{shown}");
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        (config.unwrap(), problems, settings.to_toml())
+    };
+    for content in [hash.clone(), format!("{hash}\n"), format!("{hash}\r\n")] {
+        let (config, problems, printed) = read(content.as_bytes());
+        assert_eq!(problems, Vec::<String>::new());
+        assert!(config.files().contains(&file), "a change of the file must be noticed");
+        assert!(gateway::load(&config).problems.is_empty());
+        let line = "password_hash = \"********\"  # SESGATE_USER_PASSWORD_HASH_FILE";
+        assert!(printed.lines().any(|printed| printed == line), "{printed}");
+        assert!(printed.contains("\"https://********@vpce.example/\""), "{printed}");
+    }
+    let cases: [(&[u8], &str); 4] = [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff", "is not UTF-8"),
+        (&[b'x'; 70_000], "is longer than 65536 bytes: no secret is"),
+    ];
+    for (content, expected) in cases {
+        let (_, problems, _) = read(content);
+        let line = format!("SESGATE_USER_PASSWORD_HASH_FILE: `{}` {expected}", file.display());
+        assert!(problems.contains(&line), "{problems:#?}");
+    }
 }

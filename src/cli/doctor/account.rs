@@ -39,7 +39,7 @@ pub(super) async fn check(config: &Config, api: &mut Api, report: &mut Report) -
 }
 
 fn access(config: &Config, account: &GetAccountOutput, report: &mut Report) {
-    let file = config.file.display();
+    let file = &config.origin;
     match (account.production_access_enabled(), config.account.sandbox) {
         (true, Some(false) | None) => {}
         (true, Some(true)) => report.warning(

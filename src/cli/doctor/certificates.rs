@@ -92,7 +92,7 @@ fn files(
         let seen = format!("{address}: `{file}` is for {names}, not for `{hostname}`");
         let fix = format!(
             "{}: `[server] hostname` as clients name this host, or a certificate for `{hostname}`",
-            config.file.display(),
+            config.origin,
         );
         report.failed(CHECK, seen, fix);
         is_good = false;
@@ -109,7 +109,7 @@ fn files(
 }
 
 fn in_file(config: &Config, listener: &Listener, lines: &str) -> String {
-    format!("{}:{}: {lines}", config.file.display(), listener.address.place.line)
+    format!("{}: {lines}", config.origin.at(listener.address.place))
 }
 
 /// As TLS clients match names: subject alternative names alone.

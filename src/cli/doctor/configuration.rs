@@ -1,11 +1,10 @@
 //! The configuration as `sesgate check` reads it, and the passwords of its users.
 
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::aws::{moment, span};
 use super::report::Report;
-use crate::config::{Config, User};
+use crate::config::{Config, Sources, User};
 use crate::gateway;
 
 /// Passwords and certificates that end within this time are told.
@@ -13,15 +12,16 @@ pub(super) const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Reads the file with all that it names; a configuration with mistakes is given as well, for the
 /// other checks.
-pub(super) fn check(file: &Path, report: &mut Report) -> Option<Config> {
-    let (config, mut problems) = Config::read(file);
+pub(super) fn check(sources: &Sources, report: &mut Report) -> Option<Config> {
+    let (config, mut problems) = Config::read(sources);
     let loaded = config.as_ref().map(gateway::load);
     let mut warnings = Vec::new();
     if let Some(loaded) = loaded {
         problems.extend(loaded.problems);
         warnings = loaded.warnings;
     }
-    let again = format!("change the line, then `sesgate check --config {}`", file.display());
+    let option = sources.option();
+    let again = format!("change what is named, then `sesgate check{option}`");
     for problem in &problems {
         report.failed("configuration", problem.to_string(), again.clone());
     }
@@ -33,7 +33,7 @@ pub(super) fn check(file: &Path, report: &mut Report) -> Option<Config> {
     {
         let seen = format!(
             "{}: {} listeners, {} users, {} identities",
-            file.display(),
+            config.origin,
             config.listeners.len(),
             config.users.len(),
             config.identities.known.len(),
@@ -57,9 +57,8 @@ pub(super) fn users(config: &Config, now: SystemTime, report: &mut Report) {
                 "users",
                 format!("`{}` has no policy: nothing that it sends is allowed", user.name.value),
                 format!(
-                    "{}:{}: add `policies = [\"policies/FILE.json\"]`",
-                    config.file.display(),
-                    user.name.place.line,
+                    "{}: add `policies = [\"policies/FILE.json\"]`",
+                    config.origin.at(user.name.place),
                 ),
             );
             is_good = false;
@@ -80,7 +79,7 @@ fn passwords(config: &Config, user: &User, now: SystemTime, report: &mut Report)
     let mut is_good = true;
     for password in &user.passwords {
         let Some(expires) = password.expires else { continue };
-        let line = format!("{}:{}", config.file.display(), password.hash.place.line);
+        let line = config.origin.at(password.hash.place);
         let renew = format!("`sesgate user hash-password`, then put the new hash into {line}");
         let when = moment(expires);
         if expires <= now {

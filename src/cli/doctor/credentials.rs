@@ -140,7 +140,7 @@ pub(super) async fn caller(
 }
 
 fn compare(config: &Config, arn: &str, account: &str, report: &mut Report) {
-    let file = config.file.display();
+    let file = &config.origin;
     let partition = arn.split(':').nth(1).unwrap_or_default();
     let mut agrees = true;
     if account != config.account.id {

@@ -48,7 +48,7 @@ pub(super) async fn check(config: &Config, api: &mut Api, all: bool, report: &mu
     }
     if known.len() > most {
         let left = known.len() - most;
-        let command = format!("sesgate doctor --all --config {}", config.file.display());
+        let command = format!("sesgate doctor --all{}", config.origin.option());
         report.left_out(CHECK, format!("{left} more, to spare SES calls"), command);
     }
 }
@@ -112,7 +112,7 @@ fn unlisted(config: &Config, listed: &HashMap<String, IdentityInfo>, report: &mu
                  is refused",
                 shown.join(", "),
             ),
-            format!("{}: add\n{}", config.file.display(), lines.join("\n")),
+            format!("{}: add\n{}", config.origin, lines.join("\n")),
         );
     }
 }
@@ -236,7 +236,7 @@ fn authorization(
 }
 
 fn line(config: &Config, identity: &Identity) -> String {
-    format!("{}:{}", config.file.display(), identity.name.place.line)
+    config.origin.at(identity.name.place)
 }
 
 /// As SES compares identities: domains without letter case, local parts with it.

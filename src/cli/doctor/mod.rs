@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "what has expired, or will soon")]
     let now = SystemTime::now();
     let mut report = Report::new(arguments.format);
-    let config = configuration::check(&arguments.file.config, &mut report);
+    let config = configuration::check(&arguments.file.sources(), &mut report);
     let unusable = report.has_failed();
     match config {
         Some(config) => {

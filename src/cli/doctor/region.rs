@@ -65,7 +65,7 @@ pub(super) async fn check(
     patience: Duration,
     report: &mut Report,
 ) -> bool {
-    let file = config.file.display();
+    let file = &config.origin;
     let endpoint = match endpoint(settings).await {
         Ok(endpoint) => endpoint,
         Err(problem) => {

@@ -27,8 +27,8 @@ pub(super) async fn check(
             Some(domain) => format!("sesgate@{domain}"),
             None => "ADDRESS".to_owned(),
         };
-        let file = config.file.display();
-        let command = format!("sesgate doctor --config {file} --send-from {example}");
+        let option = config.origin.option();
+        let command = format!("sesgate doctor{option} --send-from {example}");
         let because = format!("because no mail is sent unasked; it goes to {SIMULATOR}");
         return report.left_out(CHECK, because, command);
     };

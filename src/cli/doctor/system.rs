@@ -30,7 +30,7 @@ pub(super) fn limits(config: &Config, report: &mut Report) {
     let fix = format!(
         "`ulimit -n {needed}` before `sesgate serve`, `LimitNOFILE={needed}` in a systemd unit, \
          `--ulimit nofile={needed}` of docker run; or {}: `[limits] connections = {}`",
-        config.file.display(),
+        config.origin,
         limit.saturating_sub(OTHERS).div_ceil(2).max(1),
     );
     if limit >= needed {

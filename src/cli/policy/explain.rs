@@ -65,7 +65,7 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
-    let (_, parts, _) = match super::super::read(&arguments.config.config) {
+    let (_, parts, _) = match super::super::read(&arguments.config.sources()) {
         Ok(read) => read,
         Err(status) => return status,
     };

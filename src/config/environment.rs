@@ -1,0 +1,297 @@
+//! Environment variables and flags, laid over the tables of the file before anything is read.
+//!
+//! They take the place of what the file says, key by key; a list of tables that they speak of takes
+//! the place of the file's whole list. What is laid over is read by the very code that reads a file,
+//! so that every check holds for it too.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use toml_span::value::{Key, Table, ValueInner};
+use toml_span::{Span, Value};
+
+use super::origin::{CONFIG, Sources};
+use super::settings::{self, FILE, Named, PREFIX, SINGLE, Step};
+use super::source::{By, Label, Source};
+
+/// A file of a secret is not longer than that.
+const LONGEST: u64 = 64 * 1024;
+
+/// What was laid over.
+#[derive(Debug, Default)]
+pub(super) struct Laid {
+    /// The files that secrets were read from.
+    pub(super) secrets: Vec<PathBuf>,
+    /// Lists whose one entry was said by the short name.
+    pub(super) single: BTreeSet<&'static str>,
+}
+
+/// A value and what says it.
+struct Said {
+    label: Label,
+    named: Named,
+    text: String,
+}
+
+/// Lays what variables and flags say over a table; notes what cannot be laid.
+pub(super) fn overlay<'t>(source: &Source<'t>, sources: &Sources, root: &mut Table<'t>) -> Laid {
+    let mut laid = Laid::default();
+    let mut said = variables(source, sources, &mut laid.secrets);
+    said.extend(flags(source, sources));
+    said.sort_by(|one, other| {
+        (&one.named.path, &one.label).cmp(&(&other.named.path, &other.label))
+    });
+    conflicts(source, &said);
+    // Entries of a list in their order, and a flag over a variable.
+    for Said { label, named, text } in said {
+        let name = label.name.clone();
+        let span = source.say(label);
+        let value = Value::with_span(ValueInner::String(text.into()), span);
+        if let [Step::Key(list), Step::Item(_), ..] = named.path.as_slice() {
+            if named.single {
+                laid.single.insert(list);
+            } else {
+                source.number(list);
+            }
+        }
+        if !put(source, root, &named.path, value, span) {
+            let message = "an entry before it in its list is missing: they count from 0";
+            source.note_of(&name, message);
+        }
+    }
+    laid
+}
+
+/// The variables that must be settings: those of Kubernetes and the name of the file left out.
+pub(super) fn settings_of(sources: &Sources) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+    let all =
+        sources.environment().iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+    let names: BTreeSet<&OsStr> = all.clone().map(|(name, _)| name).collect();
+    all.filter(move |(name, _)| {
+        let name = name.to_string_lossy();
+        name.starts_with(PREFIX) && name != CONFIG && !is_service_link(&name, &names)
+    })
+}
+
+/// What the variables say.
+fn variables(source: &Source<'_>, sources: &Sources, files: &mut Vec<PathBuf>) -> Vec<Said> {
+    let mut said = Vec::new();
+    for (name, value) in settings_of(sources) {
+        let shown = name.to_string_lossy();
+        let Some(named) = name.to_str().and_then(settings::of_variable) else {
+            source.note_of(&shown, unknown(&shown));
+            continue;
+        };
+        let Some(text) = value.to_str() else {
+            source.note_of(&shown, "the value is not UTF-8");
+            continue;
+        };
+        if text.is_empty() {
+            source.note_of(&shown, "is empty; give it a value or take it away");
+            continue;
+        }
+        let text = if named.in_file {
+            match secret_of(Path::new(text)) {
+                Ok(secret) => {
+                    files.push(text.into());
+                    secret
+                }
+                Err(problem) => {
+                    source.note_of(&shown, format!("`{text}` {problem}"));
+                    continue;
+                }
+            }
+        } else {
+            text.to_owned()
+        };
+        if text.contains('\0') {
+            source.note_of(&shown, "there is a NUL in the value");
+            continue;
+        }
+        said.push(Said {
+            label: Label { name: shown.into_owned(), by: By::Variable },
+            named,
+            text,
+        });
+    }
+    said
+}
+
+/// What the flags say.
+fn flags(source: &Source<'_>, sources: &Sources) -> Vec<Said> {
+    let mut said = Vec::new();
+    for flag in sources.set() {
+        let Some((key, text)) = flag.split_once('=') else {
+            source.note_of("--set", format!("must look like `log.level=debug`, not `{flag}`"));
+            continue;
+        };
+        let name = format!("--set {key}");
+        let Some(named) = settings::of_key(key) else {
+            let near = settings::near_key(key);
+            let hint = near.map_or_else(
+                || "`sesgate config variables` lists them".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            source.note_of(&name, format!("no such setting; {hint}"));
+            continue;
+        };
+        if named.secret {
+            let message = format!(
+                "everybody on the machine could read the secret; use {} or {}{FILE}",
+                settings::shortest(&named.path),
+                settings::shortest(&named.path),
+            );
+            source.note_of(&name, message);
+            continue;
+        }
+        said.push(Said { label: Label { name, by: By::Flag }, named, text: text.to_owned() });
+    }
+    said
+}
+
+/// Notes what is said twice, or by two kinds of names. `said` is in order.
+fn conflicts(source: &Source<'_>, said: &[Said]) {
+    for (one, other) in said.iter().zip(said.iter().skip(1)) {
+        if one.named.path == other.named.path && one.label.by == other.label.by {
+            let message = if one.label.name == other.label.name {
+                "is there twice".to_owned()
+            } else {
+                format!("says the same as {}; keep one of the two", one.label.name)
+            };
+            source.note_of(&other.label.name, message);
+        }
+    }
+    for (list, _) in SINGLE {
+        let of_list = |single| {
+            let mut said = said.iter().filter(move |it| it.named.single == single);
+            said.find(|it| matches!(it.named.path.as_slice(), [Step::Key(key), Step::Item(_), ..] if *key == list))
+        };
+        if let (Some(single), Some(numbered)) = (of_list(true), of_list(false)) {
+            let message =
+                format!("is of the same list as {}; number all or none", numbered.label.name);
+            source.note_of(&single.label.name, message);
+        }
+    }
+}
+
+/// Puts a value where a path leads; false when an entry of a list before it is missing.
+fn put<'t>(
+    source: &Source<'t>,
+    table: &mut Table<'t>,
+    path: &[Step],
+    value: Value<'t>,
+    span: Span,
+) -> bool {
+    let [Step::Key(name), rest @ ..] = path else { return false };
+    let (key, held) = table.remove_entry(*name).map_or_else(
+        || (Key { name: (*name).into(), span }, None),
+        |(key, value)| (key, Some(value)),
+    );
+    let (done, value) = match rest {
+        [] => (true, value),
+        [Step::Item(number), inner @ ..] => {
+            let held = held.filter(|held| source.is_said(held.span));
+            let mut list =
+                held.unwrap_or_else(|| Value::with_span(ValueInner::Array(Vec::new()), span));
+            let mut entries = match list.take() {
+                ValueInner::Array(entries) => entries,
+                _ => Vec::new(),
+            };
+            if entries.len() == *number {
+                entries.push(Value::with_span(ValueInner::Table(Table::new()), span));
+            }
+            let done = entries
+                .get_mut(*number)
+                .is_some_and(|entry| within(entry, |table| put(source, table, inner, value, span)));
+            list.set(ValueInner::Array(entries));
+            (done, list)
+        }
+        inner => {
+            let mut held =
+                held.unwrap_or_else(|| Value::with_span(ValueInner::Table(Table::new()), span));
+            // What is no table is for the reader to note.
+            let done = within(&mut held, |table| put(source, table, inner, value, span));
+            (done, held)
+        }
+    };
+    table.insert(key, value);
+    done
+}
+
+fn within<'t>(value: &mut Value<'t>, put: impl FnOnce(&mut Table<'t>) -> bool) -> bool {
+    let mut held = value.take();
+    let done = match &mut held {
+        ValueInner::Table(table) => put(table),
+        _ => true,
+    };
+    value.set(held);
+    done
+}
+
+/// Reads a secret, less one line end behind it.
+fn secret_of(file: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file);
+    let read = opened.and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(format!("is longer than {LONGEST} bytes: no secret is"));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text) }
+}
+
+fn unknown(name: &str) -> String {
+    let plain = name.strip_suffix(FILE);
+    if let Some(plain) = plain.filter(|plain| settings::of_variable(plain).is_some()) {
+        return format!("no such setting; {plain} is no secret and is given itself");
+    }
+    settings::near_variable(name).map_or_else(
+        || "no such setting; `sesgate config variables` lists them".to_owned(),
+        |near| format!("no such setting; did you mean {near}?"),
+    )
+}
+
+/// Whether Kubernetes set the variable, because of a Service whose name begins with `sesgate`: it
+/// gives each container `<NAME>_SERVICE_HOST`, `<NAME>_SERVICE_PORT`, `<NAME>_PORT` and more
+/// (Kubernetes, Services, environment variables).
+fn is_service_link(name: &str, names: &BTreeSet<&OsStr>) -> bool {
+    let is_service = |service: &str| {
+        ["_SERVICE_HOST", "_SERVICE_PORT"]
+            .iter()
+            .all(|ending| names.contains(OsStr::new(&format!("{service}{ending}"))))
+    };
+    let words = |text: &str| {
+        text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let service_port = |name: &str| {
+        name.match_indices("_SERVICE_PORT_").any(|(at, found)| {
+            let (service, port) = name.split_at_checked(at).unwrap_or_default();
+            let port = port.strip_prefix(found).unwrap_or_default();
+            !port.is_empty() && words(port) && is_service(service)
+        })
+    };
+    let port = |name: &str| {
+        name.match_indices("_PORT_").any(|(at, found)| {
+            let (service, port) = name.split_at_checked(at).unwrap_or_default();
+            let mut parts = port.strip_prefix(found).unwrap_or_default().split('_');
+            let is_number = parts.next().is_some_and(|it| it.parse::<u16>().is_ok());
+            let is_protocol = matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"));
+            let is_detail = matches!(parts.next(), None | Some("PROTO" | "PORT" | "ADDR"));
+            is_number && is_protocol && is_detail && parts.next().is_none() && is_service(service)
+        })
+    };
+    ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"]
+        .iter()
+        .any(|ending| name.strip_suffix(ending).is_some_and(is_service))
+        || service_port(name)
+        || port(name)
+}

@@ -1,0 +1,178 @@
+//! Where a configuration is read from: a file, environment variables, flags.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::environment;
+use super::settings::PREFIX;
+use super::source::{By, Label, Place, Problem, problem};
+
+/// The variable that names the file, as `--config` does.
+pub(super) const CONFIG: &str = "SESGATE_CONFIG";
+/// The file that is read when none is named.
+pub(super) const DEFAULT_FILE: &str = "config/sesgate.toml";
+/// Where the region comes from when nothing else says it, the first first.
+pub(super) const REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+
+/// Where a configuration is read from.
+///
+/// A flag is over an environment variable, and that is over the file.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    file: Option<PathBuf>,
+    environment: Vec<(OsString, OsString)>,
+    set: Vec<String>,
+}
+
+impl Sources {
+    /// Chooses the sources.
+    ///
+    /// The file is the one that is `named`, else that of `SESGATE_CONFIG`, else `config/sesgate.toml`;
+    /// this one may be missing when variables or flags say something. `set` are settings such as
+    /// `log.level=debug`.
+    #[must_use]
+    pub fn new(
+        named: Option<PathBuf>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        set: Vec<String>,
+    ) -> Self {
+        let is_ours = |name: &OsStr| {
+            name.to_string_lossy().starts_with(PREFIX) || REGION.iter().any(|it| name == *it)
+        };
+        let environment = environment.into_iter().filter(|(name, _)| is_ours(name));
+        let mut environment: Vec<_> = environment.collect();
+        environment.sort();
+        let mut sources = Self { file: None, environment, set };
+        let of_variable = sources.variable(CONFIG).map(PathBuf::from);
+        sources.file = named.or(of_variable).or_else(|| {
+            let default = PathBuf::from(DEFAULT_FILE);
+            let is_wanted = default.exists() || !sources.says_something();
+            is_wanted.then_some(default)
+        });
+        sources
+    }
+
+    /// Variables and flags without a file, whatever there is.
+    #[must_use]
+    pub fn without_file(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        set: Vec<String>,
+    ) -> Self {
+        Self { file: None, ..Self::new(Some(PathBuf::new()), environment, set) }
+    }
+
+    /// One file alone.
+    #[must_use]
+    pub fn of_file(file: &Path) -> Self {
+        Self { file: Some(file.to_owned()), ..Self::default() }
+    }
+
+    /// The file, if there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Returns what to add to a command so that it reads the same: ` --config FILE`, or nothing.
+    #[must_use]
+    pub fn option(&self) -> String {
+        self.file().map_or_else(String::new, |file| format!(" --config {}", file.display()))
+    }
+
+    pub(super) fn environment(&self) -> &[(OsString, OsString)] {
+        &self.environment
+    }
+
+    pub(super) fn set(&self) -> &[String] {
+        &self.set
+    }
+
+    pub(super) fn variable(&self, wanted: &str) -> Option<&OsStr> {
+        let found = self.environment.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_os_str())
+    }
+
+    fn says_something(&self) -> bool {
+        !self.set.is_empty() || environment::settings_of(self).next().is_some()
+    }
+}
+
+/// Values may be secrets: names alone are shown.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.environment.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Sources")
+            .field("file", &self.file)
+            .field("environment", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a configuration was read from, and the words for each place of it.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    pub(super) sources: Arc<Sources>,
+    pub(super) labels: Arc<[Label]>,
+    /// The files that variables name because secrets are in them.
+    pub(super) secrets: Vec<PathBuf>,
+}
+
+impl Origin {
+    /// What to read again.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// The file, if there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.sources.file()
+    }
+
+    /// Returns a problem with what stands at a place.
+    #[must_use]
+    pub fn problem(&self, place: Place, message: String) -> Problem {
+        problem(self.file(), &self.labels, place, message)
+    }
+
+    /// Returns a problem with the configuration as a whole.
+    #[must_use]
+    pub fn problem_of_all(&self, message: String) -> Problem {
+        Problem { file: self.to_string(), place: None, message }
+    }
+
+    /// Returns the file and the line of a place, or the variable or flag that it is.
+    #[must_use]
+    pub fn at(&self, place: Place) -> String {
+        let problem = self.problem(place, String::new());
+        match problem.place {
+            Some((line, _)) => format!("{}:{line}", problem.file),
+            None => problem.file,
+        }
+    }
+
+    /// Returns what to add to a command so that it reads the same: ` --config FILE`, or nothing.
+    #[must_use]
+    pub fn option(&self) -> String {
+        self.sources.option()
+    }
+
+    /// Returns the names of the variables and flags whose values are in use.
+    pub fn said(&self) -> impl Iterator<Item = &str> {
+        let said = self.labels.iter().filter(|label| label.by != By::Default);
+        said.map(|label| label.name.as_str())
+    }
+}
+
+/// The file, or the environment where there is none.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.file() {
+            Some(file) => file.display().fmt(f),
+            None => f.write_str("environment"),
+        }
+    }
+}

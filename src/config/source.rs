@@ -1,0 +1,275 @@
+//! What a configuration is read from, as one run of places: the text of a file, and behind it one
+//! place for each variable and each flag. So a value knows where it came from, whatever that is.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use toml_span::Span;
+
+use super::settings::{self, Asked, Shown, Step};
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file, as the operator would name it, or the environment variable, or the flag.
+    pub file: String,
+    /// Line and column, both counted from 1; absent when the whole file is meant.
+    pub place: Option<(usize, usize)>,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, self.message),
+            None => write!(f, "{}: {}", self.file, self.message),
+        }
+    }
+}
+
+/// The place of a value in the configuration: what a later check names. `Origin` has its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub struct Place {
+    /// Which variable or flag, counted from 1; 0 is the file.
+    pub(super) said: usize,
+    /// Line of the file, counted from 1.
+    pub(super) line: usize,
+    /// Column, counted from 1.
+    pub(super) column: usize,
+}
+
+impl Place {
+    /// Whether it is in the file.
+    pub(super) fn is_in_file(self) -> bool {
+        self.said == 0
+    }
+}
+
+/// A value and its place in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Placed<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Something that says a value and is not the file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Label {
+    /// Which of them.
+    pub(super) by: By,
+    /// The variable, the flag, or `default`.
+    pub(super) name: String,
+}
+
+/// What says a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum By {
+    /// An environment variable.
+    Variable,
+    /// The flag `--set`.
+    Flag,
+    /// Nobody: it follows from other values.
+    Default,
+}
+
+/// What is read, and what was found wrong in it so far.
+pub(super) struct Source<'t> {
+    file: Option<&'t Path>,
+    text: &'t str,
+    /// Where each line begins: places are many in a large file.
+    lines: Vec<usize>,
+    labels: RefCell<Vec<Label>>,
+    /// Lists of which variables or flags number the entries.
+    numbered: RefCell<BTreeSet<&'static str>>,
+    discovers: bool,
+    problems: RefCell<Vec<Problem>>,
+    asked: RefCell<Vec<Asked>>,
+}
+
+impl<'t> Source<'t> {
+    pub(super) fn new(file: Option<&'t Path>, text: &'t str) -> Self {
+        Self {
+            file,
+            text,
+            lines: [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect(),
+            labels: RefCell::default(),
+            numbered: RefCell::default(),
+            discovers: false,
+            problems: RefCell::default(),
+            asked: RefCell::default(),
+        }
+    }
+
+    /// A source without values, of which every setting is asked, those of lists included.
+    pub(super) fn discovering() -> Self {
+        Self { discovers: true, ..Self::new(None, "") }
+    }
+
+    pub(super) fn discovers(&self) -> bool {
+        self.discovers
+    }
+
+    pub(super) fn file(&self) -> Option<&'t Path> {
+        self.file
+    }
+
+    pub(super) fn labels(&self) -> Vec<Label> {
+        self.labels.borrow().clone()
+    }
+
+    pub(super) fn take_asked(&self) -> Vec<Asked> {
+        self.asked.take()
+    }
+
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort();
+        problems.dedup();
+        problems
+    }
+
+    /// How many problems were noted.
+    pub(super) fn noted(&self) -> usize {
+        self.problems.borrow().len()
+    }
+
+    /// Forgets the problems behind so many.
+    pub(super) fn forget(&self, behind: usize) {
+        self.problems.borrow_mut().truncate(behind);
+    }
+
+    /// Gives what says a value a place of its own.
+    pub(super) fn say(&self, label: Label) -> Span {
+        let mut labels = self.labels.borrow_mut();
+        let start = self.text.len() + 1 + labels.len();
+        labels.push(label);
+        Span::new(start, start + 1)
+    }
+
+    /// Remembers that the entries of a list were numbered.
+    pub(super) fn number(&self, list: &'static str) {
+        self.numbered.borrow_mut().insert(list);
+    }
+
+    /// Returns the variable of a setting, by the short name unless the others are numbered.
+    pub(super) fn variable(&self, path: &[Step]) -> String {
+        match path.first() {
+            Some(Step::Key(list)) if self.numbered.borrow().contains(list) => {
+                settings::variable(path)
+            }
+            _ => settings::shortest(path),
+        }
+    }
+
+    /// Which variable or flag a place belongs to, counted from 1; 0 is the file.
+    fn said(&self, span: Span) -> usize {
+        span.start.saturating_sub(self.text.len())
+    }
+
+    /// Whether a value came from a variable or a flag, so that it is a text whatever is wanted.
+    pub(super) fn is_said(&self, span: Span) -> bool {
+        self.said(span) > 0
+    }
+
+    /// Whether what is missing at this place is to be said by a variable.
+    pub(super) fn misses_variables(&self, span: Span) -> bool {
+        match self.said(span).checked_sub(1) {
+            Some(at) => {
+                let labels = self.labels.borrow();
+                labels.get(at).is_some_and(|label| label.by != By::Flag)
+            }
+            // A section that the file does not have, beside variables that say others.
+            None if span.end == 0 => {
+                let labels = self.labels.borrow();
+                self.file.is_none() || labels.iter().any(|label| label.by == By::Variable)
+            }
+            None => self.file.is_none(),
+        }
+    }
+
+    pub(super) fn place(&self, span: Span) -> Place {
+        let said = self.said(span);
+        if said > 0 {
+            return Place { said, ..Place::default() };
+        }
+        let line = self.lines.partition_point(|start| *start <= span.start);
+        let start = line.checked_sub(1).and_then(|at| self.lines.get(at)).copied().unwrap_or(0);
+        let before = self.text.get(start..span.start).unwrap_or_default();
+        Place { said, line, column: before.chars().count() + 1 }
+    }
+
+    pub(super) fn note(&self, span: Span, message: impl Into<String>) {
+        self.note_at(self.place(span), message);
+    }
+
+    pub(super) fn note_at(&self, place: Place, message: impl Into<String>) {
+        let problem = problem(self.file, &self.labels.borrow(), place, message.into());
+        self.problems.borrow_mut().push(problem);
+    }
+
+    /// Notes a problem of a variable or a flag that says nothing which could be read.
+    pub(super) fn note_of(&self, name: &str, message: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem {
+            file: one_line(name),
+            place: None,
+            message: one_line(&message.into()),
+        });
+    }
+
+    pub(super) fn ask(&self, asked: Asked) {
+        self.asked.borrow_mut().push(asked);
+    }
+
+    /// Corrects what was noted of the setting that was asked for last.
+    pub(super) fn amend(&self, shown: Shown) {
+        if let Some(last) = self.asked.borrow_mut().last_mut() {
+            last.shown = shown;
+        }
+    }
+}
+
+/// Returns the words for a place: a file with line and column, a variable or a flag.
+pub(super) fn problem(
+    file: Option<&Path>,
+    labels: &[Label],
+    place: Place,
+    message: String,
+) -> Problem {
+    let message = one_line(&message);
+    match (place.said.checked_sub(1).and_then(|at| labels.get(at)), file) {
+        (Some(label), _) => Problem { file: label.name.clone(), place: None, message },
+        (None, Some(file)) => Problem {
+            file: file.display().to_string(),
+            place: Some((place.line, place.column)),
+            message,
+        },
+        (None, None) => Problem { file: "environment".to_owned(), place: None, message },
+    }
+}
+
+/// One line, whatever a value holds that is told of: control characters are escaped, and of a very
+/// long text both ends are kept.
+pub(super) fn one_line(text: &str) -> String {
+    const LONGEST: usize = 1_200;
+    let mut line: String = if text.chars().any(char::is_control) {
+        let escaped = text.chars().map(|c| match c {
+            c if c.is_control() => c.escape_default().to_string(),
+            c => c.to_string(),
+        });
+        escaped.collect()
+    } else {
+        text.to_owned()
+    };
+    let characters = line.chars().count();
+    if characters > LONGEST {
+        let (head, tail) = (LONGEST / 2, characters - LONGEST / 4);
+        let (start, end) = (line.chars().take(head), line.chars().skip(tail));
+        line = start.chain(" … ".chars()).chain(end).collect();
+    }
+    line
+}

@@ -1,0 +1,94 @@
+//! Values as TOML, and lists and tables as one text of a variable.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::path::Path;
+
+use toml_span::value::{Key, Table, ValueInner};
+use toml_span::{Span, Value};
+
+/// Writes a string: over several lines when it has them, as policies have.
+pub(super) fn string(text: &str) -> String {
+    let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    if text.contains('\n') && text.chars().all(is_plain) && !text.contains("''") {
+        return format!("'''\n{text}'''");
+    }
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Writes a path as one that means the same from everywhere.
+pub(super) fn path(path: &Path) -> String {
+    let path = std::path::absolute(path).map_or(Cow::Borrowed(path), Cow::Owned);
+    string(&path.display().to_string())
+}
+
+/// Returns a URL without the credentials in it: all up to the last `@` before the path.
+pub(super) fn url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    match authority.rsplit_once('@') {
+        Some((_, host)) if scheme.is_empty() => format!("********@{host}{path}"),
+        Some((_, host)) => format!("{scheme}://********@{host}{path}"),
+        None => url.to_owned(),
+    }
+}
+
+/// Writes a list.
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+/// Writes a table of strings.
+pub(super) fn table<'p>(pairs: impl Iterator<Item = (&'p str, &'p str)>) -> String {
+    let pairs = pairs.map(|(key, value)| format!("{} = {}", string(key), string(value)));
+    format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+}
+
+/// Reads `KEY=VALUE,…`, or a JSON object where a value has a comma.
+///
+/// # Errors
+/// What the text must be instead, to follow the name of the key.
+pub(super) fn pairs<'t>(text: &str, span: Span) -> Result<Table<'t>, String> {
+    let mut table = Table::new();
+    let mut add = |key: &str, value: &str| {
+        let name = Key { name: key.to_owned().into(), span };
+        let value = Value::with_span(ValueInner::String(value.to_owned().into()), span);
+        match table.insert(name, value) {
+            None => Ok(()),
+            Some(_) => Err(format!("has `{key}` twice")),
+        }
+    };
+    if text.trim_start().starts_with('{') {
+        let object: serde_json::Value = serde_json::from_str(text)
+            .map_err(|error| format!("begins with a brace and is no JSON: {error}"))?;
+        for (key, value) in object.as_object().into_iter().flatten() {
+            let value = value.as_str().ok_or_else(|| format!("must hold a string in `{key}`"))?;
+            add(key, value)?;
+        }
+    } else {
+        for pair in text.split(',') {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                format!(
+                    "must look like `team=growth,stage=test`, or be a JSON object, not `{text}`"
+                )
+            })?;
+            add(key.trim(), value.trim())?;
+        }
+    }
+    Ok(table)
+}
