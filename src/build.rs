@@ -28,11 +28,11 @@ fn main() {
     let rustc = env::var("RUSTC").ok().and_then(|rustc| output(&rustc, &["--version"]));
     let rustc = rustc.unwrap_or_else(|| "unknown".to_owned());
     let target = env::var("TARGET").unwrap_or_default();
-    println!("cargo::rustc-env=SESGATE_BUILD_VERSION={version}");
-    println!("cargo::rustc-env=SESGATE_BUILD_COMMIT={commit}");
-    println!("cargo::rustc-env=SESGATE_BUILD_TARGET={target}");
-    println!("cargo::rustc-env=SESGATE_BUILD_RUSTC={rustc}");
-    println!("cargo::rustc-env=SESGATE_BUILD_FEATURES={}", features());
+    println!("cargo::rustc-env=BUILD_SESGATE_VERSION={version}");
+    println!("cargo::rustc-env=BUILD_SESGATE_COMMIT={commit}");
+    println!("cargo::rustc-env=BUILD_SESGATE_TARGET={target}");
+    println!("cargo::rustc-env=BUILD_SESGATE_RUSTC={rustc}");
+    println!("cargo::rustc-env=BUILD_SESGATE_FEATURES={}", features());
 }
 
 /// The commit that whoever builds names.

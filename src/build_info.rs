@@ -6,15 +6,15 @@
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The version with the commit, its hash cut to 12 digits, such as `0.1.0 (f9b37de1c2d3)`; the
 /// version alone when the commit is unknown.
-pub const VERSION_AND_COMMIT: &str = env!("SESGATE_BUILD_VERSION");
+pub const VERSION_AND_COMMIT: &str = env!("BUILD_SESGATE_VERSION");
 /// The commit in full, with `-dirty` when sources differed from it; `unknown` when nothing told it.
-pub const COMMIT: &str = env!("SESGATE_BUILD_COMMIT");
+pub const COMMIT: &str = env!("BUILD_SESGATE_COMMIT");
 /// What it runs on, such as `x86_64-unknown-linux-gnu`.
-pub const TARGET: &str = env!("SESGATE_BUILD_TARGET");
+pub const TARGET: &str = env!("BUILD_SESGATE_TARGET");
 /// The compiler, such as `rustc 1.95.0 (59807616e 2026-04-14)`.
-pub const RUSTC: &str = env!("SESGATE_BUILD_RUSTC");
+pub const RUSTC: &str = env!("BUILD_SESGATE_RUSTC");
 /// The cargo features that are on, in the order of the alphabet, with commas between; may be empty.
-pub const FEATURES: &str = env!("SESGATE_BUILD_FEATURES");
+pub const FEATURES: &str = env!("BUILD_SESGATE_FEATURES");
 
 /// Returns the features that are on.
 pub fn features() -> impl Iterator<Item = &'static str> {

@@ -47,7 +47,9 @@ def accepts(port: int) -> bool:
 
 
 def sesgate(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Runs a command of sesgate that ends by itself."""
+    """Runs a command of sesgate that ends by itself; variables for the tests are no settings of it."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SESGATE_")}
+    options.setdefault("env", ours)
     return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=30, **options)
 
 

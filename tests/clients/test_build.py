@@ -55,7 +55,7 @@ def run(script: Path, folder: Path, **variables: str) -> tuple[dict[str, str], l
     )
     told, others = {}, []
     for line in done.stdout.splitlines():
-        if found := re.fullmatch("cargo::rustc-env=SESGATE_BUILD_([A-Z]+)=(.*)", line):
+        if found := re.fullmatch("cargo::rustc-env=BUILD_SESGATE_([A-Z]+)=(.*)", line):
             told[found[1]] = found[2]
         else:
             others.append(line.removeprefix("cargo::"))

@@ -1,13 +1,13 @@
 //! `sesgate policy explain`: what an operator is told about a refusal.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::path;
+use crate::support::{path, program};
 
 fn explain(user: &str, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sesgate"))
+    program()
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["policy", "explain", "--config", "tests/explain/sesgate.toml", "--user", user])
         .args(arguments)

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::support::path;
+use crate::support::{path, program};
 
 /// A relay on the outbox with `app` (password `secret`) and one listener in clear.
 struct Running {
@@ -34,12 +34,8 @@ fn start(folder: &Path, more: &str) -> Running {
     );
     let file = folder.join("sesgate.toml");
     std::fs::write(&file, config).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_sesgate"))
-        .args(["serve", "--config"])
-        .arg(&file)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        program().args(["serve", "--config"]).arg(&file).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let listening = lines
         .by_ref()

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,17 @@ pub(crate) const FULL_ACCESS: &str = r#"{ "Version": "2012-10-17", "Statement": 
 /// A path in the repository.
 pub(crate) fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+/// The program, without variables that would be settings of it.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sesgate"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SESGATE_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 pub(crate) fn account() -> Account {

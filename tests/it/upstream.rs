@@ -99,7 +99,12 @@ pub(crate) fn transaction(content: &str) -> Transaction {
 
 async fn reply(relay: &Relay) -> String {
     relay
-        .carry_out(&client(), transaction(MESSAGE), memory().share_of("app"), &CancellationToken::new())
+        .carry_out(
+            &client(),
+            transaction(MESSAGE),
+            memory().share_of("app"),
+            &CancellationToken::new(),
+        )
         .await
         .to_string()
 }
@@ -238,7 +243,12 @@ async fn a_connection_that_breaks_before_the_body_is_tried_again() {
     let fake = FakeSes::start([Act::ResetEarly, Act::Take("id")]).await;
     let relay = ses(settings(&fake.url));
     let reply = relay
-        .carry_out(&client(), transaction(&big), memory().share_of("app"), &CancellationToken::new())
+        .carry_out(
+            &client(),
+            transaction(&big),
+            memory().share_of("app"),
+            &CancellationToken::new(),
+        )
         .await
         .to_string();
     assert_eq!(reply, "250 Ok id");
@@ -298,7 +308,12 @@ async fn a_body_that_is_not_written_in_time_is_cancelled() {
     let fake = FakeSes::start([Act::Stall(Duration::from_secs(3))]).await;
     let relay = impatient(settings(&fake.url), Duration::from_millis(300));
     let reply = relay
-        .carry_out(&client(), transaction(&big), memory().share_of("app"), &CancellationToken::new())
+        .carry_out(
+            &client(),
+            transaction(&big),
+            memory().share_of("app"),
+            &CancellationToken::new(),
+        )
         .await
         .to_string();
     assert_eq!(reply, "451 Temporary service failure");

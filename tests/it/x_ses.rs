@@ -116,7 +116,12 @@ async fn rules_hold_for_every_message() {
         let message = format!("From: app@example.com\r\n{fields}\r\nHi.\r\n");
         let reply = relay
             .0
-            .carry_out(&relay.1, transaction(&message), memory().share_of("app"), &CancellationToken::new())
+            .carry_out(
+                &relay.1,
+                transaction(&message),
+                memory().share_of("app"),
+                &CancellationToken::new(),
+            )
             .await
             .to_string();
         match expected {
