@@ -6,12 +6,18 @@ that is wrong, and notes in `unchecked` what could not be looked at here.
 
 from .common import Tools, Wrong
 from .compose import compose
+from .helm import helm
+from .kubernetes import kubernetes
 from .story import story
 from .systemd import systemd
+from .terraform import terraform
 
 CHECKS = {
     "compose": compose,
     "systemd": systemd,
+    "kubernetes": kubernetes,
+    "helm": helm,
+    "terraform": terraform,
     "mail through compose-ses": story,
 }
 

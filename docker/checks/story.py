@@ -55,6 +55,7 @@ def story(docker: Path, tools: Tools) -> str | None:
     tools.run(
         "timeout", "60", "unshare", "--mount", "--net", "bash", "-c", SCRIPT,
         environment={
+            **os.environ,
             "DOCKER": str(docker),
             "SCRATCH": str(tools.directory()),
             "SESGATE": str(tools.sesgate),
