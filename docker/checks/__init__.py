@@ -6,18 +6,22 @@ that is wrong, and notes in `unchecked` what could not be looked at here.
 
 from .common import Tools, Wrong
 from .compose import compose
+from .ecs import ecs
 from .helm import helm
 from .kubernetes import kubernetes
+from .starts import starts
 from .story import story
 from .systemd import systemd
 from .terraform import terraform
 
 CHECKS = {
     "compose": compose,
+    "ecs": ecs,
     "systemd": systemd,
     "kubernetes": kubernetes,
     "helm": helm,
     "terraform": terraform,
+    "containers": starts,
     "mail through compose-ses": story,
 }
 

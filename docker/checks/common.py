@@ -18,12 +18,22 @@ class Wrong(Exception):
 
 
 @dataclass
+class Container:
+    """What sesgate finds in one container: files below `root`, and its variables."""
+
+    where: str
+    root: Path
+    environment: dict[str, str]
+
+
+@dataclass
 class Tools:
     """What a check may use, and what it could not."""
 
     sesgate: Path | None
     scratch: Path
     unchecked: list[str] = field(default_factory=list)
+    laid: list[Container] = field(default_factory=list)
 
     def find(self, program: str, what: str) -> str | None:
         """The program, or a note that `what` was not checked."""
@@ -62,10 +72,10 @@ class Tools:
         file = root / "etc/sesgate/sesgate.toml"
         # Settings of whoever runs this are not those of a container.
         ours = {name: text for name, text in os.environ.items() if not name.startswith(("SESGATE", "AWS"))}
+        environment = {**ours, **(environment or {})}
+        self.laid.append(Container(where, root, environment))
         try:
-            said = self.run(
-                self.sesgate, "check", "--config", file, environment={**ours, **(environment or {})}
-            )
+            said = self.run(self.sesgate, "check", "--config", file, environment=environment)
         except Wrong as wrong:
             raise Wrong(f"{where}: {wrong}".replace(f"{root}/", "")) from None
         for line in said.splitlines():

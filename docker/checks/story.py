@@ -20,9 +20,9 @@ moto=$!
 AWS_ACCESS_KEY_ID=AKIAEXAMPLE AWS_SECRET_ACCESS_KEY=secret AWS_EC2_METADATA_DISABLED=true \
   "$SESGATE" serve --config etc/sesgate.toml >"$SCRATCH/sesgate.log" 2>&1 &
 sesgate=$!
-trap 'kill $moto $sesgate 2>/dev/null; cat "$SCRATCH/sesgate.log"' EXIT
+trap 'kill $moto $sesgate 2>/dev/null || true; cat "$SCRATCH/sesgate.log"' EXIT
 until_it_works() {
-  for _ in $(seq 100); do
+  for _ in $(seq 300); do
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.2
   done
@@ -53,7 +53,7 @@ def story(docker: Path, tools: Tools) -> str | None:
         tools.unchecked.append(f"no mail was sent: {'; '.join(missing)}")
         return None
     tools.run(
-        "timeout", "60", "unshare", "--mount", "--net", "bash", "-c", SCRIPT,
+        "timeout", "110", "unshare", "--mount", "--net", "bash", "-c", SCRIPT,
         environment={
             **os.environ,
             "DOCKER": str(docker),
