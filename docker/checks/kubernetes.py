@@ -25,18 +25,29 @@ BY_HAND = {
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$PIMnox46yQc7Ef3QttMOMw$5fxOP2nWI7TpF+FvrFv5uZPlBHrylCG+locyUjGp6Jc"
 
 
-def kubernetes(docker: Path, tools: Tools) -> str | None:
-    kubectl = tools.find("kubectl", "what kustomize makes of docker/kubernetes")
-    if not kubectl:
-        return None
+def kubernetes(docker: Path, tools: Tools) -> str:
+    kubectl = tools.find("kubectl", "that kustomize takes docker/kubernetes")
     for name in ("relay", "sidecar"):
         folder = docker / "kubernetes" / name
-        text = tools.run(kubectl, "kustomize", folder)
-        check_objects(list(yaml.safe_load_all(text)), f"kubernetes/{name}", docker, tools)
-        listed = set(yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"])
-        if left := {file.name for file in folder.glob("*.yaml")} - listed - {"kustomization.yaml"}:
+        told = yaml.safe_load((folder / "kustomization.yaml").read_text())
+        if left := {file.name for file in folder.glob("*.yaml")} - {*told["resources"], "kustomization.yaml"}:
             raise Wrong(f"kubernetes/{name}/kustomization.yaml leaves out {sorted(left)}")
+        if kubectl:
+            objects = list(yaml.safe_load_all(tools.run(kubectl, "kustomize", folder)))
+        else:
+            objects = plain(folder, told)
+        check_objects(objects, f"kubernetes/{name}", docker, tools)
     return f"relay and sidecar by the schemas of {' and '.join(VERSIONS)}, and their configurations"
+
+
+def plain(folder: Path, told: dict) -> list[dict]:
+    """What kustomize makes of a folder, but for names of images and the namespace."""
+    objects = [it for file in told["resources"] for it in yaml.safe_load_all((folder / file).read_text())]
+    for made in told.get("configMapGenerator", []):
+        data = {file: (folder / file).read_text() for file in made["files"]}
+        name = {"name": made["name"]}
+        objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": name, "data": data})
+    return objects
 
 
 def check_objects(objects: list[dict], where: str, docker: Path, tools: Tools) -> None:
