@@ -20,6 +20,7 @@ pub mod identities;
 pub mod inventory;
 pub mod memory;
 pub mod message;
+pub mod metrics;
 pub mod pace;
 pub mod policy;
 pub mod principals;

@@ -158,6 +158,7 @@ impl Door {
         let place = match self.admission.admit(client, now) {
             Ok(place) => place,
             Err(over) => {
+                service.relay.metrics().connection(&service.name, over.name());
                 if let Some(untold) = self.admission.tells(over.name(), now) {
                     span.in_scope(|| tracing::warn!(untold, "refused: {over}"));
                 }

@@ -14,6 +14,8 @@ pub struct Tls {
     pub config: Arc<ServerConfig>,
     /// SHA-256 of the certificate, as `AB:CD:…`; what clients pin.
     pub fingerprint: String,
+    /// When the certificate expires, in seconds since 1970.
+    pub not_after: i64,
 }
 
 /// Why TLS cannot be offered.
@@ -71,7 +73,8 @@ impl Tls {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Option<Self>, TlsError> {
-        let Some(fingerprint) = chain.first().map(fingerprint) else { return Ok(None) };
+        let Some(first) = chain.first() else { return Ok(None) };
+        let (fingerprint, not_after) = (fingerprint(first), not_after(first));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
@@ -80,8 +83,14 @@ impl Tls {
         // A client that names protocols must name this one: an HTTP request that was led here by an
         // attacker on the path does not (ALPACA).
         config.alpn_protocols = vec![b"smtp".to_vec()];
-        Ok(Some(Self { config: Arc::new(config), fingerprint }))
+        Ok(Some(Self { config: Arc::new(config), fingerprint, not_after }))
     }
+}
+
+/// What rustls takes for a certificate and this does not understand never expires.
+fn not_after(certificate: &CertificateDer<'_>) -> i64 {
+    let parsed = x509_parser::parse_x509_certificate(certificate).ok();
+    parsed.map_or(i64::MAX, |(_, parsed)| parsed.validity().not_after.timestamp())
 }
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> String {

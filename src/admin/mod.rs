@@ -1,30 +1,49 @@
-//! The HTTP side: whether the process lives, and whether it takes mail.
+//! The HTTP side: whether the process lives and takes mail, what it counts, what is in use, and a
+//! reload.
+//!
+//! Nothing here shows mail. What changes something needs a token; without one it is not there.
+
+mod door;
+mod readiness;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Whether the relay takes mail; shared with the one who knows.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub use readiness::Readiness;
 
-impl Readiness {
-    /// Says whether mail is taken now.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::SeqCst);
-    }
+/// The SHA-256 of a token.
+pub type Token = [u8; 32];
 
-    /// Returns whether mail is taken now.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+/// What a page shows, asked for anew each time.
+pub type Page = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the pages show.
+#[derive(Clone)]
+pub struct Pages {
+    /// `/readyz`: whether mail is taken.
+    pub readiness: Readiness,
+    /// `/metrics`, and its media type.
+    pub metrics: (Page, &'static str),
+    /// `/status`, JSON.
+    pub status: Page,
+    /// `POST /reload`: who is told, and what says whose word counts now, if anybody's.
+    pub reload: (Arc<Notify>, Arc<dyn Fn() -> Option<Token> + Send + Sync>),
+}
+
+impl std::fmt::Debug for Pages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pages").field("readiness", &self.readiness).finish_non_exhaustive()
     }
 }
 
@@ -32,14 +51,14 @@ impl Readiness {
 #[derive(Debug)]
 pub struct Admin {
     listener: TcpListener,
-    readiness: Readiness,
+    pages: Pages,
 }
 
 impl Admin {
-    /// Tells about health on that socket.
+    /// Shows pages on that socket.
     #[must_use]
-    pub fn new(listener: TcpListener, readiness: Readiness) -> Self {
-        Self { listener, readiness }
+    pub fn new(listener: TcpListener, pages: Pages) -> Self {
+        Self { listener, pages }
     }
 
     /// The address that was bound.
@@ -50,23 +69,60 @@ impl Admin {
         self.listener.local_addr()
     }
 
-    /// Serves `/livez` and `/readyz` until `stop`.
+    /// Serves until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let readiness = self.readiness;
-        let routes = Router::new().route("/livez", get(async || "ok\n")).route(
-            "/readyz",
-            get(async move || {
-                if readiness.is_ready() {
-                    (StatusCode::OK, "ok\n")
-                } else {
-                    (StatusCode::SERVICE_UNAVAILABLE, "not taking mail\n")
-                }
-            }),
-        );
-        let served = axum::serve(self.listener, routes)
-            .with_graceful_shutdown(async move { stop.cancelled().await });
-        if let Err(error) = served.await {
-            tracing::error!(%error, "health is no longer told; restart the relay");
-        }
+        door::serve(self.listener, routes(self.pages), stop).await;
     }
+}
+
+fn routes(pages: Pages) -> Router {
+    let Pages { readiness, metrics: (metrics, media_type), status, reload } = pages;
+    Router::new()
+        .route("/livez", get(async || fresh("text/plain", "ok\n".to_owned())))
+        .route("/readyz", get(async move || ready(&readiness)))
+        .route("/metrics", get(async move || fresh(media_type, metrics())))
+        .route("/status", get(async move || fresh("application/json", status())))
+        .route(
+            "/reload",
+            post(async move |headers: HeaderMap| {
+                let (told, token) = &reload;
+                asked(&headers, token(), told)
+            }),
+        )
+}
+
+/// A page that nobody keeps.
+fn fresh(media_type: &'static str, text: String) -> Response {
+    ([(CONTENT_TYPE, media_type), (CACHE_CONTROL, "no-store")], text).into_response()
+}
+
+fn ready(readiness: &Readiness) -> Response {
+    let obstacles = readiness.obstacles();
+    if obstacles.is_empty() {
+        return fresh("text/plain", "ok\n".to_owned());
+    }
+    let lines: String = obstacles.iter().map(|line| format!("{line}\n")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, fresh("text/plain; charset=utf-8", lines)).into_response()
+}
+
+/// Has the configuration read again for whoever knows the token.
+fn asked(headers: &HeaderMap, token: Option<Token>, told: &Notify) -> Response {
+    let Some(token) = token else {
+        return (StatusCode::NOT_FOUND, "`[admin]` has no `token`\n").into_response();
+    };
+    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.split_once(' '));
+    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let is_right = given.is_some_and(|(_, given)| {
+        // Compared as hashes, so that the time that it takes tells nothing.
+        digest(&SHA256, given.trim().as_bytes()).as_ref() == token
+    });
+    if !is_right {
+        let scheme = [(WWW_AUTHENTICATE, "Bearer realm=\"sesgate\"")];
+        return (StatusCode::UNAUTHORIZED, scheme, "the token is missing or wrong\n")
+            .into_response();
+    }
+    told.notify_one();
+    (StatusCode::ACCEPTED, "the configuration is read again; see /status and the log\n")
+        .into_response()
 }

@@ -49,6 +49,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Where health is told; none turns it off.
     pub admin: Option<SocketAddr>,
+    /// The SHA-256 of the token that allows a reload over HTTP.
+    pub admin_token: Option<[u8; 32]>,
     /// Who may log in.
     pub users: Vec<User>,
     /// Policies that several users share.

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use super::identities::identities;
 use super::listeners::{listener, networks};
 use super::reader::Reader;
@@ -12,15 +14,20 @@ use super::{
     Account, Config, Limits, Log, LogAddresses, LogFormat, Origin, Rate, Server, Ses, Upstream,
 };
 
+/// A shorter token could be guessed.
+const TOKEN_BYTES: usize = 16;
+
 pub(super) fn config(origin: Origin, mut root: Reader<'_, '_>) -> Config {
     let (upstream, answer) = upstream(root.section("upstream"));
+    let (admin, admin_token) = admin(root.section("admin"));
     let config = Config {
         origin,
         server: server(root.section("server")),
         account: account(root.section("account")),
         identities: identities(root.section("identities")),
         listeners: root.sections("listeners").into_iter().map(listener).collect(),
-        admin: admin(root.section("admin")),
+        admin,
+        admin_token,
         users: root.sections("users").into_iter().map(user).collect(),
         groups: root.sections("groups").into_iter().map(group).collect(),
         rate: rate(root.section("rate")),
@@ -127,13 +134,23 @@ fn account(mut table: Reader<'_, '_>) -> Account {
     account
 }
 
-fn admin(mut table: Reader<'_, '_>) -> Option<SocketAddr> {
+fn admin(mut table: Reader<'_, '_>) -> (Option<SocketAddr>, Option<[u8; 32]>) {
     let enabled = table.flag("enabled", true);
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8025));
     let what = "an IP address and a port such as `127.0.0.1:8025`";
     let address = table.parsed_or("address", what, default);
+    let token = table.secret("token");
+    if let Some(short) = token.as_ref().filter(|token| token.value.len() < TOKEN_BYTES) {
+        table.source().note_at(
+            short.place,
+            format!("`token` must have {TOKEN_BYTES} characters or more: `openssl rand -hex 32`"),
+        );
+    }
     table.finish();
-    enabled.then_some(address.value)
+    // The token itself is kept nowhere.
+    let hash =
+        token.and_then(|token| digest(&SHA256, token.value.as_bytes()).as_ref().try_into().ok());
+    (enabled.then_some(address.value), hash)
 }
 
 fn upstream(mut table: Reader<'_, '_>) -> (Upstream, Duration) {

@@ -125,6 +125,7 @@ impl Connection {
         let origin = match origin {
             Ok(origin) => origin,
             Err(error) => {
+                service.relay.metrics().connection(&service.name, error.name());
                 if let Some(untold) = place.admission().tells(error.name(), now()) {
                     tracing::warn!(untold, "closed: {error}");
                 }
@@ -136,8 +137,10 @@ impl Connection {
                 let spoken_for = spoken_for.map(str::to_owned);
                 let mut connection = Self::new(service, peer, origin, spoken_for, drain, place);
                 if !connection.spoken_for_has_place() {
+                    connection.count("user");
                     return connection.turn_away(socket, &Reply::too_many_connections()).await;
                 }
+                connection.count("accepted");
                 if let Err(ended) = connection.run(socket).await {
                     tracing::debug!(reason = %ended, "connection ended");
                 }
@@ -145,9 +148,15 @@ impl Connection {
             Err(NotNamed) => {
                 tracing::warn!("refused: `clients` of the listener names no network of this peer");
                 let connection = Self::new(service, peer, origin, None, drain, place);
+                connection.count("no_network");
                 connection.turn_away(socket, &Reply::no_service()).await;
             }
         }
+    }
+
+    /// Counts this connection.
+    fn count(&self, result: &'static str) {
+        self.service.relay.metrics().connection(&self.service.name, result);
     }
 
     /// Ends a connection before it begins. Before a TLS handshake there are no words.
@@ -218,12 +227,16 @@ impl Connection {
     async fn shake_hands(&mut self, socket: TcpStream) -> Result<TlsStream<TcpStream>, Ended> {
         let bound = self.service.deadlines.handshake;
         let acceptor = self.service.tls.clone().ok_or(Ended::NoTls)?;
-        let stream = timeout(bound, acceptor.accept(socket))
+        let shaken = timeout(bound, acceptor.accept(socket))
             .await
-            .map_err(|_| Ended::TooSlow("the TLS handshake", bound))?
-            .map_err(Ended::Handshake)?;
-        let version = stream.get_ref().1.protocol_version();
-        let version = version.and_then(|version| version.as_str()).unwrap_or("unknown");
+            .map_err(|_| Ended::TooSlow("the TLS handshake", bound))
+            .and_then(|shaken| shaken.map_err(Ended::Handshake));
+        let version = shaken.as_ref().ok().map(|stream| {
+            let version = stream.get_ref().1.protocol_version();
+            version.and_then(|version| version.as_str()).unwrap_or("unknown")
+        });
+        self.service.relay.metrics().handshake(&self.service.name, version);
+        let (stream, version) = (shaken?, version.unwrap_or_default());
         tracing::Span::current().record("tls", version);
         Ok(stream)
     }
@@ -287,6 +300,9 @@ impl Connection {
                     self.session.header_answered(answer);
                 }
                 Step::Relay(transaction) => {
+                    if let Some(content) = &self.content {
+                        self.service.relay.metrics().received(now() - content.begun);
+                    }
                     self.flush(stream).await?;
                     let reply = match &self.client {
                         Some(client) => {

@@ -5,12 +5,14 @@ mod load;
 mod look;
 mod renewal;
 mod service;
+mod vigil;
+mod vitals;
 mod x_ses;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
@@ -20,10 +22,12 @@ use tokio_util::task::TaskTracker;
 pub use load::{Loaded, Parts, load};
 use renewal::{Renewal, Shared};
 use service::{admission_limits, guard_settings, memory, pace_settings, service};
+use vitals::{InUse, Vitals};
 
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Admin, Pages, Readiness};
 use crate::config::{self, Config, ListenerTls, LogAddresses};
 use crate::inventory::{self, Inventory, Reader};
+use crate::metrics::{self, Metrics};
 use crate::pace::Pace;
 use crate::principals::Guard;
 use crate::redact::Redaction;
@@ -104,10 +108,13 @@ impl Gateway {
         let guard = Arc::new(Guard::new(guard_settings(&config.limits)).map_err(random)?);
         let rules = parts.into_rules(guard);
         let pace = Pace::new(&pace_settings(&config));
-        let (upstream, defer_when_paused) = upstream(&config, region, &pace).await?;
+        let metrics = Arc::new(Metrics::new());
+        let (upstream, defer_when_paused) = upstream(&config, region, &pace, &metrics).await?;
         let settings = relay::Settings { redaction, defer_when_paused, patience: config.answer };
         let asked = ask_ses(&config, &upstream);
-        let mut relay = Relay::new(rules, upstream, pace.clone(), settings);
+        let has_credentials = upstream.client().is_none();
+        let mut relay =
+            Relay::new(rules, upstream, pace.clone(), settings).counted_by(Arc::clone(&metrics));
         if let Some((inventory, _)) = &asked {
             relay = relay.with_inventory(inventory.clone());
         }
@@ -115,6 +122,7 @@ impl Gateway {
         let (inventory, reader) = asked.unzip();
         let mut server = Server::new(admission_limits(&config.limits));
         let memory = memory(&config.limits);
+        let in_use = InUse::new(&config, &tls, now());
         let mut services = Vec::new();
         for (listener, tls) in config.listeners.iter().zip(tls) {
             let address = listener.address.value;
@@ -127,21 +135,33 @@ impl Gateway {
             announce(listener, bound, tls.as_ref());
         }
         let readiness = Readiness::default();
-        let admin = match config.admin {
+        if !has_credentials {
+            readiness.found(vigil::CREDENTIALS, Some("not looked for yet".to_owned()));
+        }
+        let admin = config.admin;
+        let drain = config.server.drain;
+        let admission = Arc::clone(server.admission());
+        let vitals = Arc::new(Vitals::new(
+            Arc::clone(&relay),
+            readiness.clone(),
+            (Arc::clone(&admission), memory.clone()),
+            (pace.clone(), inventory.clone()),
+            in_use,
+        ));
+        let shared =
+            Shared { services, admission, memory, pace, inventory, vitals: vitals.clone() };
+        let renewal = Renewal::new(config, basis, Arc::clone(&relay), shared, self_signed);
+        let admin = match admin {
             Some(address) => {
                 let bind = |source| StartError::Bind { address, source };
-                let admin =
-                    Admin::new(sockets.listen(address).await.map_err(bind)?, readiness.clone());
+                let pages = pages(&vitals, renewal.hangup());
+                let admin = Admin::new(sockets.listen(address).await.map_err(bind)?, pages);
                 let address = admin.address().map_err(bind)?;
-                tracing::info!(%address, "health is told on /livez and /readyz");
+                tracing::info!(%address, "health, metrics and status are told over HTTP");
                 Some(admin)
             }
             None => None,
         };
-        let drain = config.server.drain;
-        let admission = Arc::clone(server.admission());
-        let shared = Shared { services, admission, memory, pace, inventory };
-        let renewal = Renewal::new(config, basis, Arc::clone(&relay), shared, self_signed);
         Ok(Self { server, admin, readiness, relay, reader, renewal, drain })
     }
 
@@ -164,6 +184,8 @@ impl Gateway {
             helpers.spawn(reader.run(end.clone()));
         }
         helpers.spawn(self.renewal.run(end.clone()));
+        let (relay, readiness) = (Arc::clone(&self.relay), self.readiness.clone());
+        helpers.spawn(vigil::keep(relay, readiness, end.clone()));
         self.readiness.set(true);
         let readiness = self.readiness.clone();
         let stop = async move {
@@ -179,6 +201,20 @@ impl Gateway {
         // Whoever holds a connection to the admin port does not hold up the end.
         let _ = tokio::time::timeout(HEALTH, helpers.wait()).await;
         tracing::info!("drained");
+    }
+}
+
+/// What the admin port shows.
+fn pages(vitals: &Arc<Vitals>, hangup: Arc<Notify>) -> Pages {
+    let (counted, status, token) = (Arc::clone(vitals), Arc::clone(vitals), Arc::clone(vitals));
+    Pages {
+        readiness: vitals.readiness.clone(),
+        metrics: (
+            Arc::new(move || counted.relay.metrics().text(Arc::clone(&counted))),
+            metrics::MEDIA_TYPE,
+        ),
+        status: Arc::new(move || status.status()),
+        reload: (hangup, Arc::new(move || token.token())),
     }
 }
 
@@ -202,6 +238,7 @@ async fn upstream(
     config: &Config,
     region: String,
     pace: &Pace,
+    metrics: &Arc<Metrics>,
 ) -> Result<(Upstream, bool), StartError> {
     match &config.upstream {
         config::Upstream::Outbox { directory } => {
@@ -226,7 +263,8 @@ async fn upstream(
                 connect: ses.connect,
                 finish: ses.finish.max(config.answer),
             };
-            Ok((Upstream::Ses(Ses::new(settings, pace.clone()).await), ses.defer_when_paused))
+            let upstream = Ses::new(settings, pace.clone()).await.counted_by(Arc::clone(metrics));
+            Ok((Upstream::Ses(upstream), ses.defer_when_paused))
         }
     }
 }
@@ -253,4 +291,9 @@ fn announce(listener: &config::Listener, bound: SocketAddr, tls: Option<&Tls>) {
         secure_transport = listener.secure_transport,
         "listening",
     );
+}
+
+fn now() -> SystemTime {
+    #[expect(clippy::disallowed_methods, reason = "when something was read, for operators")]
+    SystemTime::now()
 }

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::load::{Basis, load_again};
 use super::look::Look;
+use super::now;
 use super::service::{admission_limits, guard_settings, pace_settings, service};
+use super::vitals::{InUse, Vitals};
 use crate::admission::Admission;
 use crate::config::{Config, Problem};
 use crate::connection::Service;
@@ -41,6 +43,8 @@ pub(super) struct Shared {
     pub(super) pace: Pace,
     /// What SES says of the account.
     pub(super) inventory: Option<Inventory>,
+    /// What there is to see of all this.
+    pub(super) vitals: Arc<Vitals>,
 }
 
 /// Keeps what is in use in step with the files, and with what SES says.
@@ -114,14 +118,15 @@ impl Renewal {
             (config, loaded, problems)
         });
         let Ok((config, loaded, mut problems)) = read.await else {
-            return refuse(&[]);
+            return self.refuse(&[]);
         };
-        let (Some(config), Some(loaded)) = (config, loaded) else { return refuse(&problems) };
+        let (Some(config), Some(loaded)) = (config, loaded) else { return self.refuse(&problems) };
         problems.extend(self.needs_restart(&config));
         if !problems.is_empty() {
-            return refuse(&problems);
+            return self.refuse(&problems);
         }
         let (tls, self_signed) = (loaded.parts.tls.clone(), loaded.parts.self_signed.clone());
+        let in_use = tokio::task::block_in_place(|| InUse::new(&config, &tls, now()));
         // Failures, locks and what was right are not forgotten with the users.
         let guard = Arc::clone(self.relay.rules().principals.guard());
         guard.configure(guard_settings(&config.limits));
@@ -147,10 +152,24 @@ impl Renewal {
         self.shared.admission.configure(admission_limits(&config.limits));
         self.self_signed = self_signed.or(self.self_signed.take());
         self.config = config;
+        self.shared.vitals.renewed(in_use);
         tracing::info!(
             config = %self.config.origin,
             users = self.config.users.len(),
             "the configuration was read again and is in use",
+        );
+    }
+
+    /// Says why what was in use stays.
+    fn refuse(&self, problems: &[Problem]) {
+        self.shared.vitals.refused(now(), problems.len());
+        for problem in problems {
+            tracing::error!("{problem}");
+        }
+        tracing::error!(
+            problems = problems.len(),
+            "the configuration was read again and cannot be used; what was in use stays. \
+             `sesgate check` lists its mistakes too",
         );
     }
 
@@ -171,6 +190,9 @@ impl Renewal {
                 sent_last_24_hours: state.sent_last_24_hours,
             });
             tell(before.account.as_ref(), state);
+            let paused = "SES has paused sending for the account; see its dashboard";
+            let paused = (!state.sending_enabled).then(|| paused.to_owned());
+            self.shared.vitals.readiness.found("sending", paused);
         }
         let sandbox = |said: &Snapshot| said.account.as_ref().map(|state| state.production_access);
         let is_new = !Arc::ptr_eq(&before.identities, &now.identities)
@@ -259,15 +281,4 @@ fn tell(before: Option<&AccountState>, state: &AccountState) {
     if !state.sending_enabled && before.is_none_or(|before| before.sending_enabled) {
         tracing::warn!("SES has paused sending for the account; see its dashboard");
     }
-}
-
-fn refuse(problems: &[Problem]) {
-    for problem in problems {
-        tracing::error!("{problem}");
-    }
-    tracing::error!(
-        problems = problems.len(),
-        "the configuration was read again and cannot be used; what was in use stays. \
-         `sesgate check` lists its mistakes too",
-    );
 }

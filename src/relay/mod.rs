@@ -13,10 +13,11 @@ use uuid::Uuid;
 
 pub use refusal::Refusal;
 
-use crate::authorize::{Client, Denial, Occasion, Permit};
+use crate::authorize::{Client, Denial, Occasion, Permit, Verdict};
 use crate::inventory::Inventory;
 use crate::memory::Share;
 use crate::message::HeaderSection;
+use crate::metrics::{Ending, Metrics};
 use crate::pace::{Budget, Pace, Turn};
 use crate::redact::Redaction;
 use crate::rules::Rules;
@@ -43,6 +44,7 @@ pub struct Relay {
     pace: Pace,
     inventory: Option<Inventory>,
     settings: Settings,
+    metrics: Arc<Metrics>,
 }
 
 impl Relay {
@@ -50,7 +52,20 @@ impl Relay {
     #[must_use]
     pub fn new(rules: Rules, upstream: Upstream, pace: Pace, settings: Settings) -> Self {
         let rules = ArcSwap::from_pointee(rules);
-        Self { rules, upstream, pace, inventory: None, settings }
+        Self { rules, upstream, pace, inventory: None, settings, metrics: Arc::default() }
+    }
+
+    /// Counts what happens in `metrics`.
+    #[must_use]
+    pub fn counted_by(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// What counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Tells what messages depend on to whom reads it from SES.
@@ -98,9 +113,13 @@ impl Relay {
             },
             None => Refusal::NoUser,
         };
+        let took = started.elapsed();
+        self.decided(client, Err(&refusal), took);
         let redaction = &self.settings.redaction;
         let line = Line::new(redaction, client, envelope, Some(header), occasion.id);
-        Err(line.refused(&refusal, None, started.elapsed()))
+        let reply = line.refused(&refusal, None, took);
+        self.ended(client, refusal.name(), &reply);
+        Err(reply)
     }
 
     /// Returns what the log may show of a reply (decision 21).
@@ -125,7 +144,11 @@ impl Relay {
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let bytes = transaction.content.len();
         let line = Line::new(&self.settings.redaction, client, &envelope, Some(&header), id);
-        let refused = |refusal: &Refusal| line.refused(refusal, Some(bytes), started.elapsed());
+        let refused = |refusal: &Refusal| {
+            let reply = line.refused(refusal, Some(bytes), started.elapsed());
+            self.ended(client, refusal.name(), &reply);
+            reply
+        };
         let by = started + self.settings.patience;
         let turn = tokio::select! {
             biased;
@@ -142,12 +165,14 @@ impl Relay {
             Err(refusal) => return refused(&refusal),
         };
         let waited = started.elapsed();
+        self.metrics.waited(waited);
         let permit = match self.permit(client, transaction, id) {
             Ok(permit) => permit,
             Err(refusal) => return refused(&refusal),
         };
         let verdict = permit.verdict().clone();
         let overruled = permit.overruled().join(",");
+        let handed = now();
         let sent = tokio::select! {
             biased;
             sent = self.upstream.send(permit, Held { share, turn }, by) => sent,
@@ -158,10 +183,18 @@ impl Relay {
                 possible_duplicate: true,
             }),
         };
+        let answer = sent.as_ref().map_or_else(UpstreamError::name, |_| "taken");
+        self.metrics.answered(answer, handed.elapsed());
+        if sent.as_ref().is_err_and(UpstreamError::is_possible_duplicate) {
+            self.metrics.possible_duplicate();
+        }
         match sent {
             Ok(message_id) => {
+                self.metrics.taken(&client.principal.name, envelope.forward_paths.len(), bytes);
                 let sent = Sent { verdict, overruled, message_id, bytes, waited };
-                line.relayed(&sent, started.elapsed())
+                let reply = line.relayed(&sent, started.elapsed());
+                self.ended(client, "relayed", &reply);
+                reply
             }
             Err(UpstreamError::Paused(text)) if self.settings.defer_when_paused => {
                 refused(&Refusal::Deferred(text))
@@ -201,10 +234,31 @@ impl Relay {
         let rules = self.rules.load();
         let occasion = Occasion { id, now: occasion().now };
         let client = rules.known(client, occasion.now).ok_or(Refusal::NoUser)?;
-        rules
+        let started = now();
+        let permit = rules
             .authorizer
             .permit(&client, transaction, occasion)
-            .map_err(|source| self.denied(id, source))
+            .map_err(|source| self.denied(id, source));
+        self.decided(&client, permit.as_ref().map(Permit::verdict), started.elapsed());
+        permit
+    }
+
+    /// Counts a decision by policies.
+    fn decided(&self, client: &Client, decision: Result<&Verdict, &Refusal>, took: Duration) {
+        let verdict = match decision {
+            Ok(verdict) => verdict,
+            Err(Refusal::Denied { source: Denial::Policy { verdict, .. }, .. }) => verdict,
+            Err(_) => return,
+        };
+        self.metrics.evaluated(took);
+        let user = &client.principal.name;
+        self.metrics.decided(user, verdict.decision, verdict.statement.as_deref());
+    }
+
+    /// Counts a transaction that has ended with this reply.
+    fn ended(&self, client: &Client, outcome: &'static str, reply: &Reply) {
+        let user = &client.principal.name;
+        self.metrics.ended(Ending { user, outcome, reply: reply.code() });
     }
 
     /// A message that waits for what SES says of an identity has it read next.
@@ -225,12 +279,22 @@ impl Relay {
     pub fn put_off(&self, client: &Client, envelope: &Envelope, bytes: usize, reply: &Reply) {
         let id = occasion().id;
         Line::new(&self.settings.redaction, client, envelope, None, id).put_off(bytes, reply);
+        self.ended(client, "memory", reply);
     }
 
     /// Logs a message that was refused before anything could be decided about it.
     pub fn unreadable(&self, client: &Client, envelope: &Envelope, reply: &Reply) {
         let id = occasion().id;
         Line::new(&self.settings.redaction, client, envelope, None, id).unreadable(reply);
+        self.ended(client, "unreadable", reply);
+    }
+
+    /// Says whether the upstream has the credentials that it needs.
+    ///
+    /// # Errors
+    /// What the credential chain says.
+    pub async fn credentials(&self) -> Result<(), String> {
+        self.upstream.credentials().await
     }
 
     /// Has new credentials asked for: SES said that they have expired.

@@ -33,6 +33,26 @@ pub enum Refusal {
     Deferred(String),
 }
 
+impl Refusal {
+    /// Names it in one word, for metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Denied { source: Denial::Policy { .. }, .. } => "denied",
+            Self::Denied { source: Denial::NotVerified { .. }, .. } => "not_verified",
+            Self::Denied { source: Denial::Unsure(_), .. } => "not_known_yet",
+            Self::Denied { source: Denial::Unsupported(_), .. } => "not_supported",
+            Self::NoUser => "no_user",
+            Self::Exceeded(Exceeded::Rate) => "rate",
+            Self::Exceeded(Exceeded::UserRate) => "user_rate",
+            Self::Exceeded(Exceeded::Quota) => "quota",
+            Self::Exceeded(Exceeded::UserQuota) => "user_quota",
+            Self::Upstream(error) => error.name(),
+            Self::Deferred(_) => "paused",
+        }
+    }
+}
+
 /// The reply to each refusal (decisions 13 and 14).
 impl From<&Refusal> for Reply {
     fn from(refusal: &Refusal) -> Self {

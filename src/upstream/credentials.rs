@@ -44,6 +44,12 @@ impl Refreshing {
         }
     }
 
+    /// Says whether there are credentials now.
+    pub(super) async fn check(&self) -> Result<(), String> {
+        let text = |error: CredentialsError| DisplayErrorContext(error).to_string();
+        self.current().await.map(drop).map_err(text)
+    }
+
     async fn current(&self) -> Result<Credentials, CredentialsError> {
         let mut cached = self.cached.lock().await;
         let good = |margin| cached.credentials.clone().filter(|it| is_good(it, margin));

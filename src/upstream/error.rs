@@ -48,6 +48,23 @@ impl UpstreamError {
         matches!(self, Self::Temporary { possible_duplicate: true, .. })
     }
 
+    /// Names it in one word, for metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Throttled(_) => "throttled",
+            Self::Rejected(_) => "rejected",
+            Self::Failed(_) => "failed",
+            Self::TooLong(_) => "too_long",
+            Self::MailFromNotVerified(_) => "mail_from_not_verified",
+            Self::NoConfigurationSet(_) => "no_configuration_set",
+            Self::Suspended(_) => "suspended",
+            Self::Paused(_) => "paused",
+            Self::Temporary { possible_duplicate: true, .. } => "unknown",
+            Self::Temporary { .. } => "unavailable",
+        }
+    }
+
     /// Says what happened without a word of anybody else, which might name an address.
     #[must_use]
     pub fn class(&self) -> &str {

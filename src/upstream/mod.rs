@@ -74,6 +74,17 @@ impl Upstream {
         }
     }
 
+    /// Says whether it has the credentials that it needs.
+    ///
+    /// # Errors
+    /// What the credential chain says.
+    pub async fn credentials(&self) -> Result<(), String> {
+        match self {
+            Self::Ses(ses) => ses.credentials().await,
+            Self::Outbox(_) => Ok(()),
+        }
+    }
+
     /// Has new credentials asked for.
     pub fn refresh_credentials(&self) {
         if let Self::Ses(ses) = self {

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 27] = [
+const MAY_USE: [(&str, &[&str]); 28] = [
     ("build", &[]),
     ("main", &["cli"]),
     (
@@ -34,12 +34,14 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "admin",
             "admission",
             "authorize",
+            "build_info",
             "config",
             "connection",
             "identities",
             "inventory",
             "memory",
             "message",
+            "metrics",
             "pace",
             "policy",
             "principals",
@@ -65,6 +67,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "inventory",
             "memory",
             "message",
+            "metrics",
             "pace",
             "redact",
             "rules",
@@ -73,7 +76,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
         ],
     ),
     ("rules", &["authorize", "principals"]),
-    ("upstream", &["authorize", "memory", "pace"]),
+    ("upstream", &["authorize", "memory", "metrics", "pace"]),
     ("admission", &[]),
     ("memory", &[]),
     ("inventory", &["identities", "policy"]),
@@ -87,7 +90,8 @@ const MAY_USE: [(&str, &[&str]); 27] = [
     ("smtp", &["address", "message"]),
     ("address", &[]),
     ("policy", &[]),
-    ("admin", &["relay", "policy"]),
+    ("admin", &[]),
+    ("metrics", &[]),
     ("tls", &[]),
     ("config", &["address"]),
     ("redact", &[]),

@@ -56,6 +56,14 @@ pub(super) fn is_throttle(code: Option<&str>, status: Option<u16>) -> bool {
     status == Some(429) || code.is_some_and(|code| THROTTLES.contains(&without_ending(code)))
 }
 
+/// The code of an error, or that there was no answer.
+pub(super) fn code(error: &SdkError<SendEmailError, HttpResponse>) -> &str {
+    match error {
+        SdkError::ServiceError(service) => service.err().code().unwrap_or("none"),
+        _ => "no_answer",
+    }
+}
+
 /// Whether the answer says that the quota of 24 hours is used up.
 pub(super) fn is_quota(error: &SdkError<SendEmailError, HttpResponse>) -> bool {
     let SdkError::ServiceError(service) = error else { return false };

@@ -27,6 +27,7 @@ use super::credentials::Refreshing;
 use super::progress::Progress;
 use super::{Held, UpstreamError};
 use crate::authorize::Permit;
+use crate::metrics::Metrics;
 use crate::pace::Pace;
 use body::{Content, STAND_IN};
 use call::Call;
@@ -60,6 +61,7 @@ pub struct Ses {
     calls: TaskTracker,
     finish: Duration,
     pace: Pace,
+    metrics: Arc<Metrics>,
 }
 
 impl Ses {
@@ -84,7 +86,23 @@ impl Ses {
             calls: TaskTracker::new(),
             finish: settings.finish,
             pace,
+            metrics: Arc::default(),
         }
+    }
+
+    /// Counts errors of SES in `metrics`.
+    #[must_use]
+    pub fn counted_by(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Says whether there are credentials to call with.
+    ///
+    /// # Errors
+    /// What the credential chain says.
+    pub async fn credentials(&self) -> Result<(), String> {
+        self.credentials.check().await
     }
 
     /// The client that it calls with, for other calls.
@@ -138,6 +156,7 @@ impl Ses {
         let turns = Arc::clone(&self.turns);
         let classifier = Proven::new(progress.clone(), self.credentials.clone(), self.pace.clone());
         let (bound, pace) = (self.finish, self.pace.clone());
+        let metrics = Arc::clone(&self.metrics);
         async move {
             // Whole: naming its fields alone would leave the share outside, given back at once.
             let held = held;
@@ -160,6 +179,7 @@ impl Ses {
             let outcome = match tokio::time::timeout(bound, sent).await {
                 Ok(Ok(output)) => answer::taken(output.message_id, &progress),
                 Ok(Err(error)) => {
+                    metrics.ses_error(answer::code(&error));
                     if answer::is_quota(&error) {
                         pace.quota_exceeded();
                     }

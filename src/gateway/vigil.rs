@@ -1,0 +1,45 @@
+//! Keeps watch over what mail needs beside the relay itself: AWS credentials.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Readiness;
+use crate::relay::Relay;
+
+/// How often it is looked whether there are credentials, which are asked for only when they expire ...
+const GOOD: Duration = Duration::from_secs(30);
+/// ... and how often while there are none.
+const BAD: Duration = Duration::from_secs(5);
+
+/// What stands against taking mail until it was looked for the first time.
+pub(super) const CREDENTIALS: &str = "credentials";
+
+/// Looks until `end`.
+pub(super) async fn keep(relay: Arc<Relay>, readiness: Readiness, end: CancellationToken) {
+    let mut had = true;
+    loop {
+        let looked = tokio::select! {
+            () = end.cancelled() => return,
+            looked = relay.credentials() => looked,
+        };
+        let has = looked.is_ok();
+        match &looked {
+            Err(error) if had => tracing::error!(
+                error,
+                "there are no AWS credentials: give the process a role, or see what the default \
+                 credential chain of AWS looks for; mail is answered 451 until then",
+            ),
+            Ok(()) if !had => tracing::info!("there are AWS credentials again"),
+            _ => {}
+        }
+        readiness.found(CREDENTIALS, looked.err());
+        had = has;
+        let wait = if has { GOOD } else { BAD };
+        tokio::select! {
+            () = end.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What there is to see of a running relay, gathered when somebody asks: the gauges of `/metrics` and
+//! `/status`.
+
+mod gauges;
+mod process;
+mod status;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::admin::{Readiness, Token};
+use crate::admission::Admission;
+use crate::config::{Config, ListenerTls};
+use crate::inventory::Inventory;
+use crate::memory::Memory;
+use crate::pace::Pace;
+use crate::relay::Relay;
+use crate::tls::Tls;
+
+/// Everything that can be looked at.
+#[derive(Debug)]
+pub(super) struct Vitals {
+    pub(super) relay: Arc<Relay>,
+    pub(super) readiness: Readiness,
+    pub(super) admission: Arc<Admission>,
+    pub(super) memory: Memory,
+    pub(super) pace: Pace,
+    pub(super) inventory: Option<Inventory>,
+    pub(super) started: SystemTime,
+    in_use: Mutex<InUse>,
+}
+
+/// What was read from files.
+#[derive(Debug, Clone)]
+pub(super) struct InUse {
+    since: SystemTime,
+    file: Option<PathBuf>,
+    users: usize,
+    listeners: Vec<Door>,
+    /// Each file and the SHA-256 of what is in it.
+    files: Vec<(PathBuf, Option<String>)>,
+    /// The SHA-256 of what allows a reload.
+    token: Option<Token>,
+    /// The last reading, when it was refused.
+    refused: Option<(SystemTime, usize)>,
+}
+
+/// One listener.
+#[derive(Debug, Clone)]
+struct Door {
+    address: String,
+    tls: &'static str,
+    certificate: Option<Certificate>,
+}
+
+#[derive(Debug, Clone)]
+struct Certificate {
+    fingerprint: String,
+    not_after: i64,
+    self_signed: bool,
+}
+
+impl InUse {
+    /// What these are, just read.
+    pub(super) fn new(config: &Config, tls: &[Option<Tls>], now: SystemTime) -> Self {
+        let listeners = config.listeners.iter().zip(tls).map(|(listener, tls)| Door {
+            address: listener.address.value.to_string(),
+            tls: match listener.tls {
+                ListenerTls::StartTls => "starttls",
+                ListenerTls::Implicit => "implicit",
+                ListenerTls::Off => "off",
+            },
+            certificate: tls.as_ref().map(|tls| Certificate {
+                fingerprint: tls.fingerprint.clone(),
+                not_after: tls.not_after,
+                self_signed: listener.certificate.is_none(),
+            }),
+        });
+        let hash = |file: &PathBuf| {
+            let bytes = std::fs::read(file).ok()?;
+            Some(
+                digest(&SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+            )
+        };
+        Self {
+            since: now,
+            file: config.origin.file().map(PathBuf::from),
+            users: config.users.len(),
+            listeners: listeners.collect(),
+            files: config.files().into_iter().map(|file| (file.clone(), hash(&file))).collect(),
+            token: config.admin_token,
+            refused: None,
+        }
+    }
+}
+
+impl Vitals {
+    pub(super) fn new(
+        relay: Arc<Relay>,
+        readiness: Readiness,
+        (admission, memory): (Arc<Admission>, Memory),
+        (pace, inventory): (Pace, Option<Inventory>),
+        in_use: InUse,
+    ) -> Self {
+        let started = in_use.since;
+        let in_use = Mutex::new(in_use);
+        Self { relay, readiness, admission, memory, pace, inventory, started, in_use }
+    }
+
+    /// Other files are in use from now on.
+    pub(super) fn renewed(&self, in_use: InUse) {
+        *self.in_use() = in_use;
+        self.relay.metrics().reloaded("in_use");
+    }
+
+    /// What was read again cannot be used: so many problems.
+    pub(super) fn refused(&self, now: SystemTime, problems: usize) {
+        self.in_use().refused = Some((now, problems));
+        self.relay.metrics().reloaded("refused");
+    }
+
+    /// The SHA-256 of what allows a reload over HTTP.
+    pub(super) fn token(&self) -> Option<Token> {
+        self.in_use().token
+    }
+
+    fn in_use(&self) -> MutexGuard<'_, InUse> {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

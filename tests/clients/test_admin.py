@@ -1,0 +1,223 @@
+"""The admin port: readiness and its reasons, metrics, status, and a reload for whoever has the token."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import smtplib
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPResponse
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from conftest import Start
+from gate import Gate, wait_until
+from mail import PERMITTED, REFUSED
+from ses import CREDENTIALS, Account, Ses
+
+TOKEN = "0123456789abcdef"
+WITH_TOKEN = {'# token = "made by: openssl rand -hex 32"': f'token = "{TOKEN}"'}
+UNREADABLE = PERMITTED.content.replace(b"From: ", b"From: one@example.com, ", 1).replace(b"MIME", b"From: x\r\nMIME", 1)
+
+
+def page(gate: Gate, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+    request = urllib.request.Request(f"http://127.0.0.1:{gate.admin}/{path}", method=method, headers=headers)
+    try:
+        answer: HTTPResponse = urllib.request.urlopen(request, timeout=10)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    return answer.status, answer.read().decode()
+
+
+def metrics(gate: Gate) -> dict[tuple[str, ...], float]:
+    """Each series by its name and the values of its labels; the strict parser of OpenMetrics reads it."""
+    status, text = page(gate, "metrics")
+    assert status == 200
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def send(gate: Gate, content: bytes = PERMITTED.content, recipient: str = "someone@example.com") -> int:
+    with smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20) as client:
+        client.starttls(context=ssl._create_unverified_context())
+        client.login("app", "app-password")
+        client.mail(PERMITTED.sender)
+        client.rcpt(recipient)
+        return client.data(content)[0]
+
+
+def test_metrics_count_what_clients_were_told(start: Start) -> None:
+    gate = start()
+    assert [send(gate), send(gate)] == [250, 250]
+    assert send(gate, recipient=REFUSED.recipients[0]) == 554
+    assert send(gate, UNREADABLE) == 554
+    with smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20) as client, pytest.raises(smtplib.SMTPException):
+        client.login("app", "wrong")
+    found = metrics(gate)
+    listener = f"127.0.0.1:{gate.starttls}"
+    file = f"{gate.directory}/policies/recipients-example-com.json:4: statement 1"
+    size = len(PERMITTED.content)
+    for name, value in {
+        ("sesgate_messages_total", "app", "relayed", "250"): 2,
+        ("sesgate_messages_total", "app", "denied", "554"): 1,
+        ("sesgate_messages_total", "app", "unreadable", "554"): 1,
+        ("sesgate_decisions_total", "app", "Allowed", file): 2,
+        ("sesgate_decisions_total", "app", "ImplicitlyDenied", "none"): 1,
+        ("sesgate_relayed_bytes_total", "app"): 2 * size,
+        ("sesgate_relayed_recipients_total", "app"): 2,
+        ("sesgate_logins_total", "accepted"): 4,
+        # smtplib tries PLAIN, then LOGIN.
+        ("sesgate_logins_total", "invalid"): 2,
+        ("sesgate_tls_handshakes_total", listener, "TLSv1_3"): 4,
+        ("sesgate_upstream_seconds_count", "taken"): 2,
+        ("sesgate_reception_seconds_count",): 3,
+        ("sesgate_decision_seconds_count",): 3,
+        ("sesgate_ready",): 1,
+        ("sesgate_message_memory_bytes", "used"): 0,
+    }.items():
+        assert found.get(name) == value, (name, found)
+    # Looking whether it greets is a connection too.
+    assert found["sesgate_connections_total", listener, "accepted"] >= 5
+    assert found["process_resident_memory_bytes",] > 1_000_000
+    names = {name for name, *_ in found}
+    assert all(name.startswith(("sesgate_", "process_")) for name in names), names
+
+
+def test_metrics_and_status_show_no_address_and_no_secret(start: Start) -> None:
+    gate = start(WITH_TOKEN)
+    assert send(gate) == 250
+    for path in ("metrics", "status"):
+        status, text = page(gate, path)
+        assert status == 200
+        for secret in ("@example.com", "argon2id", TOKEN, "app-password"):
+            assert secret not in text, (path, secret)
+
+
+def test_status_names_what_is_loaded(start: Start) -> None:
+    gate = start()
+    status = json.loads(page(gate, "status")[1])
+    assert status["ready"] is True and status["not_ready_because"] == []
+    loaded = {entry["file"]: entry["sha256"] for entry in status["configuration"]["files"]}
+    assert loaded[str(gate.config)] == hashlib.sha256(gate.config.read_bytes()).hexdigest()
+    policy = gate.directory / "policies/from-marketing.json"
+    assert loaded[str(policy)] == hashlib.sha256(policy.read_bytes()).hexdigest()
+    [first, second] = status["listeners"]
+    assert (first["tls"], second["tls"]) == ("starttls", "implicit")
+    assert first["certificate"]["self_signed"] is True
+
+
+def reload(gate: Gate, token: str) -> int:
+    return page(gate, "reload", "POST", Authorization=f"Bearer {token}")[0]
+
+
+def test_a_reload_needs_the_token(start: Start) -> None:
+    gate = start(WITH_TOKEN)
+    assert page(gate, "reload")[0] == 405
+    assert page(gate, "reload", "POST")[0] == 401
+    assert reload(gate, TOKEN[:-1]) == 401
+    assert reload(gate, "") == 401
+    assert ("sesgate_reloads_total", "in_use") not in metrics(gate)
+    assert reload(gate, TOKEN) == 202
+    wait_until("the reload", lambda: metrics(gate).get(("sesgate_reloads_total", "in_use")) == 1)
+
+
+def test_a_refused_reload_is_told_until_one_works(start: Start) -> None:
+    gate = start(WITH_TOKEN)
+    right = gate.config.read_text()
+    gate.config.write_text(right + "\n[nonsense]\n")
+    assert reload(gate, TOKEN) == 202
+    wait_until("the refusal", lambda: metrics(gate)["sesgate_configuration_refused",] == 1)
+    status = json.loads(page(gate, "status")[1])
+    assert status["configuration"]["last_reload_refused"]["problems"] == 1
+    assert status["ready"] is True
+    gate.config.write_text(right)
+    assert reload(gate, TOKEN) == 202
+    wait_until("the reload", lambda: metrics(gate)["sesgate_configuration_refused",] == 0)
+
+
+def test_without_a_token_there_is_no_reload(gate: Gate) -> None:
+    assert reload(gate, "") == 404
+    assert reload(gate, TOKEN) == 404
+
+
+@pytest.fixture
+def ses() -> Iterator[Ses]:
+    ses = Ses(Account())
+    yield ses
+    ses.shutdown()
+
+
+def not_ready(gate: Gate) -> str | None:
+    status, text = page(gate, "readyz")
+    return text if status == 503 else None
+
+
+def test_it_is_not_ready_without_credentials(start: Start, ses: Ses) -> None:
+    # Nothing of the default chain is there, and IMDS is not asked.
+    gate = start(ses.lines, {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent"})
+    text = wait_until("the reason", lambda: "not looked for" not in (not_ready(gate) or "not looked for") and not_ready(gate))
+    assert text.startswith("credentials: "), text
+    assert metrics(gate)["sesgate_ready",] == 0
+    event = gate.event("what to do", lambda event: "no AWS credentials" in event["message"])
+    assert event["level"] == "ERROR"
+    assert send(gate) == 451
+    # It lives all the same, so that nobody restarts it for that.
+    assert page(gate, "livez")[0] == 200
+
+
+def test_it_is_not_ready_while_ses_has_paused_the_account(start: Start, ses: Ses) -> None:
+    ses.account.sending = False
+    gate = start(ses.lines, CREDENTIALS)
+    wait_until("the reason", lambda: "sending: " in (not_ready(gate) or ""))
+    assert metrics(gate)["sesgate_ses_sending_enabled",] == 0
+
+
+def test_rate_and_quota_are_gauges(start: Start, ses: Ses) -> None:
+    ses.account.max_send_rate, ses.account.max_24_hour_send, ses.account.sent_last_24_hours = 14.0, 50_000.0, 7.0
+    gate = start(ses.lines, CREDENTIALS)
+    wait_until("the rate", lambda: metrics(gate).get(("sesgate_rate_recipients_per_second", "allowed")) == 14)
+    assert send(gate) == 250
+    found = metrics(gate)
+    assert found["sesgate_quota_recipients", "most"] == 50_000
+    assert found["sesgate_quota_recipients", "used"] == 8
+
+
+def test_errors_of_ses_are_counted_by_their_code(start: Start, ses: Ses) -> None:
+    gate = start(ses.lines, CREDENTIALS)
+    ses.faults["outbound-emails"] = (400, "MessageRejected", "no")
+    assert send(gate) == 554
+    found = metrics(gate)
+    assert found["sesgate_ses_errors_total", "MessageRejected"] == 1
+    assert found["sesgate_messages_total", "app", "rejected", "554"] == 1
+
+
+def test_whoever_holds_all_connections_does_not_keep_a_probe_out(gate: Gate) -> None:
+    held = [socket.create_connection(("127.0.0.1", gate.admin), timeout=5) for _ in range(200)]
+    for one in held:
+        try:
+            one.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n")
+        except OSError:
+            # It gave way already.
+            pass
+    assert page(gate, "readyz") == (200, "ok\n")
+    for one in held:
+        one.close()
+
+
+def test_probes_of_mail_ports_are_silent(start: Start) -> None:
+    gate = start()
+    before = len(gate.events())
+    for port in (gate.starttls, gate.implicit):
+        for _ in range(5):
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    assert send(gate) == 250
+    gate.event("the mail", lambda event: event["message"] == "relayed")
+    assert [event["message"] for event in gate.events()[before:]] == ["relayed"]
