@@ -11,11 +11,14 @@ use crate::gateway;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Prints the configuration in force as a file, with secrets masked and a comment behind each
-    /// value that says where it came from. Mistakes are listed on standard error; exit status 78.
+    /// Prints the configuration in force as a file, and where each value comes from.
+    ///
+    /// Secrets are masked; a comment behind each value says where it came from. Mistakes are listed on
+    /// standard error.
     Print(Arguments),
-    /// Lists every setting with the environment variables that say it; `<n>` is the number of an
-    /// entry of a list, from 0.
+    /// Lists every setting with the environment variables that say it.
+    ///
+    /// `<n>` is the number of an entry of a list, from 0.
     Variables,
 }
 

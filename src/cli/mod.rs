@@ -1,9 +1,12 @@
 //! The command line: one file a subcommand.
 
 mod check;
+mod completions;
 mod config;
 mod doctor;
 mod healthcheck;
+mod man;
+mod manual;
 mod policy;
 mod serve;
 mod user;
@@ -12,7 +15,7 @@ mod version;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use crate::build_info;
 use crate::config::{Config, Problem, Sources};
@@ -22,6 +25,11 @@ use crate::gateway::{self, Parts};
 const EX_CONFIG: u8 = 78;
 
 /// An SMTP relay proxy in front of Amazon SES that authorizes every message with IAM policies.
+///
+/// Apps point at it as their SMTP host. It authenticates them, reads From, Return-Path and recipients
+/// out of the message, evaluates ordinary IAM policy documents as `ses:SendRawEmail`, and forwards
+/// what they permit to SES. Whatever cannot be read in exactly one way is refused, and `250` is said
+/// only once SES has taken the message.
 #[derive(Debug, Parser)]
 #[command(name = "sesgate", version = build_info::VERSION_AND_COMMIT, about)]
 struct Cli {
@@ -32,8 +40,16 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Takes mail, decides, and forwards what is permitted.
+    ///
+    /// Runs in the foreground and logs to standard output. SIGHUP reads the configuration again, all
+    /// or nothing; SIGTERM and SIGINT stop taking connections, finish what is in flight, and end it;
+    /// a second signal ends it at once.
     Serve(ConfigFile),
     /// Reads the configuration and everything that it names, and lists every mistake.
+    ///
+    /// Policies, password hashes and certificates are read as `serve` would; nothing is bound and
+    /// nobody is asked. A mistake is one line `file:line:column: what is wrong` on standard error;
+    /// on a terminal the line that it is in stands below.
     Check(ConfigFile),
     /// Shows what the configuration is made of: file, environment variables, flags.
     #[command(subcommand)]
@@ -44,20 +60,29 @@ enum Command {
     /// Makes what the configuration of users needs.
     #[command(subcommand)]
     User(user::Command),
-    /// Looks at everything that the relay needs before it goes live: credentials, SES, ports,
-    /// certificates, the clock; says how to mend what is wrong.
+    /// Looks at everything that the relay needs before it goes live, and says how to mend it.
+    ///
+    /// The configuration, passwords that expire, certificates, open files, ports, the way to SES, the
+    /// clock, credentials and whose they are, the account, its quota and its identities. Nothing is
+    /// changed anywhere; a mail is sent only with --send-from.
     Doctor(doctor::Arguments),
     /// Asks a running relay whether it takes mail; exit status 0 if so.
+    ///
+    /// Asks `/readyz` of the `[admin]` address in the configuration; for images without a shell.
     Healthcheck(ConfigFile),
     /// Says what this program was built from: version, commit, target, compiler, features.
     Version(version::Arguments),
+    /// Prints a script that completes command lines in a shell.
+    Completions(completions::Arguments),
+    /// Writes the manual pages of all commands.
+    Man(man::Arguments),
 }
 
 #[derive(Debug, Args)]
 struct ConfigFile {
     /// The configuration file; paths in it are relative to it. Default: that of SESGATE_CONFIG, else
     /// `config/sesgate.toml`, which may be missing when SESGATE_… variables say what is needed.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
     /// A setting, over the environment (SESGATE_LOG_LEVEL) and the file; may be repeated.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
@@ -74,7 +99,12 @@ impl ConfigFile {
 /// Runs the command line and returns the exit status.
 #[must_use]
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
+    let matches = manual::attach(Cli::command()).get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match cli.command {
         Command::Serve(file) => serve::run(&file.sources()),
         Command::Check(file) => check::run(&file.sources()),
         Command::Config(command) => config::run(&command),
@@ -83,6 +113,8 @@ pub fn run() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Healthcheck(file) => healthcheck::run(&file.sources()),
         Command::Version(arguments) => version::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
+        Command::Man(arguments) => man::run(&arguments, Cli::command()),
     }
 }
 

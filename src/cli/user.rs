@@ -10,14 +10,18 @@ use crate::principals::{hash_password, ses_smtp_password};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Reads a password from the terminal or the first line of standard input and prints its hash
-    /// for `password_hash`.
+    /// Reads a password and prints its hash for `password_hash`.
+    ///
+    /// On a terminal it is asked for twice and not shown; else it is the first line of standard
+    /// input.
     HashPassword,
-    /// Reads an AWS secret access key and prints the hash of the SMTP password that SES takes for it,
-    /// so that an app keeps its SES user name and password.
+    /// Reads an AWS secret access key and prints the hash of the SMTP password that SES takes for it.
+    ///
+    /// With it an app keeps its SES user name and password. On a terminal the key is asked for twice
+    /// and not shown; else it is the first line of standard input.
     ImportSes {
         /// The region whose SES endpoint the app uses today.
-        #[arg(long)]
+        #[arg(long, value_name = "REGION")]
         region: String,
     },
 }

@@ -1,4 +1,4 @@
-"""What `build.rs` says of the commit, wherever the sources lie."""
+"""What `src/build.rs` says of the commit, wherever the sources lie."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def git(folder: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("build") / "build"
-    command = ["rustc", "--edition=2024", "-Dwarnings", "-Aunknown_lints", "-o", program, TOP / "build.rs"]
+    command = ["rustc", "--edition=2024", "-Dwarnings", "-Aunknown_lints", "-o", program, TOP / "src/build.rs"]
     subprocess.run(command, check=True, timeout=50)
     return program
 
@@ -34,7 +34,7 @@ def sources(tmp_path: Path) -> Path:
     """A package, not yet in any repository."""
     folder = tmp_path / "package"
     (folder / "src").mkdir(parents=True)
-    for name in ("src/main.rs", "Cargo.toml", "Cargo.lock", "build.rs", "README.md"):
+    for name in ("src/main.rs", "Cargo.toml", "Cargo.lock", "README.md"):
         (folder / name).write_text("as it was\n")
     return folder
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 
 use crate::address::Address;
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Arguments {
     user: String,
     /// The message, a file or `-`; only its header section is read. Without one, From is the address
     /// of --from.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     message: Option<PathBuf>,
     /// The reverse-path, as in MAIL FROM.
     #[arg(long, value_name = "ADDRESS", required_unless_present = "context")]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 use jsonc_parser::ast::Value;
 use serde_json::json;
 
@@ -25,7 +25,8 @@ const ERRORS: u8 = 2;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     /// Policy documents, or folders of them; `-` is standard input.
-    #[arg(value_name = "FILE|DIR", required_unless_present = "rules")]
+    #[arg(value_name = "FILE|DIR", required_unless_present = "rules",
+          value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
     /// What the policies are attached to.
     #[arg(long, value_enum, default_value_t = Kind::Identity)]

@@ -22,6 +22,9 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Says what the relay would decide about a message, and why.
+    ///
+    /// With users, policies and identities of the configuration. Every claim of the message is shown
+    /// with its decision and the statement that settled it, and near misses with what differs.
     Explain(Box<explain::Arguments>),
     /// Decides requests as AWS would: a line of JSON on standard input, one on standard output.
     ///
@@ -33,8 +36,17 @@ pub(super) enum Command {
     /// {"policy", "sid"?, "index"}}, or {"id"?, "error"} for a line or a document that is refused.
     Evaluate,
     /// Finds mistakes in policies, also those that IAM accepts.
+    ///
+    /// Each finding has a place, a kind, and mostly what to write instead. Of a folder all files
+    /// `*.json` are taken, at any depth; files of cases among them are passed over.
     Lint(lint::Arguments),
     /// Plays files of cases: policies, a request, and the decision expected.
+    ///
+    /// A file is a JSON list of cases, or an object with `cases` and members that all of them share.
+    /// A case has `name`, `policy_files` (paths relative to the file) or `policies`, `request` with
+    /// `action`, `resource`, `principal` and `context`, and `expect` with `decision` (allow, explicit
+    /// deny or implicit deny) and perhaps the Sid of the `statement` that settles it. Of a folder all
+    /// files `*.json` are taken, at any depth; policies among them are passed over.
     Test(test::Arguments),
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::cases;
 use super::files::{self, Found};
@@ -20,7 +20,7 @@ const NOT_RUN: u8 = 2;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     /// Files of cases, or folders of such files.
-    #[arg(value_name = "FILE|DIR", required = true)]
+    #[arg(value_name = "FILE|DIR", required = true, value_hint = ValueHint::AnyPath)]
     paths: Vec<PathBuf>,
     /// How the results look.
     #[arg(long, value_enum, default_value_t = Format::Text)]
