@@ -54,7 +54,10 @@ pub fn start(json: Option<bool>, level: Level) -> Logging {
             .with_writer(writer)
             .boxed()
     } else {
-        fmt::layer().with_ansi(terminal).with_writer(writer).boxed()
+        // As NO_COLOR, CLICOLOR_FORCE and TERM say.
+        let colors = anstream::AutoStream::choice(&std::io::stdout());
+        let ansi = colors != anstream::ColorChoice::Never;
+        fmt::layer().with_ansi(ansi).with_writer(writer).boxed()
     };
     let libraries = LevelFilter::WARN.min(LevelFilter::from_level(level));
     let filter = Targets::new().with_default(libraries).with_target("sesgate", level);

@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
+use super::problems::{self, Severity};
 use crate::config::Sources;
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
     match super::read(sources) {
         Ok((config, _, warnings)) => {
-            for warning in warnings {
-                eprintln!("warning: {warning}");
-            }
+            problems::print(&warnings, Severity::Warning);
             eprintln!(
                 "{}: {} listeners, {} users: ready to serve",
                 config.origin,

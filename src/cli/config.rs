@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::problems::{self, Severity};
 use super::{ConfigFile, EX_CONFIG};
 use crate::config::{self, Config};
 use crate::gateway;
@@ -47,9 +48,7 @@ fn print(arguments: &Arguments) -> io::Result<ExitCode> {
     } else {
         write!(io::stdout(), "{}", settings.to_toml())?;
     }
-    for problem in &problems {
-        eprintln!("{problem}");
-    }
+    problems::print(&problems, Severity::Mistake);
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EX_CONFIG) })
 }
 

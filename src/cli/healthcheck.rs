@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::problems::{self, Severity};
 use crate::config::{Config, Sources};
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -12,9 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) fn run(sources: &Sources) -> ExitCode {
     let (config, problems) = Config::read(sources);
     let Some(address) = config.and_then(|config| config.admin) else {
-        for problem in problems {
-            eprintln!("{problem}");
-        }
+        problems::print(&problems, Severity::Mistake);
         eprintln!("no `[admin]` address to ask");
         return ExitCode::FAILURE;
     };

@@ -54,7 +54,10 @@ pub(super) const PAGES: &[Page] = &[
             SETTINGS,
             AWS,
             NO_COLOR,
-            ("CLICOLOR_FORCE", "when set and not 0, output is coloured although it is no terminal"),
+            (
+                "CLICOLOR_FORCE",
+                "when set and not empty, output is coloured although it is no terminal",
+            ),
             ("TERM", "dumb: neither colours nor progress"),
         ],
         files: &[CONFIG],

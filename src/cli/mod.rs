@@ -4,10 +4,13 @@ mod check;
 mod completions;
 mod config;
 mod doctor;
+mod excerpt;
 mod healthcheck;
 mod man;
 mod manual;
 mod policy;
+mod problems;
+mod progress;
 mod serve;
 mod user;
 mod version;
@@ -131,9 +134,7 @@ fn read(sources: &Sources) -> Result<(Config, Parts, Vec<Problem>), ExitCode> {
             Ok((config, loaded.parts, loaded.warnings))
         }
         _ => {
-            for problem in &problems {
-                eprintln!("{problem}");
-            }
+            problems::print(&problems, problems::Severity::Mistake);
             Err(ExitCode::from(EX_CONFIG))
         }
     }

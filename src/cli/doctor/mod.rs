@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
+use super::progress::Quiet;
 use super::{ConfigFile, EX_CONFIG};
 use crate::address::Address;
 use crate::config::{Config, Ses, Upstream};
@@ -47,6 +48,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 10,
           value_parser = clap::value_parser!(u64).range(1..=120))]
     timeout: u64,
+    #[command(flatten)]
+    quiet: Quiet,
     /// Looks at all configured identities instead of the first 20; SES takes one call a second.
     #[arg(long)]
     all: bool,
@@ -63,7 +66,7 @@ fn address(text: &str) -> Result<String, String> {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "what has expired, or will soon")]
     let now = SystemTime::now();
-    let mut report = Report::new(arguments.format);
+    let mut report = Report::new(arguments.format, &arguments.quiet);
     let config = configuration::check(&arguments.file.sources(), &mut report);
     let unusable = report.has_failed();
     match config {

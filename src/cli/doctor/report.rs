@@ -1,10 +1,12 @@
 //! What the checks found, as lines for people or one JSON object.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde_json::json;
+
+use super::super::progress::{Progress, Quiet};
 
 /// How the report looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,14 +60,14 @@ pub(super) struct Report {
     format: Format,
     findings: Vec<Finding>,
     secrets: Vec<String>,
-    shows_progress: bool,
+    progress: Progress,
     broken: bool,
 }
 
 impl Report {
-    pub(super) fn new(format: Format) -> Self {
-        let shows_progress = io::stderr().is_terminal();
-        Self { format, findings: Vec::new(), secrets: Vec::new(), shows_progress, broken: false }
+    pub(super) fn new(format: Format, quiet: &Quiet) -> Self {
+        let progress = Progress::start(quiet, "{spinner} {wide_msg}");
+        Self { format, findings: Vec::new(), secrets: Vec::new(), progress, broken: false }
     }
 
     /// Keeps a text out of everything that is reported from now on: some answers of AWS quote the
@@ -124,11 +126,7 @@ impl Report {
 
     /// Says on a terminal what takes its time just now.
     pub(super) fn progress(&self, doing: &str) {
-        if self.shows_progress {
-            let mut err = io::stderr().lock();
-            let _ = write!(err, "\r\x1b[2K{} …", printable(doing));
-            let _ = err.flush();
-        }
+        self.progress.say(&format!("{doing} …"));
     }
 
     /// Ends the report.
@@ -136,7 +134,7 @@ impl Report {
     /// # Errors
     /// When it could not be written.
     pub(super) fn finish(&mut self) -> io::Result<()> {
-        self.clear_progress();
+        self.progress.clear();
         if self.broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -176,9 +174,8 @@ impl Report {
         let seen = self.clean(&seen);
         let fix = fix.map(|fix| self.clean(&fix));
         let finding = Finding { check, status, seen, fix };
-        self.clear_progress();
         if self.format == Format::Text {
-            self.broken |= print(&finding).is_err();
+            self.broken |= self.progress.aside(|| print(&finding)).is_err();
         }
         self.findings.push(finding);
     }
@@ -186,14 +183,6 @@ impl Report {
     fn clean(&self, text: &str) -> String {
         let hidden = |text: String, secret: &String| text.replace(secret.as_str(), "***");
         self.secrets.iter().fold(text.to_owned(), hidden)
-    }
-
-    fn clear_progress(&self) {
-        if self.shows_progress {
-            let mut err = io::stderr().lock();
-            let _ = write!(err, "\r\x1b[2K");
-            let _ = err.flush();
-        }
     }
 }
 

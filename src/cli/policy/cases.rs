@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use jsonc_parser::ast::{Object, Value};
 
+use super::super::progress::Progress;
 use super::expect::{Expect, Got};
 use super::json::{self, Mistake};
 use super::question::{self, Spellings, Who};
@@ -74,22 +75,22 @@ pub(super) struct Failure {
     pub(super) got: String,
 }
 
-/// Plays the cases of a file in their order; `None` for a policy document, which is none.
+/// Plays the cases of a file in their order, counting each; `None` for a policy document, which is none.
 ///
 /// # Errors
 ///
 /// The first thing that cannot be read, with its place.
-pub(super) fn play(path: &Path) -> Result<Option<Vec<Played>>, String> {
+pub(super) fn play(path: &Path, progress: &Progress) -> Result<Option<Vec<Played>>, String> {
     let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let text = String::from_utf8(text)
         .map_err(|error| format!("{}: not UTF-8: {}", path.display(), error.utf8_error()))?;
-    play_text(path, &text).map_err(|mistake| {
+    play_text(path, &text, progress).map_err(|mistake| {
         let (line, column) = mistake.place(&text);
         format!("{}:{line}:{column}: {}", path.display(), mistake.what)
     })
 }
 
-fn play_text(path: &Path, text: &str) -> Result<Option<Vec<Played>>, Mistake> {
+fn play_text(path: &Path, text: &str, progress: &Progress) -> Result<Option<Vec<Played>>, Mistake> {
     let value = json::parse(text)?;
     let (cases, shared) = match &value {
         Value::Array(cases) => (cases, None),
@@ -108,7 +109,8 @@ fn play_text(path: &Path, text: &str) -> Result<Option<Vec<Played>>, Mistake> {
     let mut played = Vec::new();
     for value in &cases.elements {
         let own = json::object(value, "a case", &MEMBERS)?;
-        let case = Case { value, own, shared, text, folder: path.parent().unwrap_or(path) };
+        let folder = path.parent().unwrap_or(path);
+        let case = Case { value, own, shared, text, folder, progress };
         case.play_all(&mut played)?;
     }
     Ok(Some(played))
@@ -124,6 +126,7 @@ pub(super) struct Case<'v, 't> {
     pub(super) text: &'t str,
     /// Of the file.
     pub(super) folder: &'v Path,
+    progress: &'v Progress,
 }
 
 impl<'v, 't> Case<'v, 't> {
@@ -149,6 +152,7 @@ impl<'v, 't> Case<'v, 't> {
             let ended = now();
             played.push(Played { name, line, result, took: ended - begun });
             begun = ended;
+            self.progress.count();
         };
         let contexts = [(true, self.member("holds")), (false, self.member("fails"))];
         if contexts.iter().all(|(_, contexts)| contexts.is_none()) {

@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use jsonc_parser::ast::Value;
 use serde_json::json;
 
+use super::super::excerpt::{self, printable};
 use super::files::{self, Found};
 use super::{json as places, sarif};
 use crate::policy::PolicyKind;
@@ -231,36 +232,11 @@ fn print_finding(out: &mut impl Write, finding: &Finding, line: &str) -> io::Res
         finding.code(),
         printable(finding.message()),
     )?;
-    let (excerpt, before) = excerpt(line, column);
-    let bar = format!("{weak}|{weak:#}");
-    writeln!(out, "{weak}{number:>5}{weak:#} {bar} {excerpt}")?;
-    writeln!(out, "      {bar} {:before$}{style}^{style:#}", "")?;
+    excerpt::write(out, number, column, line, style)?;
     if !finding.fix().is_empty() {
         writeln!(out, "      {weak}={weak:#} {}", printable(finding.fix()))?;
     }
     Ok(())
-}
-
-/// Cuts the part around a column out of a line; returns it, and how many characters are before the
-/// column.
-fn excerpt(line: &str, column: usize) -> (String, usize) {
-    const BEFORE: usize = 60;
-    const ALL: usize = 100;
-    let before = column.saturating_sub(1);
-    let skipped = if before > ALL - 20 { before - BEFORE } else { 0 };
-    let part: String = line.trim_end_matches('\r').chars().skip(skipped).take(ALL).collect();
-    (printable(&part), before - skipped)
-}
-
-/// Keeps what would steer the terminal from it.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\t' => ' ',
-            character if character.is_control() => '\u{FFFD}',
-            character => character,
-        })
-        .collect()
 }
 
 fn style(severity: Severity) -> Style {

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::super::progress::{Progress, Quiet};
 use super::cases;
 use super::files::{self, Found};
 use super::junit::{self, Suite};
@@ -25,6 +26,8 @@ pub(in crate::cli) struct Arguments {
     /// How the results look.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    #[command(flatten)]
+    quiet: Quiet,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,7 +40,10 @@ enum Format {
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
     let mut suites = Vec::new();
-    let printed = play(arguments, &mut suites).and_then(|()| match arguments.format {
+    let progress = Progress::start(&arguments.quiet, "{spinner} {pos} cases, {wide_msg}");
+    let played = play(arguments, &progress, &mut suites);
+    progress.clear();
+    let printed = played.and_then(|()| match arguments.format {
         Format::Text => print_counts(&suites),
         Format::Junit => junit::write(&suites, &mut io::stdout().lock()),
     });
@@ -60,16 +66,18 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// Plays all files. Only what cannot be written is an error.
-fn play(arguments: &Arguments, suites: &mut Vec<Suite>) -> io::Result<()> {
+fn play(arguments: &Arguments, progress: &Progress, suites: &mut Vec<Suite>) -> io::Result<()> {
     for path in &arguments.paths {
         let mut problems = Vec::new();
         let (files, is_folder) = match files::find(path, &mut problems) {
             Found::File(file) => (vec![file], false),
             Found::Folder(files) => (files, true),
         };
-        for file in files {
+        let of = files.len();
+        for (number, file) in files.into_iter().enumerate() {
             let name = file.display().to_string();
-            let played = match cases::play(&file) {
+            progress.say(&format!("file {} of {of}: {name}", number + 1));
+            let played = match cases::play(&file, progress) {
                 Ok(None) if is_folder => continue,
                 Ok(None) => Err(format!("{name}: a policy document, not a file of cases")),
                 Ok(Some(played)) => Ok(played),
@@ -77,7 +85,7 @@ fn play(arguments: &Arguments, suites: &mut Vec<Suite>) -> io::Result<()> {
             };
             let suite = Suite { file: name, played };
             if arguments.format == Format::Text {
-                print_failures(&suite, &mut io::stdout().lock())?;
+                progress.aside(|| print_failures(&suite, &mut io::stdout().lock()))?;
             }
             suites.push(suite);
         }
