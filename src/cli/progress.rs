@@ -3,6 +3,7 @@
 //! Only where somebody watches: on a terminal that can move its cursor, and neither in CI nor with
 //! NO_COLOR nor `--quiet`. What goes to a pipe or a file never has any of it.
 
+use std::cell::Cell;
 use std::env;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -21,46 +22,55 @@ pub(super) struct Quiet {
     pub(super) quiet: bool,
 }
 
-/// A line that tells what is being done.
+/// A line that tells what is being done; there is none before something was said.
 #[derive(Debug)]
-pub(super) struct Progress(ProgressBar);
+pub(super) struct Progress {
+    bar: ProgressBar,
+    is_begun: Cell<bool>,
+}
 
 impl Progress {
     /// Starts a line; `template` is that of indicatif.
     pub(super) fn start(quiet: &Quiet, template: &str) -> Self {
-        if quiet.quiet || !is_watched() {
-            return Self(ProgressBar::hidden());
-        }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = if quiet.quiet || !is_watched() {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+        };
         // A template that cannot be read gives the line of indicatif.
-        bar.set_style(
-            ProgressStyle::with_template(template)
-                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-        );
-        bar.enable_steady_tick(TICK);
-        Self(bar)
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        bar.set_style(style.tick_chars(r"|/-\ "));
+        Self { bar, is_begun: Cell::new(false) }
     }
 
     /// Says what is being done now.
     pub(super) fn say(&self, doing: &str) {
-        if !self.0.is_hidden() {
-            self.0.set_message(printable(doing));
+        if self.bar.is_hidden() {
+            return;
+        }
+        self.bar.set_message(printable(doing));
+        if !self.is_begun.replace(true) {
+            self.bar.tick();
+            self.bar.enable_steady_tick(TICK);
         }
     }
 
     /// Counts one thing that is done.
     pub(super) fn count(&self) {
-        self.0.inc(1);
+        self.bar.inc(1);
     }
 
     /// Does something that prints, with the line out of its way.
     pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.0.suspend(print)
+        if self.is_begun.get() { self.bar.suspend(print) } else { print() }
     }
 
     /// Takes the line away.
     pub(super) fn clear(&self) {
-        self.0.finish_and_clear();
+        if self.is_begun.get() {
+            self.bar.finish_and_clear();
+        }
     }
 }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import Start
 from gate import BINARY, REPOSITORY
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -175,3 +176,14 @@ def test_failures_stand_clear_of_progress(cases: Path) -> None:
     assert status == 1 and "120 passed, 40 failed" in plain
     out, err, _ = run("policy", "test", ".", terminals="out err", cwd=cases)
     assert out == plain and " cases, file " in err
+
+
+def test_the_doctor_says_what_it_is_at(start: Start) -> None:
+    gate = start()
+    out, err, _ = run("doctor", "--config", gate.config, terminals="err")
+    assert "asking what answers on 127.0.0.1:" in err
+    assert ESCAPE.sub("", re.split(r"\r|\x1b\[2K", err)[-1]).strip() == ""
+    assert "asking what answers" not in out
+    assert run("doctor", "--config", gate.config, "--quiet", terminals="err")[1] == ""
+    out, err, _ = run("doctor", "--config", gate.config, "--format", "json", terminals="")
+    assert err == "" and json.loads(out)["version"] == 1
