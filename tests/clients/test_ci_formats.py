@@ -123,6 +123,13 @@ def test_what_cannot_be_read_is_told(folder: Path) -> None:
     assert run["results"], "the others are looked at all the same"
 
 
+@pytest.mark.parametrize("text", ["\n" * 3_000_000, "{" * 200_000, "\r[" * 40_000], ids=["lines", "deep", "returns"])
+def test_a_file_may_be_hostile(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text, newline="")
+    status, run, _ = lint(tmp_path, "a.json")
+    assert status == 2 and run["results"]
+
+
 def test_nothing_to_lint_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "cases.json").write_text("[]")
     (tmp_path / "notes.txt").write_text("{")

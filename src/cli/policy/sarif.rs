@@ -17,6 +17,8 @@ const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 /// What relative paths are relative to: the top of the sources, by convention.
 const BASE: &str = "%SRCROOT%";
+/// Longer texts, in bytes, have no fingerprints; none that long is a policy.
+const MOST_FINGERPRINTED: usize = 1 << 20;
 
 /// Prints one log with one run. `unread` are files that could not be read, with the reason.
 ///
@@ -101,7 +103,10 @@ fn results(location: &Value, document: &Document) -> Vec<Value> {
     if document.findings.is_empty() {
         return Vec::new();
     }
-    let fingerprints = fingerprint::of_lines(&document.text);
+    let fingerprints = match document.text.len() {
+        0..=MOST_FINGERPRINTED => fingerprint::of_lines(&document.text),
+        _ => Vec::new(),
+    };
     let mut findings: Vec<&Finding> = document.findings.iter().collect();
     findings.sort_by_key(|it| (it.line(), it.column(), it.code(), it.message()));
     let result = |finding: &&Finding| {
@@ -111,6 +116,7 @@ fn results(location: &Value, document: &Document) -> Vec<Value> {
         };
         let index = RULES.iter().position(|rule| rule.code == finding.code());
         let line = finding.line().checked_sub(1).and_then(|index| fingerprints.get(index));
+        let hashes = line.map(|hash| ("primaryLocationLineHash".to_owned(), json!(hash)));
         json!({
             "ruleId": finding.code(),
             "ruleIndex": index,
@@ -120,7 +126,7 @@ fn results(location: &Value, document: &Document) -> Vec<Value> {
                 "artifactLocation": location,
                 "region": { "startLine": finding.line(), "startColumn": finding.column() },
             } }],
-            "partialFingerprints": { "primaryLocationLineHash": line },
+            "partialFingerprints": hashes.into_iter().collect::<serde_json::Map<_, _>>(),
         })
     };
     findings.iter().map(result).collect()
