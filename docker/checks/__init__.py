@@ -9,6 +9,7 @@ from .compose import compose
 from .ecs import ecs
 from .helm import helm
 from .kubernetes import kubernetes
+from .prometheus import prometheus
 from .starts import starts
 from .story import story
 from .systemd import systemd
@@ -21,6 +22,7 @@ CHECKS = {
     "kubernetes": kubernetes,
     "helm": helm,
     "terraform": terraform,
+    "prometheus": prometheus,
     "containers": starts,
     "mail through compose-ses": story,
 }

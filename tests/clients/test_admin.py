@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import signal
 import smtplib
 import socket
 import ssl
@@ -11,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPResponse
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -78,7 +81,8 @@ def test_metrics_count_what_clients_were_told(start: Start) -> None:
         ("sesgate_logins_total", "invalid"): 2,
         ("sesgate_tls_handshakes_total", listener, "TLSv1_3"): 4,
         ("sesgate_upstream_seconds_count", "taken"): 2,
-        ("sesgate_reception_seconds_count",): 3,
+        # What is refused is not kept, and how long it takes to come says nothing.
+        ("sesgate_reception_seconds_count",): 2,
         ("sesgate_decision_seconds_count",): 3,
         ("sesgate_ready",): 1,
         ("sesgate_message_memory_bytes", "used"): 0,
@@ -221,3 +225,24 @@ def test_probes_of_mail_ports_are_silent(start: Start) -> None:
     assert send(gate) == 250
     gate.event("the mail", lambda event: event["message"] == "relayed")
     assert [event["message"] for event in gate.events()[before:]] == ["relayed"]
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_exist(start: Start, ses: Ses) -> None:
+    gate = start(ses.lines, CREDENTIALS)
+    wait_until("the rate", lambda: ("sesgate_quota_recipients", "most") in metrics(gate))
+    assert send(gate) == 250
+    ses.faults["outbound-emails"] = (400, "MessageRejected", "no")
+    assert send(gate) == 554
+    assert gate.process is not None
+    gate.process.send_signal(signal.SIGHUP)
+    wait_until("the reload", lambda: ("sesgate_reloads_total", "in_use") in metrics(gate))
+    text = page(gate, "metrics")[1]
+    families = {name: kind for _, _, name, kind in (line.split(" ", 3) for line in text.splitlines() if "# TYPE" in line)}
+    suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"], "info": ["_info"], "gauge": [""]}
+    exist = {name + suffix for name, kind in families.items() for suffix in suffixes[kind]}
+    docker = Path(__file__).resolve().parents[2] / "docker"
+    rules = (docker / "prometheus/rules.yaml").read_text()
+    dashboard = (docker / "grafana/sesgate.json").read_text()
+    asked = set(re.findall(r"\b(?:sesgate|process)_[a-z0-9_]+", rules + dashboard))
+    assert len(asked) > 20
+    assert asked <= exist, asked - exist
