@@ -123,6 +123,17 @@ def check_ports(objects: list[dict], pod: dict, where: str) -> None:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             if http := container.get(probe, {}).get("httpGet"):
                 used.add(http["port"])
+    services = [it for it in objects if it["kind"] == "Service"]
+    for it in (it for it in objects if it["kind"] == "ServiceMonitor"):
+        asked = {endpoint["port"] for endpoint in it["spec"]["endpoints"]}
+        found = [
+            each
+            for each in services
+            if it["spec"]["selector"]["matchLabels"].items() <= each["metadata"]["labels"].items()
+            and asked <= {port["name"] for port in each["spec"]["ports"]}
+        ]
+        if len(found) != 1:
+            raise Wrong(f"{where}: the ServiceMonitor finds {len(found)} Services with port {sorted(asked)}")
     if unknown := used - names:
         raise Wrong(f"{where}: no container has a port named {sorted(unknown)}")
 
