@@ -1,5 +1,6 @@
 """Every container of the deployments is started, as a process with its files and its variables, in a
-network of its own without SES: it must get healthy, and end with 0 after SIGTERM.
+network of its own without SES: it must get healthy, have the pages that probes and Prometheus ask for,
+and end with 0 after SIGTERM.
 
 That of the chart with an outbox also takes a mail, from a user who logs in.
 """
@@ -27,12 +28,22 @@ for _ in $(seq 300); do
   sleep 0.1
 done
 "$SESGATE" healthcheck --config "$CONFIG"
+"$PYTHON" -c "$PAGES"
 if [ -n "${MAIL:-}" ]; then
   "$PYTHON" -c "$MAIL"
   [ "$(find "$SESGATE_UPSTREAM_DIRECTORY" -name '*.eml' | wc -l)" -eq 1 ]
 fi
 kill -TERM $sesgate
 wait $sesgate
+"""
+
+# What probes and Prometheus ask for.
+PAGES = """
+import urllib.request
+for page, holds in [("livez", "ok"), ("readyz", "ok"), ("metrics", "sesgate_build_info")]:
+    with urllib.request.urlopen(f"http://127.0.0.1:8025/{page}", timeout=10) as answer:
+        text = answer.read().decode()
+        assert holds in text, f"/{page} says {text}"
 """
 
 MAIL = """
@@ -70,6 +81,7 @@ def starts(docker: Path, tools: Tools) -> str | None:
             "CONFIG": str(container.root / "etc/sesgate/sesgate.toml"),
             "LOG": str(container.root / "log"),
             "PYTHON": sys.executable,
+            "PAGES": PAGES,
             "MAIL": MAIL if "outbox-values" in container.where else "",
             # In place of the role.
             "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
