@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::build_info;
@@ -9,6 +10,9 @@ use crate::config::{LogFormat, Sources};
 use crate::gateway::Gateway;
 use crate::sockets::Sockets;
 use crate::telemetry;
+
+/// More descriptors than any number of connections needs.
+const DESCRIPTORS: u64 = 1 << 20;
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
     let (config, parts, warnings) = match super::read(sources) {
@@ -29,6 +33,7 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
         LogFormat::Json => Some(true),
         LogFormat::Text => Some(false),
     };
+    raise_descriptor_limit();
     let logging = telemetry::start(json, config.log.level);
     let variables: Vec<_> = config.origin.said().collect();
     tracing::info!(
@@ -101,4 +106,16 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
         eprintln!("{lines} log lines were dropped: nobody read standard output fast enough");
     }
     status
+}
+
+/// Lets the process have as many descriptors as it may: a connection and its call take two.
+///
+/// What some systems give at first (1024) is for programs that use select(2).
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum.map(|most| most.min(DESCRIPTORS)), ..limit };
+    if limit.current.is_some_and(|now| raised.current.is_none_or(|most| most > now)) {
+        // Where that is forbidden, `doctor` says what is missing.
+        let _ = setrlimit(Resource::Nofile, raised);
+    }
 }

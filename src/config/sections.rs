@@ -71,6 +71,11 @@ fn references(config: &Config, root: &Reader<'_, '_>) {
             source.note_at(address.place, format!("address `{}` is there twice", address.value));
         }
     }
+    if let Some(admin) = config.admin.filter(|admin| admin.port() != 0)
+        && let Some(same) = addresses.iter().find(|address| address.value == admin)
+    {
+        source.note_at(same.place, format!("address `{admin}` is that of `[admin]` too"));
+    }
     for wanted in config.users.iter().flat_map(|user| &user.groups) {
         if !groups.iter().any(|group| group.value == wanted.value) {
             source.note_at(wanted.place, format!("there is no group `{}`", wanted.value));

@@ -327,6 +327,12 @@ impl Loader<'_> {
                     None => Tls::self_signed(&self.config.server.hostname).map(Some),
                 },
             };
+            if listener.auth_in_clear && !listener.proxies.is_empty() {
+                let message = "`auth_in_clear` counts for the address of the balancer: with \
+                               `proxy_protocol` passwords may have come in clear from anywhere";
+                let warning = self.problem(&listener.address, message.to_owned());
+                self.warnings.push(warning);
+            }
             match made {
                 Ok(tls) => {
                     if listener.certificate.is_none() && tls.is_some() {

@@ -21,7 +21,8 @@ pub(super) fn limits(config: &Config, report: &mut Report) {
         Upstream::Outbox { .. } => connections,
     };
     let needed = connections + calls + OTHERS;
-    let Some(limit) = getrlimit(Resource::Nofile).current else {
+    // `serve` raises its own limit as far as it may.
+    let Some(limit) = getrlimit(Resource::Nofile).maximum else {
         return report.ok("limits", "any number of open files");
     };
     let seen = format!(
