@@ -15,6 +15,7 @@ pub mod build_info;
 pub mod cli;
 pub mod config;
 pub mod connection;
+pub mod decision_log;
 pub mod gateway;
 pub mod identities;
 pub mod inventory;

@@ -10,18 +10,24 @@ pub enum Redaction {
     Full,
     /// The domain alone.
     Domain,
-    /// A keyed hash: the same for the same address until the process ends.
+    /// A keyed hash: the same for the same address and key.
     Hash(Box<hmac::Key>),
 }
 
 impl Redaction {
-    /// Makes hashes with a key that nobody else knows.
+    /// Makes hashes with a key that lives as long as the process, and nobody knows.
     ///
     /// # Errors
     /// When the system gives no random bytes.
     pub fn hash() -> Result<Self, aws_lc_rs::error::Unspecified> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?;
         Ok(Self::Hash(Box::new(key)))
+    }
+
+    /// Makes hashes with that key: the same in every process that has it.
+    #[must_use]
+    pub fn keyed(key: &[u8]) -> Self {
+        Self::Hash(Box::new(hmac::Key::new(hmac::HMAC_SHA256, key)))
     }
 
     /// Returns whether addresses may be seen as they are.
@@ -47,10 +53,9 @@ impl Redaction {
         }
     }
 
-    /// Shows several addresses, separated by commas.
-    pub fn show_all<'a>(&self, addresses: impl IntoIterator<Item = &'a str>) -> String {
-        let shown: Vec<_> = addresses.into_iter().map(|address| self.show(address)).collect();
-        shown.join(",")
+    /// Shows several addresses.
+    pub fn show_each<'a>(&self, addresses: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        addresses.into_iter().map(|address| self.show(address)).collect()
     }
 }
 
@@ -68,5 +73,12 @@ mod tests {
         assert_ne!(hash.show(address), hash.show("b@example.com"));
         assert!(!hash.show(address).contains("example"));
         assert_ne!(hash.show(address), Redaction::hash().unwrap().show(address));
+    }
+
+    /// The figure is that of `printf %s a@example.com | openssl dgst -sha256 -hmac KEY`.
+    #[test]
+    fn a_keyed_hash_can_be_made_by_hand() {
+        let keyed = Redaction::keyed(b"0123456789abcdef0123456789abcdef");
+        assert_eq!(keyed.show("a@example.com"), "#f9a936aaaaa5aac3");
     }
 }

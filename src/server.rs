@@ -137,7 +137,7 @@ impl Door {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::error!(
-                        listener = self.service.load().name, %error,
+                        listener = &*self.service.load().name, %error,
                         "cannot accept; lower `connections` in `[limits]` or raise the \
                          descriptor limit of the process",
                     );
@@ -150,7 +150,7 @@ impl Door {
     fn welcome(&self, socket: TcpStream, peer: SocketAddr) {
         let service = self.service.load_full();
         let span = tracing::info_span!(
-            "connection", listener = service.name, %peer, tls = "none",
+            "connection", listener = &*service.name, %peer, tls = "none",
         );
         let now = now();
         // Behind a balancer the client is known with its header.

@@ -3,6 +3,8 @@
 //! Lines are written by a thread of their own behind a bounded queue: a reader of standard output
 //! that stands still must not hold up mail. What the queue cannot take is dropped and counted.
 
+mod repeats;
+
 use std::io::IsTerminal;
 
 use tracing::Level;
@@ -12,6 +14,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use crate::decision_log::Clock;
+use repeats::{Once, Repeats};
+
 /// Lines that wait for the reader of standard output, some 2.5 MiB.
 const LINES: usize = 4_096;
 
@@ -19,6 +24,13 @@ const LINES: usize = 4_096;
 pub struct Logging {
     _guard: WorkerGuard,
     dropped: ErrorCounter,
+    repeats: Repeats,
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.repeats.finish();
+    }
 }
 
 impl std::fmt::Debug for Logging {
@@ -45,19 +57,27 @@ pub fn start(json: Option<bool>, level: Level) -> Logging {
     let queue = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES);
     let (writer, guard) = queue.finish(std::io::stdout());
     let dropped = writer.error_counter();
+    let repeats = Repeats::start();
     let lines = if json.unwrap_or(!terminal) {
         fmt::layer()
             .json()
+            .with_timer(Clock)
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
+            .map_event_format(|format| Once(format, repeats.clone()))
             .with_writer(writer)
             .boxed()
     } else {
         // As NO_COLOR, CLICOLOR_FORCE and TERM say.
         let colors = anstream::AutoStream::choice(&std::io::stdout());
         let ansi = colors != anstream::ColorChoice::Never;
-        fmt::layer().with_ansi(ansi).with_writer(writer).boxed()
+        fmt::layer()
+            .with_timer(Clock)
+            .with_ansi(ansi)
+            .map_event_format(|format| Once(format, repeats.clone()))
+            .with_writer(writer)
+            .boxed()
     };
     let libraries = LevelFilter::WARN.min(LevelFilter::from_level(level));
     let filter = Targets::new().with_default(libraries).with_target("sesgate", level);
@@ -67,5 +87,5 @@ pub fn start(json: Option<bool>, level: Level) -> Logging {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a task failed; its connection is closed, report this as a bug");
     }));
-    Logging { _guard: guard, dropped }
+    Logging { _guard: guard, dropped, repeats }
 }

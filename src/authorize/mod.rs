@@ -45,6 +45,10 @@ pub struct Client {
     pub vpc: Option<Vpc>,
     /// `aws:SecureTransport`: the state of the connection, or what the listener states.
     pub secure_transport: bool,
+    /// The listener that it came to, as the log names it.
+    pub listener: Arc<str>,
+    /// The version of TLS; none without.
+    pub tls: Option<&'static str>,
 }
 
 /// A VPC that a client came through, as a trusted PROXY header or the listener says.

@@ -49,31 +49,32 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "cannot start threads");
+            tracing::error!(%error, "cannot start threads; raise the limit of the service or container on them");
             return ExitCode::FAILURE;
         }
     };
     let status = runtime.block_on(async {
         let listen = |kind| {
             signal(kind).inspect_err(|error| {
-                tracing::error!(%error, "cannot listen for signals");
+                tracing::error!(%error, "cannot listen for signals; report this as a bug");
             })
         };
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup), Ok(mut reopen)) = (
             listen(SignalKind::terminate()),
             listen(SignalKind::interrupt()),
             listen(SignalKind::hangup()),
+            listen(SignalKind::user_defined1()),
         ) else {
             return ExitCode::FAILURE;
         };
         let gateway = match Gateway::start(config, parts, sockets).await {
             Ok(gateway) => gateway,
             Err(error) => {
-                tracing::error!(%error, "cannot start");
+                tracing::error!(%error, "cannot start; see what `error` names, and `sesgate doctor`");
                 return ExitCode::FAILURE;
             }
         };
-        let hungup = gateway.hangup();
+        let (hungup, decisions) = (gateway.hangup(), gateway.decision_log());
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let signals = async move {
             let mut stop = Some(stop);
@@ -82,7 +83,12 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                     _ = hangup.recv() => {
+                        decisions.reopen();
                         hungup.notify_one();
+                        continue;
+                    }
+                    _ = reopen.recv() => {
+                        decisions.reopen();
                         continue;
                     }
                 }
@@ -96,7 +102,7 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
         tokio::select! {
             () = drained => ExitCode::SUCCESS,
             () = signals => {
-                tracing::warn!("a second signal: ended without draining");
+                tracing::warn!("a second signal: ended without draining; wait for `drain_seconds` next time");
                 ExitCode::FAILURE
             }
         }

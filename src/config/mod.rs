@@ -65,6 +65,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the log looks.
     pub log: Log,
+    /// Where records of decisions go beside the log.
+    pub decision_log: DecisionLog,
 }
 
 /// Settings of the process as a whole.
@@ -332,6 +334,21 @@ pub struct Log {
     pub level: tracing::Level,
     /// How much of an address is shown (decision 21).
     pub addresses: LogAddresses,
+    /// What hashes of addresses are keyed with; none is a key of the process.
+    pub hash_key: Option<Placed<PathBuf>>,
+}
+
+/// Where records of decisions go beside the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionLog {
+    /// The file; none is the log alone.
+    pub file: Option<PathBuf>,
+    /// Whether mail is sent only when its record can be written.
+    pub required: bool,
+    /// Whether a record counts only once it is on the disk.
+    pub sync: bool,
+    /// Whether the log has the lines of all transactions as well.
+    pub is_in_log: bool,
 }
 
 /// The form of log lines.
@@ -352,7 +369,7 @@ pub enum LogAddresses {
     Full,
     /// The domain alone.
     Domain,
-    /// A keyed hash, the same for the same address until the process ends.
+    /// A keyed hash, the same for the same address and key.
     Hash,
 }
 

@@ -11,7 +11,8 @@ use super::listeners::{listener, networks};
 use super::reader::Reader;
 use super::users::{group, user};
 use super::{
-    Account, Config, Limits, Log, LogAddresses, LogFormat, Origin, Rate, Server, Ses, Upstream,
+    Account, Config, DecisionLog, Limits, Log, LogAddresses, LogFormat, Origin, Rate, Server, Ses,
+    Upstream,
 };
 
 /// A shorter token could be guessed.
@@ -35,6 +36,7 @@ pub(super) fn config(origin: Origin, mut root: Reader<'_, '_>) -> Config {
         answer,
         limits: limits(root.section("limits")),
         log: log(root.section("log")),
+        decision_log: decision_log(root.section("decision_log")),
     };
     if config.listeners.is_empty() {
         root.note("no `[[listeners]]`: nothing would take mail");
@@ -268,7 +270,35 @@ fn log(mut table: Reader<'_, '_>) -> Log {
                 ],
             )
             .unwrap_or(LogAddresses::Full),
+        hash_key: table.path("hash_key_file"),
     };
+    if let Some(key) = &log.hash_key
+        && log.addresses != LogAddresses::Hash
+    {
+        let message = "`hash_key_file` needs `addresses = \"hash\"`";
+        table.source().note_at(key.place, message);
+    }
+    table.finish();
+    log
+}
+
+fn decision_log(mut table: Reader<'_, '_>) -> DecisionLog {
+    let log = DecisionLog {
+        file: table.path("file").map(|file| file.value),
+        required: table
+            .choice("audit", &[("best-effort", false), ("required", true)])
+            .unwrap_or(false),
+        sync: table.flag("sync", false),
+        is_in_log: table.flag("in_log", true),
+    };
+    if log.file.is_none() {
+        if log.required {
+            table.note("`audit = \"required\"` needs a `file`");
+        }
+        if !log.is_in_log {
+            table.note("`in_log = false` needs a `file`: there would be no decision log at all");
+        }
+    }
     table.finish();
     log
 }

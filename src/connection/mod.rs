@@ -88,6 +88,8 @@ pub struct Connection {
     service: Arc<Service>,
     origin: Origin,
     session: Session,
+    /// The version of TLS, once there is one.
+    tls: Option<&'static str>,
     /// The name of the user for whom the listener speaks to this peer (decision 17).
     spoken_for: Option<String>,
     client: Option<Client>,
@@ -146,7 +148,10 @@ impl Connection {
                 }
             }
             Err(NotNamed) => {
-                tracing::warn!("refused: `clients` of the listener names no network of this peer");
+                tracing::warn!(
+                    "refused: `clients` of the listener names no network of this peer; add one, or keep \
+                     the peer out",
+                );
                 let connection = Self::new(service, peer, origin, None, drain, place);
                 connection.count("no_network");
                 connection.turn_away(socket, &Reply::no_service()).await;
@@ -182,6 +187,7 @@ impl Connection {
         Self {
             session: Session::new(Arc::clone(settings), service.implicit_tls),
             origin,
+            tls: None,
             spoken_for,
             client: None,
             unheard: None,
@@ -238,6 +244,7 @@ impl Connection {
         self.service.relay.metrics().handshake(&self.service.name, version);
         let (stream, version) = (shaken?, version.unwrap_or_default());
         tracing::Span::current().record("tls", version);
+        self.tls = Some(version);
         Ok(stream)
     }
 
@@ -404,7 +411,11 @@ impl Connection {
         if let Err(ended) = written.and_then(|written| written.map_err(Ended::from)) {
             if let Some(reply) = unheard {
                 let error = ended.to_string();
-                tracing::warn!(reply, error, "a client was not told so; expect a duplicate");
+                tracing::warn!(
+                    reply,
+                    error,
+                    "a client was not told so: expect a duplicate; see how long it waits for an answer"
+                );
             }
             return Err(ended);
         }

@@ -21,13 +21,15 @@ pub(super) struct Origin {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unknown {
     /// Only balancers may connect.
-    #[error("the peer is none of the balancers in `proxy_protocol` of the listener")]
+    #[error(
+        "the peer is none of the balancers in `proxy_protocol` of the listener; add it, or keep it out"
+    )]
     Untrusted,
     /// The balancer says nothing that can be understood.
     #[error("{0}; `proxy_protocol` of the listener wants a header from this balancer")]
     Header(#[from] ReadError),
     /// The balancer does not say who its client is.
-    #[error("the balancer does not say who its client is")]
+    #[error("the balancer does not say who its client is; see the README on load balancers")]
     Nobody,
     /// Its client has too many connections.
     #[error("{0}")]

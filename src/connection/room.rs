@@ -33,9 +33,9 @@ impl Connection {
         }
         let bytes = held.saturating_add(growth);
         if self.grow_share(bytes).await.is_err() {
+            // Its record follows with the end of the content.
             self.session.refuse_content(Reply::temporary_failure());
             self.leave_room();
-            tracing::warn!(bytes, "refused: {Exhausted}; see `memory_mib` in `[limits]`");
         }
     }
 

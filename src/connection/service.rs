@@ -51,7 +51,7 @@ impl Deadlines {
 /// Everything that the connections of one listener share.
 pub struct Service {
     /// The listener as the log names it.
-    pub name: String,
+    pub name: Arc<str>,
     /// What the sessions are told.
     pub settings: Arc<Settings>,
     /// The same for peers that may not log in in clear: those that are not on loopback.

@@ -28,6 +28,8 @@ impl Connection {
             source_ip: self.service.source_ip.unwrap_or(self.origin.client.ip()),
             vpc: self.origin.vpc.clone(),
             secure_transport: self.service.secure_transport.unwrap_or(self.session.is_tls()),
+            listener: Arc::clone(&self.service.name),
+            tls: self.tls,
         });
     }
 
@@ -49,7 +51,7 @@ impl Connection {
                     .principals
                     .find(&credentials.username)
                     .map(|principal| principal.name.as_str()),
-                "login refused: unknown user or wrong password",
+                "login refused: unknown user or wrong password; check what the app logs in with",
             ),
             // The guard tells of these in summary: a flood must not flood the log.
             Login::Busy | Login::Locked => {

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use zeroize::Zeroizing;
+
 use super::identities::Listed;
 use super::x_ses;
 use crate::authorize::{self, Authorizer};
@@ -18,11 +20,14 @@ use crate::policy::{self, Context, Policy, PolicyKind};
 use crate::principals::{
     Guard, PolicyFileError, PolicyFiles, Principal, Principals, StoredPassword, User, XSesRules,
 };
+use crate::redact::Redaction;
 use crate::rules::Rules;
 use crate::tls::Tls;
 
 /// Passwords that expire within so long are told.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+/// The shortest key of hashes, in bytes.
+const LEAST_KEY: usize = 16;
 
 /// What decisions are made from, beside the users and what SES says.
 #[derive(Debug, Clone)]
@@ -63,6 +68,8 @@ pub struct Parts {
     pub(super) tls: Vec<Option<Tls>>,
     /// The certificate made at start-up, for listeners without one of their own.
     pub(super) self_signed: Option<Tls>,
+    /// Makes hashes of addresses with the operator's key.
+    pub(super) keyed: Option<Redaction>,
 }
 
 impl Parts {
@@ -130,6 +137,7 @@ pub(super) fn load_again(config: &Config, self_signed: Option<Tls>) -> Loaded {
         users: config.users.iter().map(|user| loader.user(user)).collect(),
         tls: loader.tls(),
         self_signed: loader.self_signed.take(),
+        keyed: loader.keyed(),
     };
     // Those of a group without users are read too, for the mistakes in them.
     for group in &config.groups {
@@ -210,6 +218,30 @@ impl Loader<'_> {
                 finding.fix()
             ),
         }));
+    }
+
+    /// The key of the hashes of addresses: a line of text, so that hashes can be made by hand.
+    fn keyed(&mut self) -> Option<Redaction> {
+        let file = self.config.log.hash_key.as_ref()?;
+        let name = file.value.display();
+        let mut text = match std::fs::read_to_string(&file.value).map(Zeroizing::new) {
+            Ok(text) => text,
+            Err(error) => {
+                self.note(file, format!("`{name}` cannot be read: {error}"));
+                return None;
+            }
+        };
+        let length = text.trim_end_matches(['\r', '\n']).len();
+        text.truncate(length);
+        if text.len() < LEAST_KEY || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = format!(
+                "`{name}` must be one line of {LEAST_KEY} or more characters without blanks; \
+                 `openssl rand -hex 32` makes one"
+            );
+            self.note(file, message);
+            return None;
+        }
+        Some(Redaction::keyed(text.as_bytes()))
     }
 
     fn user(&mut self, user: &config::User) -> User {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,7 @@ use vitals::{InUse, Vitals};
 
 use crate::admin::{Admin, Pages, Readiness};
 use crate::config::{self, Config, ListenerTls, LogAddresses};
+use crate::decision_log::{self, DecisionLog};
 use crate::inventory::{self, Inventory, Reader};
 use crate::metrics::{self, Metrics};
 use crate::pace::Pace;
@@ -59,6 +60,16 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The file of the decision log cannot be used.
+    #[error(
+        "cannot open the decision log `{file}`: {source}; let the relay write to its directory"
+    )]
+    DecisionLog {
+        /// The file.
+        file: String,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Sockets that were handed over do not fit the configuration.
     #[error("{}", lines(.0))]
     Sockets(Vec<SocketsError>),
@@ -80,6 +91,7 @@ pub struct Gateway {
     relay: Arc<Relay>,
     reader: Option<Reader>,
     renewal: Renewal,
+    decisions: DecisionLog,
     drain: Duration,
 }
 
@@ -100,8 +112,12 @@ impl Gateway {
         let redaction = match config.log.addresses {
             LogAddresses::Full => Redaction::Full,
             LogAddresses::Domain => Redaction::Domain,
-            LogAddresses::Hash => Redaction::hash().map_err(random)?,
+            LogAddresses::Hash => match parts.keyed.clone() {
+                Some(keyed) => keyed,
+                None => Redaction::hash().map_err(random)?,
+            },
         };
+        let decisions = decision_log(&config.decision_log)?;
         let region = config.account.region.clone();
         let (tls, self_signed) = (parts.tls.clone(), parts.self_signed.clone());
         let basis = parts.basis.clone();
@@ -109,12 +125,14 @@ impl Gateway {
         let rules = parts.into_rules(guard);
         let pace = Pace::new(&pace_settings(&config));
         let metrics = Arc::new(Metrics::new());
-        let (upstream, defer_when_paused) = upstream(&config, region, &pace, &metrics).await?;
+        let (upstream, defer_when_paused) = upstream(&config, region, &pace, &metrics, &decisions).await?;
         let settings = relay::Settings { redaction, defer_when_paused, patience: config.answer };
         let asked = ask_ses(&config, &upstream);
         let has_credentials = upstream.client().is_none();
         let mut relay =
-            Relay::new(rules, upstream, pace.clone(), settings).counted_by(Arc::clone(&metrics));
+            Relay::new(rules, upstream, pace.clone(), settings)
+            .counted_by(Arc::clone(&metrics))
+            .with_decision_log(decisions.clone());
         if let Some((inventory, _)) = &asked {
             relay = relay.with_inventory(inventory.clone());
         }
@@ -162,13 +180,19 @@ impl Gateway {
             }
             None => None,
         };
-        Ok(Self { server, admin, readiness, relay, reader, renewal, drain })
+        Ok(Self { server, admin, readiness, relay, reader, renewal, decisions, drain })
     }
 
     /// What a signal to read the configuration again is told to.
     #[must_use]
     pub fn hangup(&self) -> Arc<Notify> {
         self.renewal.hangup()
+    }
+
+    /// The decision log, whose file is opened anew on a signal.
+    #[must_use]
+    pub fn decision_log(&self) -> DecisionLog {
+        self.decisions.clone()
     }
 
     /// Serves until `stop` is done, then drains (decision 20).
@@ -188,14 +212,22 @@ impl Gateway {
         helpers.spawn(vigil::keep(relay, readiness, end.clone()));
         self.readiness.set(true);
         let readiness = self.readiness.clone();
+        let permits = self.decisions.permits();
         let stop = async move {
-            stop.await;
+            tokio::select! {
+                () = stop => {}
+                () = follow(permits, &readiness) => {}
+            }
             readiness.set(false);
         };
         let left = self.server.run(stop, self.drain).await;
         if tokio::time::timeout(left, self.relay.settle()).await.is_err() {
-            tracing::warn!("calls to SES were left unfinished; their outcome is not known");
+            tracing::warn!(
+                "calls to SES were left unfinished and their outcome is not known: expect \
+                 duplicates; raise `drain_seconds` in `[server]`",
+            );
         }
+        self.decisions.close().await;
         end.cancel();
         helpers.close();
         // Whoever holds a connection to the admin port does not hold up the end.
@@ -216,6 +248,18 @@ fn pages(vitals: &Arc<Vitals>, hangup: Arc<Notify>) -> Pages {
         status: Arc::new(move || status.status()),
         reload: (hangup, Arc::new(move || token.token())),
     }
+}
+
+/// Has the relay ready for as long as mail can be recorded; never ends.
+async fn follow(permits: Option<watch::Receiver<bool>>, readiness: &Readiness) {
+    if let Some(mut permits) = permits {
+        while permits.changed().await.is_ok() {
+            let is_written = *permits.borrow_and_update();
+            let obstacle = (!is_written).then(|| "cannot be written, see the log".to_owned());
+            readiness.found("decision log", obstacle);
+        }
+    }
+    std::future::pending().await
 }
 
 /// Prepares asking SES about the account, where SES is the upstream and the operator wants it.
@@ -239,6 +283,7 @@ async fn upstream(
     region: String,
     pace: &Pace,
     metrics: &Arc<Metrics>,
+    decisions: &DecisionLog,
 ) -> Result<(Upstream, bool), StartError> {
     match &config.upstream {
         config::Upstream::Outbox { directory } => {
@@ -263,10 +308,25 @@ async fn upstream(
                 connect: ses.connect,
                 finish: ses.finish.max(config.answer),
             };
-            let upstream = Ses::new(settings, pace.clone()).await.counted_by(Arc::clone(metrics));
+            let upstream = Ses::new(settings, pace.clone())
+                .await
+                .counted_by(Arc::clone(metrics))
+                .with_decision_log(decisions.clone());
             Ok((Upstream::Ses(upstream), ses.defer_when_paused))
         }
     }
+}
+
+/// Opens the decision log.
+fn decision_log(config: &config::DecisionLog) -> Result<DecisionLog, StartError> {
+    let Some(file) = config.file.clone() else { return Ok(DecisionLog::default()) };
+    let name = file.display().to_string();
+    let &config::DecisionLog { required, sync, is_in_log, .. } = config;
+    let settings = decision_log::Settings { file, required, sync, is_in_log };
+    let log = DecisionLog::open(settings)
+        .map_err(|source| StartError::DecisionLog { file: name.clone(), source })?;
+    tracing::info!(file = name, required, sync, "decisions are recorded");
+    Ok(log)
 }
 
 /// One line a listener: what it offers and what it states for its clients (decision 17).

@@ -54,7 +54,7 @@ pub(super) fn service(
     // A port that the system chooses says nothing.
     let name = if address.port() == 0 { address.ip().to_string() } else { address.to_string() };
     Service {
-        name,
+        name: name.into(),
         settings: Arc::new(settings(listener.auth_in_clear)),
         remote_settings: Arc::new(settings(false)),
         tls: tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config))),

@@ -31,7 +31,8 @@ impl Reporter {
                 network = %network,
                 seconds = lock.lasts.as_secs(),
                 turned_away_before = lock.turned_away,
-                "logins of one user from one network are turned away: too many failed",
+                "logins of one user from one network are turned away: too many failed; check what the \
+                 app logs in with, or find out who guesses",
             );
         }
         if let Some(lock) = locks.network {
@@ -39,7 +40,8 @@ impl Reporter {
                 network = %network,
                 seconds = lock.lasts.as_secs(),
                 turned_away_before = lock.turned_away,
-                "all logins from a network are turned away: too many failed",
+                "all logins from a network are turned away: too many failed; find out who guesses, or \
+                 name a network that many apps share in `trusted_networks`",
             );
         }
     }

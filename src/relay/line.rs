@@ -1,11 +1,14 @@
-//! The one log line of a transaction, with what may be seen of it (decision 21).
+//! The one record of a transaction, with what may be seen of it (decision 21).
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+use tracing::Level;
 use uuid::Uuid;
 
 use super::Refusal;
-use crate::authorize::{Client, Denial, Verdict};
+use crate::authorize::{Client, Denial, Permit, Verdict};
+use crate::decision_log::{DecisionLog, Event, Record, Unwritten};
 use crate::memory::Exhausted;
 use crate::message::HeaderSection;
 use crate::pace::Exceeded;
@@ -13,19 +16,28 @@ use crate::redact::Redaction;
 use crate::smtp::{Envelope, Reply};
 use crate::upstream::UpstreamError;
 
-/// The log line of one transaction, begun with what is known before it ends.
+/// Names of what is no [`Refusal`].
+const MEMORY: &str = "memory";
+const UNREADABLE: &str = "unreadable";
+
+const NO_MEMORY: &str = "raise `memory_mib` in `[limits]`, or send less at once";
+
+/// The record of one transaction, begun with what is known before it ends.
 pub(super) struct Line<'a> {
+    log: &'a DecisionLog,
     redaction: &'a Redaction,
     client: &'a Client,
+    peer: String,
     id: Uuid,
     ehlo: &'a str,
     reverse_path: String,
-    recipients: String,
-    from: String,
+    recipients: Vec<String>,
+    from: Vec<String>,
 }
 
 impl<'a> Line<'a> {
     pub(super) fn new(
+        log: &'a DecisionLog,
         redaction: &'a Redaction,
         client: &'a Client,
         envelope: &'a Envelope,
@@ -35,13 +47,30 @@ impl<'a> Line<'a> {
         let recipients = envelope.forward_paths.iter().map(|address| address.as_str());
         let from = header.map_or(&[][..], HeaderSection::from);
         Self {
+            log,
             redaction,
             client,
+            peer: client.peer.to_string(),
             id,
             ehlo: &envelope.ehlo,
             reverse_path: redaction.show(envelope.reverse_path.as_str()),
-            recipients: redaction.show_all(recipients),
-            from: redaction.show_all(from.iter().map(|mailbox| mailbox.address.as_str())),
+            recipients: redaction.show_each(recipients),
+            from: redaction.show_each(from.iter().map(|mailbox| mailbox.address.as_str())),
+        }
+    }
+
+    fn record(&self, event: Event) -> Record<'_> {
+        Record {
+            principal: Some(&self.client.principal.name),
+            principal_arn: Some(&self.client.principal.arn),
+            client: Some(&self.peer),
+            listener: Some(&self.client.listener),
+            tls: Some(self.client.tls.unwrap_or("none")),
+            ehlo: Some(self.ehlo),
+            reverse_path: Some(&self.reverse_path),
+            recipients: &self.recipients,
+            from: &self.from,
+            ..Record::new(event, self.id)
         }
     }
 
@@ -55,147 +84,174 @@ impl<'a> Line<'a> {
         match refusal {
             _ if self.redaction.is_full() => Some(refusal.to_string()),
             Refusal::Denied { .. } => None,
-            Refusal::NoUser | Refusal::Exceeded(_) => Some(refusal.to_string()),
+            Refusal::NoUser | Refusal::Exceeded(_) | Refusal::Unrecorded(_) => {
+                Some(refusal.to_string())
+            }
             Refusal::Upstream(error) => Some(error.class().to_owned()),
             Refusal::Deferred(_) => Some("sending paused".to_owned()),
         }
     }
 
-    pub(super) fn relayed(&self, sent: &Sent, took: Duration) -> Reply {
-        let Sent { verdict, overruled, message_id, bytes, waited } = sent;
-        let reply = Reply::accepted(message_id);
-        tracing::info!(
-            decision = %self.id,
-            principal = self.client.principal.name,
-            ehlo = self.ehlo,
-            reverse_path = self.reverse_path,
-            recipients = self.recipients,
-            from = self.from,
-            bytes,
-            verdict = verdict.decision,
-            statement = verdict.statement,
-            overruled = Some(overruled.as_str()).filter(|names| !names.is_empty()),
-            message_id,
-            waited_ms = Some(milliseconds(*waited)).filter(|waited| *waited > 0),
-            reply = self.shown(&reply),
-            elapsed_ms = milliseconds(took),
-            "relayed",
-        );
+    /// Writes that the message is about to be sent, where that is required.
+    pub(super) async fn intend(
+        &self,
+        permit: &Permit,
+        bytes: usize,
+        by: Instant,
+    ) -> Result<(), Unwritten> {
+        let verdict = permit.verdict();
+        let record = Record {
+            bytes: Some(bytes),
+            verdict: Some(verdict.decision),
+            statement: verdict.statement.as_deref(),
+            overruled: permit.overruled(),
+            configuration_set: permit.parameters().configuration_set.as_deref(),
+            ..self.record(Event::Permitted)
+        };
+        self.log.intend(&record, by).await
+    }
+
+    pub(super) async fn relayed(&self, sent: &Sent, took: Duration, by: Instant) -> Reply {
+        let reply = Reply::accepted(&sent.message_id);
+        let record = Record {
+            bytes: Some(sent.bytes),
+            verdict: Some(sent.verdict.decision),
+            statement: sent.verdict.statement.as_deref(),
+            overruled: &sent.overruled,
+            configuration_set: sent.configuration_set.as_deref(),
+            message_id: Some(&sent.message_id),
+            waited_ms: Some(milliseconds(sent.waited)).filter(|waited| *waited > 0),
+            reply_code: Some(reply.code()),
+            reply: Some(&self.shown(&reply)),
+            elapsed_ms: Some(milliseconds(took)),
+            ..self.record(Event::Relayed)
+        };
+        self.log.taken(&record, by).await;
         reply
     }
 
     pub(super) fn refused(&self, refusal: &Refusal, bytes: Option<usize>, took: Duration) -> Reply {
         let reply = Reply::from(refusal);
-        let mut details = Details::default();
-        match refusal {
-            Refusal::Denied { source: Denial::Policy { resource, claim, verdict, .. }, .. } => {
-                details.resource = Some(resource.as_str());
-                details.verdict = Some(verdict.decision);
-                details.statement = verdict.statement.as_deref();
-                details.spelling = verdict.spelling.as_deref().filter(|_| self.redaction.is_full());
-                details.author = Some(self.redaction.show(&claim.author));
-                let name = claim.display_name.as_deref();
-                // It may hold an address as well.
-                details.display_name = name.filter(|_| self.redaction.is_full()).map(cut);
-                details.feedback = Some(self.redaction.show(&claim.feedback));
-                let recipients = claim.recipients.iter().map(String::as_str);
-                details.claimed_recipients = Some(self.redaction.show_all(recipients));
-            }
-            Refusal::Denied { source: Denial::Unsure(_), .. } => {
-                details.remedy = Some(
-                    "wait until SES was asked; the role needs ses:GetAccount, \
-                     ses:ListEmailIdentities and ses:GetEmailIdentity, and a policy that cannot \
-                     be read must be corrected in SES",
-                );
-            }
-            Refusal::Exceeded(exceeded) => details.remedy = Some(remedy(*exceeded)),
-            Refusal::Upstream(UpstreamError::Temporary { remedy, possible_duplicate, .. }) => {
-                details.remedy = Some(remedy);
-                details.possible_duplicate = Some(*possible_duplicate);
-            }
-            Refusal::Upstream(UpstreamError::Paused(_) | UpstreamError::Suspended(_))
-            | Refusal::Deferred(_) => {
-                details.remedy = Some("see the account dashboard of SES and the mail AWS sent");
-            }
-            _ => {}
-        }
-        macro_rules! event {
-            ($level:ident) => {
-                tracing::$level!(
-                    decision = %self.id,
-                    principal = self.client.principal.name,
-                    ehlo = self.ehlo,
-                    reverse_path = self.reverse_path,
-                    recipients = self.recipients,
-                    from = self.from,
-                    bytes,
-                    verdict = details.verdict,
-                    statement = details.statement,
-                    spelling = details.spelling,
-                    resource = details.resource.filter(|_| self.redaction.is_full()),
-                    author = details.author,
-                    display_name = details.display_name,
-                    feedback = details.feedback,
-                    claimed_recipients = details.claimed_recipients,
-                    error = self.error(refusal),
-                    remedy = details.remedy,
-                    possible_duplicate = details.possible_duplicate,
-                    reply = self.shown(&reply),
-                    elapsed_ms = milliseconds(took),
-                    "refused",
-                )
+        let (shown, error) = (self.shown(&reply), self.error(refusal));
+        let mut denied = Denied::default();
+        let mut record = Record {
+            reason: Some(refusal.name()),
+            bytes,
+            error: error.as_deref(),
+            remedy: remedy(refusal),
+            reply_code: Some(reply.code()),
+            reply: Some(&shown),
+            elapsed_ms: Some(milliseconds(took)),
+            ..self.record(Event::Refused)
+        };
+        if let Refusal::Denied { source: Denial::Policy { resource, claim, verdict, .. }, .. } =
+            refusal
+        {
+            denied.author = self.redaction.show(&claim.author);
+            denied.display_name = claim.display_name.as_deref().map(cut);
+            denied.feedback = self.redaction.show(&claim.feedback);
+            let recipients = claim.recipients.iter().map(String::as_str);
+            denied.recipients = self.redaction.show_each(recipients);
+            let is_full = self.redaction.is_full();
+            record = Record {
+                verdict: Some(verdict.decision),
+                statement: verdict.statement.as_deref(),
+                spelling_decided: verdict.spelling.is_some(),
+                // These may hold an address as well.
+                spelling: verdict.spelling.as_deref().filter(|_| is_full),
+                resource: Some(resource.as_str()).filter(|_| is_full),
+                display_name: denied.display_name.as_deref().filter(|_| is_full),
+                author: Some(&denied.author),
+                feedback: Some(&denied.feedback),
+                claimed_recipients: &denied.recipients,
+                ..record
             };
         }
-        match refusal {
-            Refusal::Denied { source: Denial::Unsure(_), .. }
-            | Refusal::Upstream(
-                UpstreamError::Temporary { .. }
-                | UpstreamError::Paused(_)
-                | UpstreamError::Suspended(_),
-            )
-            | Refusal::Deferred(_) => event!(error),
-            Refusal::Upstream(UpstreamError::Throttled(_)) | Refusal::Exceeded(_) => event!(warn),
-            _ => event!(info),
+        if let Refusal::Upstream(UpstreamError::Temporary { possible_duplicate, .. }) = refusal {
+            record.possible_duplicate = Some(*possible_duplicate);
         }
+        self.log.note(&record, level(refusal));
         reply
     }
 
+    /// There was no memory for a message that was announced with so many bytes.
     pub(super) fn put_off(&self, bytes: usize, reply: &Reply) {
-        tracing::warn!(
-            decision = %self.id,
-            principal = self.client.principal.name,
-            ehlo = self.ehlo,
-            reverse_path = self.reverse_path,
-            recipients = self.recipients,
-            declared_bytes = bytes,
-            error = %Exhausted,
-            remedy = "raise `memory_mib` in `[limits]`, or send less at once",
-            reply = self.shown(reply),
-            "refused",
-        );
+        self.no_memory(Some(bytes), reply);
     }
 
-    pub(super) fn unreadable(&self, reply: &Reply) {
-        tracing::info!(
-            decision = %self.id,
-            principal = self.client.principal.name,
-            ehlo = self.ehlo,
-            reverse_path = self.reverse_path,
-            recipients = self.recipients,
-            reply = self.shown(reply),
-            "refused",
-        );
+    fn no_memory(&self, declared_bytes: Option<usize>, reply: &Reply) {
+        let record = Record {
+            reason: Some(MEMORY),
+            declared_bytes,
+            error: Some(&Exhausted.to_string()),
+            remedy: Some(NO_MEMORY),
+            reply_code: Some(reply.code()),
+            reply: Some(&self.shown(reply)),
+            ..self.record(Event::Refused)
+        };
+        self.log.note(&record, Level::WARN);
+    }
+
+    /// The content was refused by what it is alone, or because memory ran out in the middle of it.
+    /// Returns which in one word.
+    pub(super) fn unreadable(&self, reply: &Reply) -> &'static str {
+        if reply.code() == Reply::temporary_failure().code() {
+            self.no_memory(None, reply);
+            return MEMORY;
+        }
+        let record = Record {
+            reason: Some(UNREADABLE),
+            reply_code: Some(reply.code()),
+            reply: Some(&self.shown(reply)),
+            ..self.record(Event::Refused)
+        };
+        self.log.note(&record, Level::INFO);
+        UNREADABLE
+    }
+}
+
+/// What asks for action, what for a look, and what is told.
+fn level(refusal: &Refusal) -> Level {
+    match refusal {
+        Refusal::Denied { source: Denial::Unsure(_), .. }
+        | Refusal::Upstream(
+            UpstreamError::Temporary { .. }
+            | UpstreamError::Paused(_)
+            | UpstreamError::Suspended(_),
+        )
+        | Refusal::Deferred(_)
+        | Refusal::Unrecorded(_) => Level::ERROR,
+        Refusal::Upstream(UpstreamError::Throttled(_)) | Refusal::Exceeded(_) => Level::WARN,
+        _ => Level::INFO,
     }
 }
 
 /// What an operator does about it.
-fn remedy(exceeded: Exceeded) -> &'static str {
-    match exceeded {
-        Exceeded::Rate => "ask AWS for a higher sending rate, send less, or see `[rate]`",
-        Exceeded::UserRate => "raise `recipients_per_second` of the user",
-        Exceeded::Quota => "ask AWS for a larger sending quota",
-        Exceeded::UserQuota => "raise `recipients_per_day` of the user",
-    }
+fn remedy(refusal: &Refusal) -> Option<&'static str> {
+    Some(match refusal {
+        Refusal::Denied { source: Denial::Unsure(_), .. } => {
+            "wait until SES was asked; the role needs ses:GetAccount, ses:ListEmailIdentities and \
+             ses:GetEmailIdentity, and a policy that cannot be read must be corrected in SES"
+        }
+        Refusal::Exceeded(Exceeded::Rate) => {
+            "ask AWS for a higher sending rate, send less, or see `[rate]`"
+        }
+        Refusal::Exceeded(Exceeded::UserRate) => "raise `recipients_per_second` of the user",
+        Refusal::Exceeded(Exceeded::Quota) => "ask AWS for a larger sending quota",
+        Refusal::Exceeded(Exceeded::UserQuota) => "raise `recipients_per_day` of the user",
+        Refusal::Upstream(UpstreamError::Throttled(_)) => {
+            "ask AWS for a higher sending rate or quota, or cap `recipients_per_second` in `[rate]` \
+             where something else sends as well"
+        }
+        Refusal::Upstream(UpstreamError::Temporary { remedy, .. }) => remedy,
+        Refusal::Upstream(UpstreamError::Paused(_) | UpstreamError::Suspended(_))
+        | Refusal::Deferred(_) => "see the account dashboard of SES and the mail AWS sent",
+        Refusal::Unrecorded(_) => {
+            "make room on the disk of the decision log and let the relay write there; without \
+             `audit = \"required\"` mail is sent all the same"
+        }
+        _ => return None,
+    })
 }
 
 pub(super) fn shown(redaction: &Redaction, reply: &Reply) -> String {
@@ -205,25 +261,20 @@ pub(super) fn shown(redaction: &Redaction, reply: &Reply) -> String {
 /// A message that was taken.
 pub(super) struct Sent {
     pub(super) verdict: Verdict,
-    pub(super) overruled: String,
+    pub(super) overruled: Vec<&'static str>,
+    pub(super) configuration_set: Option<String>,
     pub(super) message_id: String,
     pub(super) bytes: usize,
     pub(super) waited: Duration,
 }
 
-/// What a refusal has to say beside the envelope.
+/// What may be seen of the claim that was denied.
 #[derive(Default)]
-struct Details<'a> {
-    resource: Option<&'a str>,
-    verdict: Option<&'a str>,
-    statement: Option<&'a str>,
-    spelling: Option<&'a str>,
-    author: Option<String>,
+struct Denied {
+    author: String,
     display_name: Option<String>,
-    feedback: Option<String>,
-    claimed_recipients: Option<String>,
-    remedy: Option<&'a str>,
-    possible_duplicate: Option<bool>,
+    feedback: String,
+    recipients: Vec<String>,
 }
 
 /// Display names are logged up to 64 characters, escaped.

@@ -14,6 +14,7 @@ use uuid::Uuid;
 pub use refusal::Refusal;
 
 use crate::authorize::{Client, Denial, Occasion, Permit, Verdict};
+use crate::decision_log::{DecisionLog, Unwritten};
 use crate::inventory::Inventory;
 use crate::memory::Share;
 use crate::message::HeaderSection;
@@ -43,6 +44,7 @@ pub struct Relay {
     upstream: Upstream,
     pace: Pace,
     inventory: Option<Inventory>,
+    decisions: DecisionLog,
     settings: Settings,
     metrics: Arc<Metrics>,
 }
@@ -52,7 +54,8 @@ impl Relay {
     #[must_use]
     pub fn new(rules: Rules, upstream: Upstream, pace: Pace, settings: Settings) -> Self {
         let rules = ArcSwap::from_pointee(rules);
-        Self { rules, upstream, pace, inventory: None, settings, metrics: Arc::default() }
+        let (decisions, metrics) = (DecisionLog::default(), Arc::default());
+        Self { rules, upstream, pace, inventory: None, decisions, settings, metrics }
     }
 
     /// Counts what happens in `metrics`.
@@ -72,6 +75,13 @@ impl Relay {
     #[must_use]
     pub fn with_inventory(mut self, inventory: Inventory) -> Self {
         self.inventory = Some(inventory);
+        self
+    }
+
+    /// Writes records to that log instead of the ordinary one alone.
+    #[must_use]
+    pub fn with_decision_log(mut self, decisions: DecisionLog) -> Self {
+        self.decisions = decisions;
         self
     }
 
@@ -115,8 +125,7 @@ impl Relay {
         };
         let took = started.elapsed();
         self.decided(client, Err(&refusal), took);
-        let redaction = &self.settings.redaction;
-        let line = Line::new(redaction, client, envelope, Some(header), occasion.id);
+        let line = self.line(client, envelope, Some(header), occasion.id);
         let reply = line.refused(&refusal, None, took);
         self.ended(client, refusal.name(), &reply);
         Err(reply)
@@ -143,7 +152,7 @@ impl Relay {
         let id = occasion().id;
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let bytes = transaction.content.len();
-        let line = Line::new(&self.settings.redaction, client, &envelope, Some(&header), id);
+        let line = self.line(client, &envelope, Some(&header), id);
         let refused = |refusal: &Refusal| {
             let reply = line.refused(refusal, Some(bytes), started.elapsed());
             self.ended(client, refusal.name(), &reply);
@@ -170,8 +179,17 @@ impl Relay {
             Ok(permit) => permit,
             Err(refusal) => return refused(&refusal),
         };
+        let intended = tokio::select! {
+            biased;
+            intended = line.intend(&permit, bytes, by) => intended,
+            () = abort.cancelled() => Err(Unwritten::Failed("the relay ended".into())),
+        };
+        if let Err(unwritten) = intended {
+            return refused(&unwritten.into());
+        }
         let verdict = permit.verdict().clone();
-        let overruled = permit.overruled().join(",");
+        let overruled = permit.overruled().to_vec();
+        let configuration_set = permit.parameters().configuration_set.clone();
         let handed = now();
         let sent = tokio::select! {
             biased;
@@ -191,8 +209,9 @@ impl Relay {
         match sent {
             Ok(message_id) => {
                 self.metrics.taken(&client.principal.name, envelope.forward_paths.len(), bytes);
-                let sent = Sent { verdict, overruled, message_id, bytes, waited };
-                let reply = line.relayed(&sent, started.elapsed());
+                let sent =
+                    Sent { verdict, overruled, configuration_set, message_id, bytes, waited };
+                let reply = line.relayed(&sent, started.elapsed(), by).await;
                 self.ended(client, "relayed", &reply);
                 reply
             }
@@ -269,6 +288,16 @@ impl Relay {
         Refusal::Denied { id, source }
     }
 
+    fn line<'a>(
+        &'a self,
+        client: &'a Client,
+        envelope: &'a Envelope,
+        header: Option<&HeaderSection>,
+        id: Uuid,
+    ) -> Line<'a> {
+        Line::new(&self.decisions, &self.settings.redaction, client, envelope, header, id)
+    }
+
     /// How many bytes a byte of content takes in all while the upstream is called.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -278,15 +307,15 @@ impl Relay {
     /// Logs a message for which there was no memory.
     pub fn put_off(&self, client: &Client, envelope: &Envelope, bytes: usize, reply: &Reply) {
         let id = occasion().id;
-        Line::new(&self.settings.redaction, client, envelope, None, id).put_off(bytes, reply);
+        self.line(client, envelope, None, id).put_off(bytes, reply);
         self.ended(client, "memory", reply);
     }
 
     /// Logs a message that was refused before anything could be decided about it.
     pub fn unreadable(&self, client: &Client, envelope: &Envelope, reply: &Reply) {
         let id = occasion().id;
-        Line::new(&self.settings.redaction, client, envelope, None, id).unreadable(reply);
-        self.ended(client, "unreadable", reply);
+        let outcome = self.line(client, envelope, None, id).unreadable(reply);
+        self.ended(client, outcome, reply);
     }
 
     /// Says whether the upstream has the credentials that it needs.

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::authorize::Denial;
+use crate::decision_log::Unwritten;
 use crate::pace::Exceeded;
 use crate::smtp::Reply;
 use crate::upstream::UpstreamError;
@@ -31,10 +32,13 @@ pub enum Refusal {
     /// SES has paused the account, and the operator wants clients to keep their mail meanwhile.
     #[error("sending paused: {0}")]
     Deferred(String),
+    /// Its record cannot be written, and must be.
+    #[error(transparent)]
+    Unrecorded(#[from] Unwritten),
 }
 
 impl Refusal {
-    /// Names it in one word, for metrics.
+    /// Names it in one word, which does not change: for metrics and the decision log.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -49,6 +53,7 @@ impl Refusal {
             Self::Exceeded(Exceeded::UserQuota) => "user_quota",
             Self::Upstream(error) => error.name(),
             Self::Deferred(_) => "paused",
+            Self::Unrecorded(_) => "not_recorded",
         }
     }
 }
@@ -89,6 +94,7 @@ impl From<&Refusal> for Reply {
                 UpstreamError::Temporary { .. } => Self::temporary_failure(),
             },
             Refusal::Deferred(text) => Self::temporarily_rejected(text),
+            Refusal::Unrecorded(_) => Self::temporary_failure(),
         }
     }
 }

@@ -107,7 +107,8 @@ fn the_default_file_is_right_and_says_the_defaults() {
     let mut skipping = false;
     for line in text.lines() {
         if line.starts_with('[') {
-            skipping = ["[server]", "[admin]", "[limits]", "[log]"].contains(&line);
+            skipping =
+                ["[server]", "[admin]", "[limits]", "[log]", "[decision_log]"].contains(&line);
         }
         if !skipping {
             kept.push_str(line);
@@ -121,6 +122,7 @@ fn the_default_file_is_right_and_says_the_defaults() {
     assert_eq!(format!("{:?}", written.admin), format!("{:?}", absent.admin));
     assert_eq!(format!("{:?}", written.limits), format!("{:?}", absent.limits));
     assert_eq!(format!("{:?}", written.log), format!("{:?}", absent.log));
+    assert_eq!(written.decision_log, absent.decision_log);
 }
 
 #[test]

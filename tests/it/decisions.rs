@@ -150,6 +150,8 @@ fn client(case: &Value) -> Client {
             id: vpc["id"].as_str().map(str::to_owned),
         }),
         secure_transport: case["client"]["secure_transport"] != false,
+        listener: "".into(),
+        tls: None,
     }
 }
 

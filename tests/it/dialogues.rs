@@ -172,6 +172,7 @@ fn says(session: &mut Session, bytes: &[u8]) -> Vec<String> {
         match session.next_step() {
             Step::Read | Step::Close(None) => return replies,
             Step::Reply(reply) | Step::Close(Some(reply)) => replies.push(reply.to_string()),
+            Step::Refused(_, reply) => replies.push(format!("noted: {reply}")),
             Step::Mail(_) => session.mail_answered(Ok(())),
             Step::Data(_) => session.data_answered(Ok(())),
             Step::Header(_, _) => session.header_answered(Ok(())),
@@ -237,7 +238,8 @@ fn content_given_up_is_drained_up_to_its_real_end() {
     assert_eq!(says(&mut session, b"\r\n.\r"), [""; 0]);
     assert_eq!(session.phase(), Phase::Content);
     let replies = says(&mut session, b"\nNOOP\r\n");
-    assert_eq!(replies, ["451 Temporary service failure", "250 Ok"]);
+    let given_up = "451 Temporary service failure";
+    assert_eq!(replies, [&format!("noted: {given_up}"), given_up, "250 Ok"]);
     session.refuse_content(Reply::temporary_failure());
     assert_eq!(says(&mut session, b"NOOP\r\n"), ["250 Ok"]);
     let again = [ENVELOPE, HEADER, b".\r\n"].concat();

@@ -167,6 +167,111 @@ fn a_password_in_the_wrong_field_is_not_logged() {
     assert!(!whole.contains("secret"), "{whole}");
 }
 
+/// A flood of the same is one line, and one that says how many there were.
+#[test]
+fn what_repeats_itself_is_summed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = "[limits]\nlogin_failures_per_user = 1000\nlogin_failures_per_client = 1000\n";
+    let running = start(folder.path(), more);
+    let (mut tried, wrong) = (0, login("wrongsecret"));
+    for _ in 0..20 {
+        let answers = say(&running.address, &[EHLO, &wrong, &wrong]);
+        tried += answers.matches("535 ").count();
+    }
+    assert_eq!(tried, 40);
+    // What is decided is never summed up.
+    let login = login("secret");
+    let mut turns = vec![EHLO, login.as_str()];
+    let from = mail("ceo@example.com");
+    for _ in 0..5 {
+        turns.extend([from.as_str(), "RCPT TO:<a@example.org>\r\n", "DATA\r\n"]);
+        turns.push("From: ceo@example.com\r\n\r\n.\r\n");
+    }
+    say(&running.address, &turns);
+    let lines = running.stop();
+    let starting = |words: &str| -> Vec<_> {
+        let is_it = |line: &&Value| line["message"].as_str().unwrap().starts_with(words);
+        lines.iter().filter(is_it).collect()
+    };
+    let ([shown], [summed]) = (&starting("login refused")[..], &starting("repeated: ")[..]) else {
+        panic!("{lines:#?}")
+    };
+    assert_eq!(summed["repeated"], 39);
+    assert_eq!(summed["level"], "WARN");
+    let message = shown["message"].as_str().unwrap();
+    assert_eq!(summed["message"], format!("repeated: {message}"));
+    assert_eq!(starting("refused").len(), 5);
+}
+
+/// Each `warn` and `error` says what to do about it, in its words or in `remedy`.
+#[test]
+fn what_asks_for_a_look_says_what_to_do() {
+    const WORDS: [&str; 24] = [
+        "add one",
+        "ask AWS",
+        "check",
+        "expect",
+        "find out",
+        "grant",
+        "keeps asking",
+        "let the relay",
+        "lower",
+        "to another disk",
+        "make room",
+        "name another",
+        "raise",
+        "report this",
+        "restart",
+        "see ",
+        "set ",
+        "wait for",
+        "send SIGUSR1",
+        "`sesgate check`",
+        "{warning}",
+        "{problem}",
+        "{over}",
+        "{error}",
+    ];
+    let mut silent = Vec::new();
+    let mut found = 0;
+    let mut folders = vec![path("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let file = entry.unwrap().path();
+            if file.is_dir() {
+                folders.push(file);
+                continue;
+            }
+            let text = std::fs::read_to_string(&file).unwrap();
+            for (at, _) in
+                text.match_indices("tracing::warn!(").chain(text.match_indices("tracing::error!("))
+            {
+                found += 1;
+                let call = &text[at..at + end_of_call(&text[at..])];
+                // The summary repeats what another line said.
+                let says = WORDS.iter().any(|word| call.contains(word));
+                if !says && !call.contains("remedy") && !call.contains("repeated: ") {
+                    silent.push(format!("{}: {call}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(found > 25, "only {found} calls were found");
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
+/// Where the bracket that a call opens is closed; brackets in its texts come in pairs.
+fn end_of_call(call: &str) -> usize {
+    let mut depth = 0_i32;
+    for (at, byte) in call.bytes().enumerate() {
+        depth += i32::from(byte == b'(') - i32::from(byte == b')');
+        if depth == 0 && byte == b')' {
+            return at + 1;
+        }
+    }
+    call.len()
+}
+
 #[test]
 fn addresses_are_shown_as_far_as_the_operator_wants() {
     for (mode, shown) in [("domain", "*@example.org"), ("hash", "#")] {

@@ -17,6 +17,7 @@
 mod cli;
 mod config;
 mod corpus;
+mod decision_log;
 mod decisions;
 mod dialogues;
 mod explain;

@@ -167,7 +167,7 @@ pub(crate) fn certificate() -> Certificate {
 /// A service with the settings of [`settings`] for the users of [`principals`].
 pub(crate) fn service(relay: Arc<Relay>, tls: Option<&Tls>) -> Service {
     Service {
-        name: "test".to_owned(),
+        name: "test".into(),
         settings: Arc::new(settings()),
         remote_settings: Arc::new(settings()),
         tls: tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config))),

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 28] = [
+const MAY_USE: [(&str, &[&str]); 29] = [
     ("build", &[]),
     ("main", &["cli"]),
     (
@@ -37,6 +37,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
             "build_info",
             "config",
             "connection",
+            "decision_log",
             "identities",
             "inventory",
             "memory",
@@ -64,6 +65,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
         "relay",
         &[
             "authorize",
+            "decision_log",
             "inventory",
             "memory",
             "message",
@@ -76,7 +78,8 @@ const MAY_USE: [(&str, &[&str]); 28] = [
         ],
     ),
     ("rules", &["authorize", "principals"]),
-    ("upstream", &["authorize", "memory", "metrics", "pace"]),
+    ("upstream", &["authorize", "decision_log", "memory", "metrics", "pace"]),
+    ("decision_log", &[]),
     ("admission", &[]),
     ("memory", &[]),
     ("inventory", &["identities", "policy"]),

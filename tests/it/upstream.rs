@@ -79,6 +79,8 @@ fn client() -> Client {
         source_ip: [127, 0, 0, 1].into(),
         vpc: None,
         secure_transport: true,
+        listener: "".into(),
+        tls: None,
     }
 }
 

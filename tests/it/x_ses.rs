@@ -168,6 +168,8 @@ fn relay(folder: &Path, rules: &str) -> (Relay, Client) {
         source_ip: [127, 0, 0, 1].into(),
         vpc: None,
         secure_transport: true,
+        listener: "".into(),
+        tls: None,
     };
     (Relay::new(rules, outbox(folder), pace(), manner()), client)
 }

@@ -102,6 +102,8 @@ fn answer(
         source_ip: arguments.source_ip.to_canonical(),
         vpc: None,
         secure_transport: !arguments.no_tls,
+        listener: "".into(),
+        tls: None,
     };
     #[expect(clippy::disallowed_methods, reason = "the moment of the decision (decision 8)")]
     let now = SystemTime::now();

@@ -82,7 +82,8 @@ impl Reader {
                 tracing::warn!(
                     file = %cache.file().display(),
                     error = reason,
-                    "what SES said earlier about the account is not used; it is read again",
+                    "what SES said earlier about the account is not used and read again; if this comes \
+                     with each start, see who else writes this file",
                 );
                 return;
             }

@@ -55,14 +55,14 @@ impl Transfer {
 /// Memory for content.
 impl Session {
     /// Gives up the message under way, at any time between 354 and its end. Its memory is freed at once,
-    /// the rest is read without keeping it, then that reply is given.
+    /// the rest is read without keeping it, then [`Step::Refused`] tells of it and that reply is given.
     ///
     /// Nothing happens when there is none, or when it is refused already: the first reason counts.
     pub fn refuse_content(&mut self, reply: Reply) {
         if let State::Content(transfer) | State::Waiting(Waiting::Header(transfer)) =
             &mut self.state
         {
-            transfer.refuse(reply);
+            transfer.give_up(Refusal::Ours(reply));
         }
     }
 

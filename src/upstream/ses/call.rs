@@ -5,10 +5,12 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
+use tracing::Level;
 use uuid::Uuid;
 
 use super::super::UpstreamError;
 use super::super::progress::Progress;
+use crate::decision_log::{DecisionLog, Event, Record};
 
 type Outcome = Result<String, UpstreamError>;
 type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -20,11 +22,18 @@ pub(super) struct Call {
     id: Uuid,
     progress: Progress,
     calls: TaskTracker,
+    decisions: DecisionLog,
 }
 
 impl Call {
-    pub(super) fn new(work: Work, id: Uuid, progress: Progress, calls: TaskTracker) -> Self {
-        Self { work: Some(work), id, progress, calls }
+    pub(super) fn new(
+        work: Work,
+        id: Uuid,
+        progress: Progress,
+        calls: TaskTracker,
+        decisions: DecisionLog,
+    ) -> Self {
+        Self { work: Some(work), id, progress, calls, decisions }
     }
 }
 
@@ -45,21 +54,27 @@ impl Drop for Call {
         if self.progress.abandon() {
             return;
         }
-        let id = self.id;
-        tracing::warn!(decision = %id, "nobody waits for SES any more; it may take the message");
+        let (id, decisions) = (self.id, self.decisions.clone());
+        tracing::debug!(decision = %id, "nobody waits for SES any more; it may take the message");
         let Ok(runtime) = Handle::try_current() else { return };
         let rest = async move {
-            match work.await {
-                Ok(message_id) => tracing::warn!(
-                    decision = %id,
-                    message_id,
-                    "SES took a message whose client was not told so; expect a duplicate",
+            let outcome = work.await;
+            let record = Record::new(Event::Settled, id);
+            match &outcome {
+                Ok(message_id) => decisions.note(
+                    &Record {
+                        message_id: Some(message_id),
+                        remedy: Some(
+                            "SES took a message whose client was not told so: expect it twice when \
+                             the client tries again",
+                        ),
+                        ..record
+                    },
+                    Level::WARN,
                 ),
-                Err(error) => tracing::warn!(
-                    decision = %id,
-                    error = error.class(),
-                    "SES did not take a message whose client was told to try again",
-                ),
+                Err(error) => {
+                    decisions.note(&Record { error: Some(error.class()), ..record }, Level::INFO);
+                }
             }
         };
         self.calls.spawn_on(rest, &runtime);

@@ -27,6 +27,7 @@ use super::credentials::Refreshing;
 use super::progress::Progress;
 use super::{Held, UpstreamError};
 use crate::authorize::Permit;
+use crate::decision_log::DecisionLog;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use body::{Content, STAND_IN};
@@ -62,6 +63,7 @@ pub struct Ses {
     finish: Duration,
     pace: Pace,
     metrics: Arc<Metrics>,
+    decisions: DecisionLog,
 }
 
 impl Ses {
@@ -87,7 +89,15 @@ impl Ses {
             finish: settings.finish,
             pace,
             metrics: Arc::default(),
+            decisions: DecisionLog::default(),
         }
+    }
+
+    /// Tells that log what became of calls whose clients were answered before.
+    #[must_use]
+    pub fn with_decision_log(mut self, decisions: DecisionLog) -> Self {
+        self.decisions = decisions;
+        self
     }
 
     /// Counts errors of SES in `metrics`.
@@ -129,7 +139,8 @@ impl Ses {
         let id = permit.id();
         let progress = Progress::default();
         let work = Box::pin(self.call(permit, held, progress.clone()));
-        let call = Call::new(work, id, progress.clone(), self.calls.clone());
+        let (calls, decisions) = (self.calls.clone(), self.decisions.clone());
+        let call = Call::new(work, id, progress.clone(), calls, decisions);
         match tokio::time::timeout_at(by, call).await {
             Ok(outcome) => outcome,
             Err(_) => Err(answer::unknown(

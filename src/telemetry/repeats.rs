@@ -1,0 +1,263 @@
+//! Warnings and errors that repeat themselves: the first is shown, the others are counted, and a line
+//! after a minute says how many there were.
+//!
+//! Two are the same when place, message and words are; numbers in them (counts, bytes, seconds) and the
+//! connection do not matter.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::fmt::{self, Debug, Write};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The target of the lines about others.
+const TARGET: &str = "sesgate::repeated";
+/// What is the same within so long is shown once.
+const WINDOW: Duration = Duration::from_secs(60);
+/// What an operator asked for or waits for is always shown: records of decisions, the start, reloads.
+const SHOWN: [&str; 4] = [TARGET, "sesgate::decision_log", "sesgate::gateway", "sesgate::cli"];
+/// Fields of lines that sum up by themselves.
+const SUMMED: [&str; 2] = ["untold", "logins"];
+/// Different lines that are remembered; those beyond are all shown.
+const ROOM: usize = 256;
+/// How often it is looked at whether a window is over.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Lets the first of the same lines through.
+#[derive(Clone)]
+pub(super) struct Repeats(Arc<State>);
+
+struct State {
+    seen: Mutex<HashMap<u64, Seen>>,
+    wake: Condvar,
+    keys: RandomState,
+}
+
+/// A line that was shown.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    level: Level,
+    message: String,
+    until: Instant,
+    repeated: u64,
+}
+
+impl Repeats {
+    /// Starts the thread that tells of repeated lines; it ends with the process.
+    pub(super) fn start() -> Self {
+        let state = Arc::new(State {
+            seen: Mutex::default(),
+            wake: Condvar::new(),
+            keys: RandomState::new(),
+        });
+        let watched = Arc::clone(&state);
+        // Without the thread they are told at the end.
+        let _ = std::thread::Builder::new()
+            .name("log-repeats".to_owned())
+            .spawn(move || watch(&watched));
+        Self(state)
+    }
+
+    /// Tells of everything now.
+    pub(super) fn finish(&self) {
+        let left = std::mem::take(&mut *self.0.lock());
+        left.into_values().for_each(tell);
+    }
+}
+
+impl Repeats {
+    /// Whether an event is to be shown: the first of its kind within a minute, and what is no warning.
+    fn shows(&self, event: &Event<'_>) -> bool {
+        let metadata = event.metadata();
+        let is_shown = SHOWN.iter().any(|part| metadata.target().starts_with(part))
+            || SUMMED.iter().any(|name| metadata.fields().field(name).is_some());
+        if is_shown || *metadata.level() > Level::WARN {
+            return true;
+        }
+        let mut words = Words(self.0.keys.build_hasher());
+        metadata.callsite().hash(&mut words.0);
+        event.record(&mut words);
+        let message = || {
+            let mut message = Message(String::new());
+            event.record(&mut message);
+            message.0
+        };
+        self.0.is_new(words.0.finish(), *metadata.level(), message, now())
+    }
+}
+
+/// A format that leaves repeated lines out. (What a filter of a layer refuses in `event_enabled` is
+/// not reset where it is the only layer, so that the next event is lost with it.)
+pub(super) struct Once<F>(pub(super) F, pub(super) Repeats);
+
+impl<S, N, F> FormatEvent<S, N> for Once<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        // Of an empty line nothing is written.
+        if self.1.shows(event) { self.0.format_event(context, writer, event) } else { Ok(()) }
+    }
+}
+
+impl State {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a line is to be shown.
+    fn is_new(
+        &self,
+        key: u64,
+        level: Level,
+        message: impl FnOnce() -> String,
+        now: Instant,
+    ) -> bool {
+        let mut seen = self.lock();
+        if let Some(earlier) = seen.get_mut(&key)
+            && now < earlier.until
+        {
+            earlier.repeated = earlier.repeated.saturating_add(1);
+            return false;
+        }
+        // One that is over and was not told of yet waits for its turn.
+        let is_known = seen.contains_key(&key);
+        drop(seen);
+        if !is_known {
+            // Outside the lock: a message may fail, and that is told too.
+            let (message, until) = (message(), now + WINDOW);
+            let mut seen = self.lock();
+            if seen.len() < ROOM {
+                seen.entry(key).or_insert(Seen { level, message, until, repeated: 0 });
+                self.wake.notify_one();
+            }
+        }
+        true
+    }
+
+    /// Takes those whose window is over.
+    fn over(&self, now: Instant) -> Vec<Seen> {
+        self.lock().extract_if(|_, seen| now >= seen.until).map(|(_, seen)| seen).collect()
+    }
+}
+
+/// Tells of what is over, and sleeps while there is nothing to tell of.
+fn watch(state: &State) {
+    loop {
+        let seen = state.lock();
+        if seen.is_empty() {
+            drop(state.wake.wait(seen));
+        } else {
+            drop(state.wake.wait_timeout(seen, LOOK));
+        }
+        // Outside the lock: telling goes through here again.
+        state.over(now()).into_iter().for_each(tell);
+    }
+}
+
+fn tell(seen: Seen) {
+    let Seen { level, message, repeated, .. } = seen;
+    let within_seconds = WINDOW.as_secs();
+    match (repeated, level) {
+        (0, _) => {}
+        (_, Level::ERROR) => {
+            tracing::error!(target: TARGET, repeated, within_seconds, "repeated: {message}");
+        }
+        _ => tracing::warn!(target: TARGET, repeated, within_seconds, "repeated: {message}"),
+    }
+}
+
+/// Hashes the words of an event.
+struct Words<H>(H);
+
+impl<H: Hasher> Write for Words<H> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl<H: Hasher> Visit for Words<H> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        field.name().hash(&mut self.0);
+        let _ = write!(self, "{value:?}");
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        (field.name(), value).hash(&mut self.0);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        (field.name(), value).hash(&mut self.0);
+    }
+
+    fn record_u64(&mut self, _: &Field, _: u64) {}
+
+    fn record_i64(&mut self, _: &Field, _: i64) {}
+
+    fn record_f64(&mut self, _: &Field, _: f64) {}
+}
+
+/// The message of an event.
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "what repeats within a minute")]
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_shown_and_the_others_are_counted() {
+        let state =
+            State { seen: Mutex::default(), wake: Condvar::new(), keys: RandomState::new() };
+        let start = now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let is_new = |key, seconds| state.is_new(key, Level::WARN, || "m".to_owned(), at(seconds));
+        assert!(is_new(1, 0));
+        assert!(is_new(2, 1));
+        assert_eq!((2..59).filter(|seconds| is_new(1, *seconds)).count(), 0);
+        assert!(state.over(at(59)).is_empty());
+        let over = state.over(at(60));
+        let expected =
+            Seen { level: Level::WARN, message: "m".to_owned(), until: at(60), repeated: 57 };
+        assert_eq!(over, [expected]);
+        assert!(is_new(1, 61), "a new minute");
+    }
+
+    #[test]
+    fn a_flood_of_different_lines_takes_no_more_room() {
+        let state =
+            State { seen: Mutex::default(), wake: Condvar::new(), keys: RandomState::new() };
+        let start = now();
+        let is_new = |key| state.is_new(key, Level::WARN, String::new, start);
+        assert_eq!((0..10_000).filter(|key| is_new(*key)).count(), 10_000);
+        assert_eq!(state.lock().len(), ROOM);
+        assert!(!is_new(0));
+    }
+}
