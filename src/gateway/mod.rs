@@ -125,12 +125,12 @@ impl Gateway {
         let rules = parts.into_rules(guard);
         let pace = Pace::new(&pace_settings(&config));
         let metrics = Arc::new(Metrics::new());
-        let (upstream, defer_when_paused) = upstream(&config, region, &pace, &metrics, &decisions).await?;
+        let (upstream, defer_when_paused) =
+            upstream(&config, region, &pace, &metrics, &decisions).await?;
         let settings = relay::Settings { redaction, defer_when_paused, patience: config.answer };
         let asked = ask_ses(&config, &upstream);
         let has_credentials = upstream.client().is_none();
-        let mut relay =
-            Relay::new(rules, upstream, pace.clone(), settings)
+        let mut relay = Relay::new(rules, upstream, pace.clone(), settings)
             .counted_by(Arc::clone(&metrics))
             .with_decision_log(decisions.clone());
         if let Some((inventory, _)) = &asked {
