@@ -170,11 +170,12 @@ impl Door {
             }
         };
         let (drain, kill) = (self.drain.clone(), self.kill.clone());
+        let listener = Arc::clone(&self.service);
         let conversation = async move {
             tokio::select! {
                 biased;
                 () = kill.cancelled() => {}
-                () = Connection::serve(service, socket, peer, drain, place) => {}
+                () = Connection::serve((service, listener), socket, peer, drain, place) => {}
             }
         };
         self.tasks.spawn(conversation.instrument(span));

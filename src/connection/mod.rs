@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -86,6 +87,8 @@ enum Pause {
 /// One client and its session, whatever the bytes travel through.
 pub struct Connection {
     service: Arc<Service>,
+    /// The listener as it is set now.
+    listener: Arc<ArcSwap<Service>>,
     origin: Origin,
     session: Session,
     /// The version of TLS, once there is one.
@@ -110,9 +113,10 @@ pub struct Connection {
 impl Connection {
     /// Serves one client until either side ends it.
     ///
+    /// It is served as the listener was set when it was accepted; `listener` says how it is set now.
     /// `drain` says when to end (decision 20).
     pub async fn serve(
-        service: Arc<Service>,
+        (service, listener): (Arc<Service>, Arc<ArcSwap<Service>>),
         mut socket: TcpStream,
         peer: SocketAddr,
         drain: Drain,
@@ -137,7 +141,8 @@ impl Connection {
         match service.speaks_for(origin.client.ip()) {
             Ok(spoken_for) => {
                 let spoken_for = spoken_for.map(str::to_owned);
-                let mut connection = Self::new(service, peer, origin, spoken_for, drain, place);
+                let mut connection =
+                    Self::new((service, listener), peer, origin, spoken_for, drain, place);
                 if !connection.spoken_for_has_place() {
                     connection.count("user");
                     return connection.turn_away(socket, &Reply::too_many_connections()).await;
@@ -152,7 +157,7 @@ impl Connection {
                     "refused: `clients` of the listener names no network of this peer; add one, or keep \
                      the peer out",
                 );
-                let connection = Self::new(service, peer, origin, None, drain, place);
+                let connection = Self::new((service, listener), peer, origin, None, drain, place);
                 connection.count("no_network");
                 connection.turn_away(socket, &Reply::no_service()).await;
             }
@@ -174,7 +179,7 @@ impl Connection {
     }
 
     fn new(
-        service: Arc<Service>,
+        (service, listener): (Arc<Service>, Arc<ArcSwap<Service>>),
         peer: SocketAddr,
         origin: Origin,
         spoken_for: Option<String>,
@@ -200,6 +205,7 @@ impl Connection {
             drain,
             draining: false,
             service,
+            listener,
         }
     }
 
@@ -287,6 +293,11 @@ impl Connection {
                     }
                 }
                 Step::Mail(_) => {
+                    if !self.service.says_the_same(&self.listener.load()) {
+                        // Who this client is was read from a listener that is set otherwise now.
+                        self.write(&Reply::service_closing());
+                        return self.close(stream).await;
+                    }
                     // A user or password that a reload took away is one no more.
                     let relay = &self.service.relay;
                     self.client = self.client.take().and_then(|client| relay.known(&client));

@@ -88,6 +88,19 @@ impl std::fmt::Debug for Service {
 pub(super) struct NotNamed;
 
 impl Service {
+    /// Whether another setting of the listener says the same of its clients: who they are, where from,
+    /// and how they may log in.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+            || (self.speaks_for == other.speaks_for
+                && self.proxies == other.proxies
+                && self.vpc == other.vpc
+                && self.source_ip == other.source_ip
+                && self.secure_transport == other.secure_transport
+                && self.settings.auth == other.settings.auth
+                && self.settings.require_tls == other.settings.require_tls)
+    }
+
     /// For whom the listener speaks when this peer connects; nobody on a listener with AUTH.
     pub(super) fn speaks_for(&self, peer: IpAddr) -> Result<Option<&str>, NotNamed> {
         if self.speaks_for.is_empty() {

@@ -99,6 +99,34 @@ def test_a_user_that_is_taken_away_is_refused_at_the_next_mail(start: Start) -> 
         logged_in(gate)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'source_ip = "10.1.2.3"',
+        "secure_transport = true",
+        'vpc_endpoint = "vpce-0123456789abcdef0"',
+        'tls = "off"\nuser = "marketing"',
+    ],
+)
+def test_a_listener_that_speaks_otherwise_ends_what_came_through_it(start: Start, line: str) -> None:
+    gate = start()
+    client = logged_in(gate)
+    unchanged = logged_in(gate)
+    assert answer(client) == 250
+    hang_up(gate, IN_USE)
+    assert answer(unchanged) == 250
+    old = 'tls = "starttls"\n# PEM' if line.startswith("tls") else "auth_in_clear = true"
+    new = f"{line}\n# PEM" if line.startswith("tls") else f"{old}\n{line}"
+    text = gate.config.read_text()
+    assert text.count(old) == 1
+    if line.startswith("tls"):
+        text = text.replace("auth_in_clear = true", "")
+    gate.config.write_text(text.replace(old, new))
+    hang_up(gate, IN_USE)
+    code, text = client.mail(PERMITTED.sender)
+    assert (code, text) == (421, b"Service not available, closing transmission channel")
+
+
 def test_a_password_that_is_replaced_ends_what_logged_in_with_it(start: Start) -> None:
     gate = start()
     client = logged_in(gate)
