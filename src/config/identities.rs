@@ -17,7 +17,7 @@ pub(super) fn identities(mut table: Reader<'_, '_>) -> Identities {
     };
     let mut names = HashSet::new();
     for identity in &identities.known {
-        if !names.insert(folded(&identity.name.value)) {
+        if !identity.name.value.is_empty() && !names.insert(folded(&identity.name.value)) {
             table.source().note_at(
                 identity.name.place,
                 format!("identity `{}` is there twice", identity.name.value),

@@ -151,7 +151,7 @@ impl<'s, 't> Reader<'s, 't> {
     /// A string that must be there.
     pub(super) fn required(&mut self, key: &'static str) -> Placed<String> {
         self.must_have(key);
-        let text = self.string(key).unwrap_or_default();
+        let text = self.string(key);
         self.not_empty(key, text)
     }
 
@@ -160,14 +160,14 @@ impl<'s, 't> Reader<'s, 't> {
         if !self.has(key) {
             self.missing(key, format!("`{key}` is missing{}; {other}", self.in_table()));
         }
-        let text = self.string(key).unwrap_or_default();
+        let text = self.string(key);
         self.not_empty(key, text)
     }
 
     /// A secret that must be there.
     pub(super) fn required_secret(&mut self, key: &'static str) -> Placed<String> {
         self.must_have(key);
-        let text = self.secret(key).unwrap_or_default();
+        let text = self.secret(key);
         self.not_empty(key, text)
     }
 
@@ -177,8 +177,10 @@ impl<'s, 't> Reader<'s, 't> {
         }
     }
 
-    fn not_empty(&self, key: &str, text: Placed<String>) -> Placed<String> {
-        if text.value.is_empty() && text.place != Place::default() {
+    /// What is missing has the place of its table, for whatever else is told of it.
+    fn not_empty(&self, key: &str, text: Option<Placed<String>>) -> Placed<String> {
+        let Some(text) = text else { return Placed { value: String::new(), place: self.place() } };
+        if text.value.is_empty() {
             self.source.note_at(text.place, format!("`{key}` is empty{}", self.in_table()));
         }
         text

@@ -62,7 +62,7 @@ fn references(config: &Config, root: &Reader<'_, '_>) {
     for (kind, list) in [("user", &names), ("group", &groups)] {
         let mut seen = HashSet::new();
         for name in list {
-            if !seen.insert(&name.value) {
+            if !name.value.is_empty() && !seen.insert(&name.value) {
                 source.note_at(name.place, format!("{kind} `{}` is there twice", name.value));
             }
         }

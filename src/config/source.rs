@@ -200,6 +200,8 @@ impl<'t> Source<'t> {
         let line = self.lines.partition_point(|start| *start <= span.start);
         let start = line.checked_sub(1).and_then(|at| self.lines.get(at)).copied().unwrap_or(0);
         let before = self.text.get(start..span.start).unwrap_or_default();
+        // A byte order mark is nothing that an editor counts.
+        let before = before.strip_prefix('\u{feff}').unwrap_or(before);
         Place { said, line, column: before.chars().count() + 1 }
     }
 

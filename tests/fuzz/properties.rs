@@ -3,8 +3,15 @@
 //! The targets beside this file look for bytes that break a property; `tests/it/corpus.rs` plays the
 //! corpora again in the ordinary tests. A property fails by panicking.
 
+#[path = "properties/configuration.rs"]
+mod configuration;
+#[path = "properties/message.rs"]
+mod message;
+
 use std::sync::Arc;
 
+pub(crate) use configuration::configuration;
+pub(crate) use message::message;
 use sesgate::address::Address;
 use sesgate::message::{HeaderSection, XSes};
 use sesgate::policy::{
@@ -19,10 +26,12 @@ use sesgate::smtp::{Auth, Authentication, BareLf, Limits, Reply, Session, Settin
 pub(crate) type Property = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub(crate) const ALL: [Property; 8] = [
+pub(crate) const ALL: [Property; 10] = [
     ("address", address),
+    ("configuration", configuration),
     ("content", content),
     ("header_section", header_section),
+    ("message", message),
     ("policy_document", policy_document),
     ("policy_evaluate", policy_evaluate),
     ("proxy_header", proxy_header),
