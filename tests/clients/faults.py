@@ -26,6 +26,8 @@ from typing import Any
 import ses
 
 SENDER = "app@example.com"
+# The environment of the image that makes a difference here (docker/Dockerfile).
+AS_IN_THE_IMAGE = {"MALLOC_MMAP_THRESHOLD_": "1048576"}
 # What SES may do with a call, and how often relative to the others. `took-` means that it has taken the
 # message by then, whatever it says.
 FAULTS = {
