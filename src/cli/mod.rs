@@ -71,8 +71,9 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Asks a running relay whether it takes mail; exit status 0 if so.
     ///
-    /// Asks `/readyz` of the `[admin]` address in the configuration; for images without a shell.
-    Healthcheck(ConfigFile),
+    /// Asks `/readyz` of the `[admin]` address in the configuration and tells what stands against
+    /// taking mail; for images without a shell.
+    Healthcheck(healthcheck::Arguments),
     /// Says what this program was built from: version, commit, target, compiler, features.
     Version(version::Arguments),
     /// Prints a script that completes command lines in a shell.
@@ -114,7 +115,7 @@ pub fn run() -> ExitCode {
         Command::Policy(command) => policy::run(&command),
         Command::User(command) => user::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Healthcheck(file) => healthcheck::run(&file.sources()),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Version(arguments) => version::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
         Command::Man(arguments) => man::run(&arguments, Cli::command()),

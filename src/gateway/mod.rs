@@ -164,6 +164,7 @@ impl Gateway {
             readiness.clone(),
             (Arc::clone(&admission), memory.clone()),
             (pace.clone(), inventory.clone()),
+            decisions.clone(),
             in_use,
         ));
         let shared =

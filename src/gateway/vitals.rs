@@ -14,6 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::admin::{Readiness, Token};
 use crate::admission::Admission;
 use crate::config::{Config, ListenerTls};
+use crate::decision_log::DecisionLog;
 use crate::inventory::Inventory;
 use crate::memory::Memory;
 use crate::pace::Pace;
@@ -29,6 +30,7 @@ pub(super) struct Vitals {
     pub(super) memory: Memory,
     pub(super) pace: Pace,
     pub(super) inventory: Option<Inventory>,
+    pub(super) decisions: DecisionLog,
     pub(super) started: SystemTime,
     in_use: Mutex<InUse>,
 }
@@ -103,11 +105,12 @@ impl Vitals {
         readiness: Readiness,
         (admission, memory): (Arc<Admission>, Memory),
         (pace, inventory): (Pace, Option<Inventory>),
+        decisions: DecisionLog,
         in_use: InUse,
     ) -> Self {
         let started = in_use.since;
         let in_use = Mutex::new(in_use);
-        Self { relay, readiness, admission, memory, pace, inventory, started, in_use }
+        Self { relay, readiness, admission, memory, pace, inventory, decisions, started, in_use }
     }
 
     /// Other files are in use from now on.

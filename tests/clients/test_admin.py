@@ -19,7 +19,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from conftest import Start
-from gate import Gate, wait_until
+from gate import Gate, sesgate, wait_until
 from mail import PERMITTED, REFUSED
 from ses import CREDENTIALS, Account, Ses
 
@@ -173,8 +173,11 @@ def test_it_is_not_ready_without_credentials(start: Start, ses: Ses) -> None:
     event = gate.event("what to do", lambda event: "no AWS credentials" in event["message"])
     assert event["level"] == "ERROR"
     assert send(gate) == 451
+    done = sesgate("healthcheck", "--config", gate.config)
+    assert done.returncode == 1 and "credentials: " in done.stderr, done
     # It lives all the same, so that nobody restarts it for that.
     assert page(gate, "livez")[0] == 200
+    assert sesgate("healthcheck", "--live", "--config", gate.config).returncode == 0
 
 
 def test_it_is_not_ready_while_ses_has_paused_the_account(start: Start, ses: Ses) -> None:

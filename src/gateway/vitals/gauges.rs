@@ -90,6 +90,8 @@ impl Vitals {
         let help = "Connections that are open";
         let states = [("before_login", before_login), ("after_login", open - before_login)];
         out.gauges("sesgate_connections_open", help, "state", states)?;
+        let help = "Records that there was no room to keep for the decision log's file";
+        out.counter("sesgate_decision_records_dropped", help, self.decisions.dropped())?;
         let help = "Memory for messages in flight, all of it and what is in use";
         let memory = [("budget", self.memory.bytes()), ("used", self.memory.used())];
         out.gauges("sesgate_message_memory_bytes", help, "kind", memory)
