@@ -4,12 +4,17 @@
 //! No clock of its own and no sockets: the caller says when. What is counted is forgotten with the last
 //! connection of a network and after a minute.
 
+mod strangers;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use strangers::Strangers;
 
 /// Connections begun are counted for so long.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -27,7 +32,7 @@ pub struct AdmissionLimits {
     pub connections: usize,
     /// From one client network (an IPv4 address, an IPv6 /64); four times as many from loopback.
     pub per_network: usize,
-    /// That have not logged in yet.
+    /// That have not logged in yet. Of these one more makes another give way.
     pub unauthenticated: usize,
     /// Logged in as one user.
     pub per_user: usize,
@@ -84,7 +89,7 @@ pub struct Admission {
 struct State {
     limits: AdmissionLimits,
     connections: usize,
-    unauthenticated: usize,
+    strangers: Strangers,
     networks: HashMap<IpAddr, usize>,
     begun: HashMap<IpAddr, (Instant, usize)>,
     users: HashMap<String, usize>,
@@ -98,7 +103,7 @@ impl Admission {
         let state = State {
             limits,
             connections: 0,
-            unauthenticated: 0,
+            strangers: Strangers::default(),
             networks: HashMap::new(),
             begun: HashMap::new(),
             users: HashMap::new(),
@@ -116,10 +121,13 @@ impl Admission {
     #[must_use]
     pub fn connections(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.connections, state.unauthenticated)
+        (state.connections, state.strangers.count())
     }
 
     /// Takes a connection in, or says which limit it is over. Whom it comes from may be said later.
+    ///
+    /// When too many have not logged in, another one of them gives way ([`Place::gives_way`]): a flood
+    /// would keep everybody out otherwise.
     ///
     /// # Errors
     /// The limit.
@@ -133,13 +141,13 @@ impl Admission {
         if over(state.connections, limits.connections) {
             return Err(OverLimit::Connections);
         }
-        if over(state.unauthenticated, limits.unauthenticated) {
-            return Err(OverLimit::Unauthenticated);
-        }
         let network = client.map(|client| state.enter(client, now)).transpose()?;
+        while over(state.strangers.count(), limits.unauthenticated) && state.strangers.make_room() {
+        }
         state.connections += 1;
-        state.unauthenticated += 1;
-        Ok(Place { admission: Arc::clone(self), network, user: None, is_authenticated: false })
+        let gives_way = CancellationToken::new();
+        let stranger = Some(state.strangers.enter(network, gives_way.clone()));
+        Ok(Place { admission: Arc::clone(self), network, user: None, stranger, gives_way })
     }
 
     /// Whether a refusal is to be told now, and how many were not since the last that was.
@@ -208,7 +216,9 @@ pub struct Place {
     admission: Arc<Admission>,
     network: Option<IpAddr>,
     user: Option<String>,
-    is_authenticated: bool,
+    /// Its number while it has not logged in.
+    stranger: Option<u64>,
+    gives_way: CancellationToken,
 }
 
 impl Place {
@@ -220,14 +230,25 @@ impl Place {
         let mut state = self.admission.lock();
         if self.network.is_none() {
             self.network = Some(state.enter(client, now)?);
+            if let Some(token) =
+                self.stranger.and_then(|number| state.strangers.leave(None, number))
+            {
+                self.stranger = Some(state.strangers.enter(self.network, token));
+            }
         }
         Ok(())
+    }
+
+    /// Cancelled when the connection has to end at once to make room for another.
+    #[must_use]
+    pub fn gives_way(&self) -> CancellationToken {
+        self.gives_way.clone()
     }
 
     /// The connection speaks for a user now.
     ///
     /// # Errors
-    /// When that user has too many connections.
+    /// When that user has too many connections, and when the connection has to give way already.
     pub fn belongs_to(&mut self, user: &str) -> Result<(), OverLimit> {
         if self.user.as_deref() == Some(user) {
             return Ok(());
@@ -237,13 +258,18 @@ impl Place {
         if limit != 0 && state.users.get(user).is_some_and(|count| *count >= limit) {
             return Err(OverLimit::User);
         }
+        if let Some(number) = self.stranger.take()
+            && state.strangers.leave(self.network, number).is_none()
+        {
+            // It has been told to go, and counts no more.
+            return Err(OverLimit::Unauthenticated);
+        }
         *state.users.entry(user.to_owned()).or_default() += 1;
         if let Some(earlier) = self.user.replace(user.to_owned()) {
             release(&mut state.users, &earlier);
         }
-        if !self.is_authenticated {
-            self.is_authenticated = true;
-            state.unauthenticated = state.unauthenticated.saturating_sub(1);
+        if let Some(network) = self.network {
+            state.strangers.knows(network);
         }
         Ok(())
     }
@@ -259,8 +285,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.admission.lock();
         state.connections = state.connections.saturating_sub(1);
-        if !self.is_authenticated {
-            state.unauthenticated = state.unauthenticated.saturating_sub(1);
+        if let Some(number) = self.stranger {
+            state.strangers.leave(self.network, number);
         }
         if let Some(network) = &self.network {
             release(&mut state.networks, network);
@@ -328,8 +354,15 @@ mod tests {
         let six: Vec<_> =
             (0..6).map(|at| admit(&admission, &format!("198.51.100.{at}")).unwrap()).collect();
         let ninth = admit(&admission, "127.0.0.1").unwrap();
-        assert_eq!(admit(&admission, "127.0.0.1").unwrap_err(), OverLimit::Unauthenticated);
-        drop((two, six, ninth));
+        let tenth = admit(&admission, "127.0.0.1").unwrap();
+        assert_eq!(admission.connections(), (10, 9));
+        let told = |place: &Place| place.gives_way().is_cancelled();
+        assert_eq!(two.each_ref().map(told), [true, false], "of the client with the most");
+        assert!(!six.iter().chain([&ninth, &tenth]).any(told));
+        let [mut first, second] = two;
+        assert_eq!(first.belongs_to("user"), Err(OverLimit::Unauthenticated), "it is to go");
+        assert_eq!(admission.connections(), (10, 9));
+        drop((first, second, six, ninth, tenth));
         assert_eq!(admission.connections(), (0, 0));
         admit(&admission, "192.0.2.1").unwrap();
     }

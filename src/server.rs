@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::admission::{Admission, AdmissionLimits};
+use crate::admission::{Admission, AdmissionLimits, OverLimit};
 use crate::connection::{Connection, Drain, Service};
 use crate::smtp::Reply;
 
@@ -152,14 +152,14 @@ impl Door {
         let span = tracing::info_span!(
             "connection", listener = &*service.name, %peer, tls = "none",
         );
-        let now = now();
+        let begun = now();
         // Behind a balancer the client is known with its header.
         let client = service.proxies.is_empty().then_some(peer.ip());
-        let place = match self.admission.admit(client, now) {
+        let place = match self.admission.admit(client, begun) {
             Ok(place) => place,
             Err(over) => {
                 service.relay.metrics().connection(&service.name, over.name());
-                if let Some(untold) = self.admission.tells(over.name(), now) {
+                if let Some(untold) = self.admission.tells(over.name(), begun) {
                     span.in_scope(|| tracing::warn!(untold, "refused: {over}"));
                 }
                 // Before a TLS handshake there are no words.
@@ -171,10 +171,17 @@ impl Door {
         };
         let (drain, kill) = (self.drain.clone(), self.kill.clone());
         let listener = Arc::clone(&self.service);
+        let (gives_way, admission) = (place.gives_way(), Arc::clone(&self.admission));
         let conversation = async move {
             tokio::select! {
                 biased;
                 () = kill.cancelled() => {}
+                () = gives_way.cancelled() => {
+                    let over = OverLimit::Unauthenticated;
+                    if let Some(untold) = admission.tells(over.name(), now()) {
+                        tracing::warn!(untold, "closed: {over}");
+                    }
+                }
                 () = Connection::serve((service, listener), socket, peer, drain, place) => {}
             }
         };

@@ -9,6 +9,8 @@ use super::super::command;
 
 /// A larger buffer is given back once it is empty, in bytes.
 const KEPT_BYTES: usize = 16 * 1024;
+/// The same while commands are awaited: a connection may be silent for long.
+const IDLE_BYTES: usize = 1_024;
 
 /// Bytes received and not yet used. Lines are wiped when they are taken, since any may hold a
 /// password that was typed at the wrong moment.
@@ -74,6 +76,13 @@ impl Input {
         }
     }
 
+    /// Gives back what content needed and commands do not, if nothing is left of it.
+    pub(super) fn rests(&mut self) {
+        if self.is_empty() && self.bytes.capacity() > IDLE_BYTES {
+            self.bytes = Zeroizing::default();
+        }
+    }
+
     /// Takes the next line of at most `line_bytes` bytes without its CRLF, `auth_bytes` if it belongs
     /// to AUTH. The answer does not depend on how the bytes were split.
     pub(super) fn next_line(&mut self, line_bytes: usize, auth_bytes: usize) -> NextLine {
@@ -113,5 +122,60 @@ impl Input {
 impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Input").field("bytes", &self.rest().len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Session, Step};
+    use super::IDLE_BYTES;
+    use crate::smtp::{Auth, BareLf, Limits, Reply, Settings};
+
+    #[test]
+    fn a_client_that_waits_between_messages_holds_no_memory_for_content() {
+        let mut session = Session::new(
+            Arc::new(Settings {
+                hostname: "gate.test".to_owned(),
+                message_bytes: 100_000,
+                starttls: false,
+                require_tls: false,
+                auth: Auth::None,
+                bare_lf: BareLf::Refuse,
+                limits: Limits::default(),
+            }),
+            false,
+        );
+        let content = [b"From: a@example.com\r\n\r\n", [b'x'; 16_000].as_slice(), b"\r\n.\r\n"];
+        let lines: [&[u8]; 6] = [
+            b"",
+            b"EHLO x\r\n",
+            b"MAIL FROM:<a@example.com>\r\n",
+            b"RCPT TO:<b@example.com>\r\n",
+            b"DATA\r\n",
+            &content.concat(),
+        ];
+        let mut relayed = 0;
+        for line in lines {
+            session.receive(line);
+            loop {
+                match session.next_step() {
+                    Step::Read => break,
+                    Step::Mail(_) => session.mail_answered(Ok(())),
+                    Step::Data(_) => session.data_answered(Ok(())),
+                    Step::Header(..) => session.header_answered(Ok(())),
+                    Step::Relay(_) => {
+                        assert!(session.input.bytes.capacity() >= 16_000);
+                        session.relayed(Reply::ok());
+                        relayed += 1;
+                    }
+                    Step::Reply(reply) => assert!(reply.code() < 400, "{reply}"),
+                    _ => unreachable!(),
+                }
+            }
+        }
+        assert_eq!(relayed, 1);
+        assert!(session.input.bytes.capacity() <= IDLE_BYTES);
     }
 }

@@ -171,6 +171,7 @@ impl Session {
                 State::Greeting => self.greet(),
                 State::Command => {
                     if !self.command() {
+                        self.input.rests();
                         return Step::Read;
                     }
                 }
