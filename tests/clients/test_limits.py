@@ -1,9 +1,11 @@
-"""Connections of one user are limited, whether it logs in or a listener speaks for it."""
+"""Connections of one user are limited, whether it logs in or a listener speaks for it; those that have not
+logged in keep nobody out."""
 
 from __future__ import annotations
 
 import base64
 import smtplib
+import socket
 
 import pytest
 
@@ -35,3 +37,23 @@ def test_so_has_one_that_a_listener_speaks_for(start: Start) -> None:
             smtplib.SMTP("127.0.0.1", port, timeout=10)
         assert refused.value.smtp_code == 421
     gate.event("the reason", lambda event: "connections_per_user" in event["message"] and event["level"] == "WARN")
+
+
+def test_silent_connections_keep_nobody_out(start: Start) -> None:
+    gate = start({"connections_before_login = 250": "connections_before_login = 5"})
+    silent = [
+        socket.create_connection(("127.0.0.1", port), 10, (f"127.0.5.{number}", 0))
+        for number in range(1, 21)
+        for port in (gate.starttls, gate.implicit)
+    ]
+    with smtplib.SMTP("127.0.0.1", gate.starttls, timeout=10) as client:
+        client.ehlo()
+        # Each comes from a client of its own, so that this one with its one connection is not the first to go.
+        silent += [socket.create_connection(("127.0.0.1", gate.starttls), 10, ("127.0.5.1", 0)) for _ in range(20)]
+        client.login("app", "app-password")
+        silent += [socket.create_connection(("127.0.0.1", gate.starttls), 10, ("127.0.5.2", 0)) for _ in range(20)]
+        assert client.noop()[0] == 250
+    event = gate.event("the reason", lambda event: "connections_before_login" in event["message"])
+    assert event["level"] == "WARN" and event["message"].startswith("closed: ")
+    for connection in silent:
+        connection.close()
