@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use strangers::Strangers;
+use strangers::{Stranger, Strangers};
 
 /// Connections begun are counted for so long.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -126,8 +126,8 @@ impl Admission {
 
     /// Takes a connection in, or says which limit it is over. Whom it comes from may be said later.
     ///
-    /// When too many have not logged in, another one of them gives way ([`Place::gives_way`]): a flood
-    /// would keep everybody out otherwise.
+    /// When too many have not logged in, one of a client that has more of them gives way
+    /// ([`Place::gives_way`]): a flood would keep everybody out otherwise.
     ///
     /// # Errors
     /// The limit.
@@ -142,11 +142,18 @@ impl Admission {
             return Err(OverLimit::Connections);
         }
         let network = client.map(|client| state.enter(client, now)).transpose()?;
-        while over(state.strangers.count(), limits.unauthenticated) && state.strangers.make_room() {
+        while over(state.strangers.count(), limits.unauthenticated) {
+            if !state.strangers.make_room(network, now) {
+                if let Some(network) = network {
+                    release(&mut state.networks, &network);
+                }
+                return Err(OverLimit::Unauthenticated);
+            }
         }
         state.connections += 1;
         let gives_way = CancellationToken::new();
-        let stranger = Some(state.strangers.enter(network, gives_way.clone()));
+        let stranger = Stranger { since: now, token: gives_way.clone() };
+        let stranger = Some(state.strangers.enter(network, stranger));
         Ok(Place { admission: Arc::clone(self), network, user: None, stranger, gives_way })
     }
 
@@ -354,7 +361,9 @@ mod tests {
         let six: Vec<_> =
             (0..6).map(|at| admit(&admission, &format!("198.51.100.{at}")).unwrap()).collect();
         let ninth = admit(&admission, "127.0.0.1").unwrap();
-        let tenth = admit(&admission, "127.0.0.1").unwrap();
+        let again = admit(&admission, "127.0.0.1").unwrap_err();
+        assert_eq!(again, OverLimit::Unauthenticated, "no other client has more");
+        let tenth = admit(&admission, "127.0.0.2").unwrap();
         assert_eq!(admission.connections(), (10, 9));
         let told = |place: &Place| place.gives_way().is_cancelled();
         assert_eq!(two.each_ref().map(told), [true, false], "of the client with the most");

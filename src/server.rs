@@ -177,9 +177,8 @@ impl Door {
                 biased;
                 () = kill.cancelled() => {}
                 () = gives_way.cancelled() => {
-                    let over = OverLimit::Unauthenticated;
-                    if let Some(untold) = admission.tells(over.name(), now()) {
-                        tracing::warn!(untold, "closed: {over}");
+                    if let Some(untold) = admission.tells("gives_way", now()) {
+                        tracing::warn!(untold, "closed: {}", OverLimit::Unauthenticated);
                     }
                 }
                 () = Connection::serve((service, listener), socket, peer, drain, place) => {}

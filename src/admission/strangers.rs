@@ -1,26 +1,43 @@
 //! Connections that have not logged in, and which of them gives way when there are too many.
 //!
 //! It is the oldest of the network that has the most of them, and of networks from which somebody has
-//! logged in before, only where there are no others. So who holds many keeps out its own.
+//! logged in before, only where there are no others. So who holds many keeps out its own. Among equals
+//! nobody gives way to the next before it had time to log in: many who come at once would all start anew.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Networks that are remembered because somebody has logged in from there.
 const KNOWN: usize = 10_000;
+/// So long a connection has to log in before another of the same standing takes its place.
+const TIME: Duration = Duration::from_secs(2);
 
 /// Connections that have not logged in; those whose client is not named yet are together.
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
     count: usize,
     next: u64,
-    networks: HashMap<Option<IpAddr>, BTreeMap<u64, CancellationToken>>,
+    networks: HashMap<Option<IpAddr>, Members>,
     /// The networks; the last is the next to give way.
     order: BTreeSet<Rank>,
     known: HashSet<IpAddr>,
+}
+
+/// The connections of one network, the oldest first.
+type Members = BTreeMap<u64, Stranger>;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    /// When it began.
+    pub(super) since: Instant,
+    /// Tells it to go.
+    pub(super) token: CancellationToken,
 }
 
 /// Whether nobody has logged in from there, connections, the oldest, and the network.
@@ -32,36 +49,45 @@ impl Strangers {
         self.count
     }
 
-    /// Takes one in, to be told by the token when it has to go; returns its number.
-    pub(super) fn enter(&mut self, network: Option<IpAddr>, token: CancellationToken) -> u64 {
+    /// Takes one in; returns its number.
+    pub(super) fn enter(&mut self, network: Option<IpAddr>, stranger: Stranger) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.change(network, |members| members.insert(number, token));
+        self.change(network, |members| members.insert(number, stranger));
         self.count += 1;
         number
     }
 
-    /// Takes one out, with its token; it may have given way already.
-    pub(super) fn leave(
-        &mut self,
-        network: Option<IpAddr>,
-        number: u64,
-    ) -> Option<CancellationToken> {
-        let token = self.change(network, |members| members.remove(&number))?;
+    /// Takes one out; it may have given way already.
+    pub(super) fn leave(&mut self, network: Option<IpAddr>, number: u64) -> Option<Stranger> {
+        let stranger = self.change(network, |members| members.remove(&number))?;
         self.count -= 1;
-        Some(token)
+        Some(stranger)
     }
 
-    /// Tells one to go, which counts no more; returns whether there was any.
-    pub(super) fn make_room(&mut self) -> bool {
-        let Some((_, _, Reverse(number), network)) = self.order.last().copied() else {
+    /// Tells one to go for one more from this network, and counts it no more; returns whether there was
+    /// one that has to.
+    pub(super) fn make_room(&mut self, network: Option<IpAddr>, now: Instant) -> bool {
+        let Some((unknown, most, Reverse(number), of)) = self.order.last().copied() else {
             return false;
         };
-        let token = self.leave(network, number);
-        if let Some(token) = &token {
-            token.cancel();
+        let oldest = self.networks.get(&of).and_then(|members| members.get(&number));
+        let had_time = oldest.is_some_and(|oldest| now.duration_since(oldest.since) >= TIME);
+        if !had_time && self.standing(network) >= (unknown, most) {
+            return false;
         }
-        token.is_some()
+        let stranger = self.leave(of, number);
+        if let Some(stranger) = &stranger {
+            stranger.token.cancel();
+        }
+        stranger.is_some()
+    }
+
+    /// The rank of a network with one more. A client that is not named yet may be anybody.
+    fn standing(&self, network: Option<IpAddr>) -> (bool, usize) {
+        let members = self.networks.get(&network).filter(|_| network.is_some());
+        let unknown = network.is_some_and(|network| !self.known.contains(&network));
+        (unknown, members.map_or(0, BTreeMap::len) + 1)
     }
 
     /// Somebody has logged in from this network.
@@ -80,11 +106,7 @@ impl Strangers {
     }
 
     /// Changes the connections of one network and puts it into its new place.
-    fn change<T>(
-        &mut self,
-        network: Option<IpAddr>,
-        change: impl FnOnce(&mut BTreeMap<u64, CancellationToken>) -> T,
-    ) -> T {
+    fn change<T>(&mut self, network: Option<IpAddr>, change: impl FnOnce(&mut Members) -> T) -> T {
         if let Some(rank) = self.rank(network) {
             self.order.remove(&rank);
         }
@@ -113,56 +135,95 @@ mod tests {
         Some(text.parse().unwrap())
     }
 
-    /// Takes in one connection for each network, and returns which were told to go, in that order.
-    fn gone(strangers: &mut Strangers, networks: &[&str], times: usize) -> Vec<usize> {
-        let tokens: Vec<_> = networks.iter().map(|_| CancellationToken::new()).collect();
-        for (network_text, token) in networks.iter().zip(&tokens) {
-            strangers.enter(network(network_text), token.clone());
-        }
+    fn now() -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "the time of the test")]
+        Instant::now()
+    }
+
+    fn stranger() -> Stranger {
+        Stranger { since: now(), token: CancellationToken::new() }
+    }
+
+    /// Takes in one connection of each network.
+    fn enter(strangers: &mut Strangers, networks: &[&str]) -> Vec<CancellationToken> {
+        let entered = networks.iter().map(|text| {
+            let stranger = stranger();
+            let token = stranger.token.clone();
+            strangers.enter(network(text), stranger);
+            token
+        });
+        entered.collect()
+    }
+
+    /// Makes room for that network as often as that is possible; returns who went, in that order.
+    fn gone(strangers: &mut Strangers, tokens: &[CancellationToken], text: &str) -> Vec<usize> {
+        let told = |at: &usize| tokens[*at].is_cancelled();
+        let before: Vec<_> = (0..tokens.len()).filter(told).collect();
         let mut gone = Vec::new();
-        for _ in 0..times {
-            strangers.make_room();
-            let told = (0..tokens.len()).filter(|at| tokens[*at].is_cancelled());
-            let new: Vec<_> = told.filter(|at| !gone.contains(at)).collect();
+        while strangers.make_room(network(text), now()) {
+            let new = (0..tokens.len())
+                .filter(told)
+                .find(|at| ![&before, &gone].iter().any(|known| known.contains(at)));
             gone.extend(new);
         }
         gone
     }
 
-    #[test]
-    fn the_oldest_of_the_network_with_the_most_gives_way() {
+    const NETWORKS: [&str; 6] =
+        ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.2", "192.0.2.2", "192.0.2.1"];
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_of_the_network_with_the_most_gives_way() {
         let mut strangers = Strangers::default();
-        let networks = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.2", "192.0.2.2"];
-        assert_eq!(gone(&mut strangers, &networks, 9), [1, 3, 0, 2, 4]);
+        let tokens = enter(&mut strangers, &NETWORKS);
+        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.2"), [0; 0], "its own are the most");
+        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.3"), [1], "down to as many as it has");
+        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.9"), [0, 3]);
+        assert_eq!(strangers.count(), 3);
+        tokio::time::advance(TIME).await;
+        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.9"), [2, 4, 5], "each had its time");
         assert_eq!(strangers.count(), 0);
-        assert!(!strangers.make_room());
+        assert!(!strangers.make_room(None, now()));
         assert!(strangers.networks.is_empty() && strangers.order.is_empty());
     }
 
-    #[test]
-    fn where_somebody_has_logged_in_they_are_the_last() {
+    #[tokio::test(start_paused = true)]
+    async fn where_somebody_has_logged_in_they_are_the_last_to_go() {
         let mut strangers = Strangers::default();
-        let networks = ["192.0.2.1", "192.0.2.2", "192.0.2.1"];
-        strangers.knows(network("192.0.2.1").unwrap());
-        assert_eq!(gone(&mut strangers, &networks, 3), [1, 0, 2]);
-        // Also when the login comes after them.
-        let mut strangers = Strangers::default();
-        let first = CancellationToken::new();
-        strangers.enter(network("192.0.2.2"), first.clone());
         strangers.knows(network("192.0.2.2").unwrap());
-        assert_eq!(gone(&mut strangers, &["192.0.2.9"], 1), [0]);
-        assert!(!first.is_cancelled());
-        assert!(strangers.make_room() && first.is_cancelled());
+        let tokens = enter(&mut strangers, &NETWORKS);
+        // Also when the login comes after them.
+        strangers.knows(network("192.0.2.3").unwrap());
+        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.9"), [0]);
+        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.2"), [5]);
+        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.9"), [0; 0]);
+        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.3"), [1]);
+        tokio::time::advance(TIME).await;
+        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.9"), [3, 2, 4]);
     }
 
-    #[test]
-    fn who_left_is_not_told() {
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_not_named_yet_may_be_anybody() {
         let mut strangers = Strangers::default();
-        let tokens = [CancellationToken::new(), CancellationToken::new()];
-        let [first, _] = tokens.each_ref().map(|token| strangers.enter(None, token.clone()));
-        assert!(strangers.leave(None, first).is_some());
-        assert!(strangers.leave(None, first).is_none());
-        assert!(strangers.make_room());
+        let tokens = enter(&mut strangers, &["192.0.2.1", "192.0.2.2"]);
+        strangers.enter(None, stranger());
+        assert!(strangers.make_room(None, now()));
+        assert!(tokens[0].is_cancelled());
+        strangers.knows(network("192.0.2.2").unwrap());
+        assert!(strangers.make_room(None, now()), "the one without a name");
+        assert!(!strangers.make_room(None, now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_left_is_not_told() {
+        let mut strangers = Strangers::default();
+        let [first, second] = [stranger(), stranger()];
+        let tokens = [first.token.clone(), second.token.clone()];
+        let first = strangers.enter(network("192.0.2.1"), first);
+        strangers.enter(network("192.0.2.1"), second);
+        assert!(strangers.leave(network("192.0.2.1"), first).is_some());
+        assert!(strangers.leave(network("192.0.2.1"), first).is_none());
+        assert!(strangers.make_room(None, now()));
         assert_eq!(tokens.map(|token| token.is_cancelled()), [false, true]);
     }
 
