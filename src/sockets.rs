@@ -93,6 +93,7 @@ impl fmt::Display for Hint {
 #[derive(Debug, Default)]
 pub struct Sockets {
     handed: Vec<Handed>,
+    bound: Vec<(SocketAddr, TcpListener)>,
 }
 
 #[derive(Debug)]
@@ -132,7 +133,7 @@ impl Sockets {
                 }
             }
         }
-        if errors.is_empty() { Ok(Self { handed }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { handed, bound: Vec::new() }) } else { Err(errors) }
     }
 
     /// Checks that each socket belongs to one of these addresses, before any of them is in use.
@@ -156,13 +157,30 @@ impl Sockets {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    /// Returns the socket that was handed over for an address, or binds one.
+    /// Binds an address unless a socket for it was handed over or bound before.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn bind(&mut self, address: SocketAddr) -> io::Result<()> {
+        let is_handed = self.handed.iter().any(|handed| handed.address == address);
+        // Port 0 is another one each time.
+        let is_bound = self.bound.iter().any(|(bound, _)| *bound == address && address.port() != 0);
+        if !is_handed && !is_bound {
+            self.bound.push((address, TcpListener::bind(address).await?));
+        }
+        Ok(())
+    }
+
+    /// Returns the socket that was handed over for an address or bound before, or binds one.
     ///
     /// # Errors
     /// When the address cannot be bound.
     pub async fn listen(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
-        match self.handed.iter().position(|handed| handed.address == address) {
-            Some(index) => TcpListener::from_std(self.handed.swap_remove(index).listener),
+        if let Some(index) = self.handed.iter().position(|handed| handed.address == address) {
+            return TcpListener::from_std(self.handed.swap_remove(index).listener);
+        }
+        match self.bound.iter().position(|(bound, _)| *bound == address) {
+            Some(index) => Ok(self.bound.swap_remove(index).1),
             None => TcpListener::bind(address).await,
         }
     }
@@ -260,7 +278,7 @@ mod tests {
             // Which one it is does not matter to the check.
             listener: StdListener::bind("127.0.0.1:0").unwrap(),
         });
-        Sockets { handed: handed.collect() }
+        Sockets { handed: handed.collect(), bound: Vec::new() }
     }
 
     #[test]

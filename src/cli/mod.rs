@@ -22,7 +22,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use crate::build_info;
 use crate::config::{Config, Problem, Sources};
-use crate::gateway::{self, Parts};
+use crate::gateway::{self, Loaded, Parts};
 
 /// Exit status for a configuration that cannot be used: EX_CONFIG of sysexits.h.
 const EX_CONFIG: u8 = 78;
@@ -125,18 +125,28 @@ pub fn run() -> ExitCode {
 /// Reads a configuration with everything that it names. Prints what is wrong, all of it, to
 /// standard error, and gives the exit status when there is any.
 fn read(sources: &Sources) -> Result<(Config, Parts, Vec<Problem>), ExitCode> {
-    let (config, mut problems) = Config::read(sources);
-    let loaded = config.as_ref().map(gateway::load);
-    if let Some(loaded) = &loaded {
-        problems.extend(loaded.problems.iter().cloned());
-    }
-    match (config, loaded) {
-        (Some(config), Some(loaded)) if problems.is_empty() => {
+    let (read, problems) = read_all(sources);
+    match read {
+        Some((config, loaded)) if problems.is_empty() => {
             Ok((config, loaded.parts, loaded.warnings))
         }
-        _ => {
-            problems::print(&problems, problems::Severity::Mistake);
-            Err(ExitCode::from(EX_CONFIG))
-        }
+        _ => Err(refuse(&problems)),
     }
+}
+
+/// Reads a configuration with everything that it names, and what is wrong with all of it.
+fn read_all(sources: &Sources) -> (Option<(Config, Loaded)>, Vec<Problem>) {
+    let (config, mut problems) = Config::read(sources);
+    let read = config.map(|config| {
+        let loaded = gateway::load(&config);
+        problems.extend(loaded.problems.iter().cloned());
+        (config, loaded)
+    });
+    (read, problems)
+}
+
+/// Prints what is wrong and gives the exit status.
+fn refuse(problems: &[Problem]) -> ExitCode {
+    problems::print(problems, problems::Severity::Mistake);
+    ExitCode::from(EX_CONFIG)
 }

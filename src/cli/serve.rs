@@ -6,8 +6,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::build_info;
-use crate::config::{LogFormat, Sources};
-use crate::gateway::Gateway;
+use crate::config::{LogFormat, Problem, Sources};
+use crate::gateway::{self, Gateway};
 use crate::sockets::Sockets;
 use crate::telemetry;
 
@@ -15,19 +15,30 @@ use crate::telemetry;
 const DESCRIPTORS: u64 = 1 << 20;
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
-    let (config, parts, warnings) = match super::read(sources) {
-        Ok(read) => read,
-        Err(status) => return status,
-    };
-    let sockets = match Sockets::from_environment() {
-        Ok(sockets) => sockets,
-        Err(errors) => {
-            for error in errors {
-                eprintln!("{error}");
-            }
+    let (read, mut problems) = super::read_all(sources);
+    let mut sockets = Sockets::from_environment().unwrap_or_else(|errors| {
+        problems.extend(errors.iter().map(|error| Problem {
+            file: "systemd".to_owned(),
+            place: None,
+            message: error.to_string(),
+        }));
+        Sockets::default()
+    });
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start threads: {error}; raise the limit of the service or container on them");
             return ExitCode::FAILURE;
         }
     };
+    let Some((config, loaded)) = read else { return super::refuse(&problems) };
+    let (missing, warnings) = runtime.block_on(gateway::outside(&config, &mut sockets));
+    problems.extend(missing);
+    if !problems.is_empty() {
+        return super::refuse(&problems);
+    }
+    let parts = loaded.parts;
+    let warnings = loaded.warnings.into_iter().chain(warnings);
     let json = match config.log.format {
         LogFormat::Auto => None,
         LogFormat::Json => Some(true),
@@ -46,13 +57,6 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "cannot start threads; raise the limit of the service or container on them");
-            return ExitCode::FAILURE;
-        }
-    };
     let status = runtime.block_on(async {
         let listen = |kind| {
             signal(kind).inspect_err(|error| {

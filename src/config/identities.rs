@@ -58,14 +58,14 @@ fn identity(mut table: Reader<'_, '_>) -> Identity {
         name,
         configuration_set: set.map(|set| set.value),
         tags: tags(&mut table),
-        policies: table.paths("policies"),
+        policies: table.policies(),
     };
     table.finish();
     identity
 }
 
 fn delegated(mut table: Reader<'_, '_>) -> Delegated {
-    let delegated = Delegated { arn: table.required("arn"), policies: table.paths("policies") };
+    let delegated = Delegated { arn: table.required("arn"), policies: table.policies() };
     table.finish();
     delegated
 }

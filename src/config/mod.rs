@@ -7,6 +7,7 @@
 //! names a file of. `config/sesgate.toml` is the reference of every key with its default,
 //! `config/README.md` says how file and environment go together.
 
+mod document;
 mod environment;
 mod identities;
 mod listeners;
@@ -28,6 +29,7 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 use toml_span::value::{Table, ValueInner};
 
+pub use document::{Document, Secret};
 pub use origin::{Origin, Sources};
 pub use print::Settings;
 use reader::Reader;
@@ -91,7 +93,7 @@ pub struct Account {
     /// say.
     pub sandbox: Option<bool>,
     /// Service control policies: levels from the root to the account.
-    pub service_control_policies: Vec<Placed<PathBuf>>,
+    pub service_control_policies: Vec<Placed<Document>>,
 }
 
 /// The SES identities of the account.
@@ -115,7 +117,7 @@ pub struct Delegated {
     /// Its ARN.
     pub arn: Placed<String>,
     /// The owner's sending authorization policies.
-    pub policies: Vec<Placed<PathBuf>>,
+    pub policies: Vec<Placed<Document>>,
 }
 
 /// One SES identity.
@@ -128,7 +130,7 @@ pub struct Identity {
     /// `aws:ResourceTag/…`.
     pub tags: Vec<(String, String)>,
     /// Sending authorization policies.
-    pub policies: Vec<Placed<PathBuf>>,
+    pub policies: Vec<Placed<Document>>,
 }
 
 /// One address where mail is taken.
@@ -194,11 +196,11 @@ pub struct User {
     /// What its messages may say in `X-SES-` fields.
     pub x_ses: XSes,
     /// Identity policies.
-    pub policies: Vec<Placed<PathBuf>>,
+    pub policies: Vec<Placed<Document>>,
     /// Names of groups.
     pub groups: Vec<Placed<String>>,
     /// The permissions boundary, when there is one.
-    pub boundary: Option<Placed<PathBuf>>,
+    pub boundary: Option<Placed<Document>>,
     /// Leaves the header's recipients out of the claims (decision 6).
     pub envelope_recipients_only: bool,
     /// Recipients per second; more waits.
@@ -212,8 +214,8 @@ pub struct User {
 /// One password of a user.
 #[derive(Debug, Clone)]
 pub struct Password {
-    /// An argon2id or bcrypt hash.
-    pub hash: Placed<String>,
+    /// What it is known by.
+    pub secret: Placed<Secret>,
     /// The moment from which it is good no more.
     pub expires: Option<SystemTime>,
 }
@@ -235,7 +237,7 @@ pub struct Group {
     /// Its name.
     pub name: Placed<String>,
     /// Identity policies.
-    pub policies: Vec<Placed<PathBuf>>,
+    pub policies: Vec<Placed<Document>>,
 }
 
 /// Where permitted mail goes.
@@ -457,10 +459,11 @@ impl Config {
         let policies = users.chain(groups).chain(known).chain(delegated).chain(scps);
         let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
         let certificates = certificates.flat_map(|(certificate, key)| [certificate, key]);
-        let policies = policies.map(|file| &file.value);
-        let own = self.origin.file().map(Path::to_owned);
-        let others = self.origin.secrets.iter().chain(policies).chain(certificates);
-        let mut files: Vec<_> = own.into_iter().chain(others.cloned()).collect();
+        let policies = policies.filter_map(|document| document.value.file());
+        let secrets = self.origin.secrets.iter().map(PathBuf::as_path);
+        let own = self.origin.file().into_iter().chain(secrets);
+        let all = own.chain(policies).chain(certificates.map(PathBuf::as_path));
+        let mut files: Vec<_> = all.map(Path::to_owned).collect();
         let mut seen = std::collections::HashSet::new();
         files.retain(|file| seen.insert(file.clone()));
         files

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::environment;
 use super::settings::PREFIX;
-use super::source::{By, Label, Place, Problem, problem};
+use super::source::{By, Label, Place, Problem, one_line, problem};
 
 /// The variable that names the file, as `--config` does.
 pub(super) const CONFIG: &str = "SESGATE_CONFIG";
@@ -141,7 +141,7 @@ impl Origin {
     /// Returns a problem with the configuration as a whole.
     #[must_use]
     pub fn problem_of_all(&self, message: String) -> Problem {
-        Problem { file: self.to_string(), place: None, message }
+        Problem { file: self.to_string(), place: None, message: one_line(&message) }
     }
 
     /// Returns the file and the line of a place, or the variable or flag that it is.

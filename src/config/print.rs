@@ -83,7 +83,14 @@ impl Settings {
 
     fn write_one(&self, out: &mut String, asked: &Asked) {
         let Some(Step::Key(key)) = asked.path.last() else { return };
-        let from = self.from(asked);
+        let mut from = self.from(asked);
+        // A file does not take it in clear.
+        let key = if *key == "password" {
+            from.push_str(", hashed at the start");
+            "password_hash"
+        } else {
+            *key
+        };
         let _ = match &asked.shown {
             Shown::Absent => return,
             Shown::Wrong => writeln!(out, "# {key} was not understood  # {from}"),

@@ -16,6 +16,7 @@ use aws_smithy_types::date_time::Format;
 use toml_span::value::{Table, ValueInner};
 use toml_span::{Span, Value};
 
+use super::document::Document;
 use super::settings::{Asked, Shown, Step};
 use super::source::{Place, Placed, Source};
 use super::written;
@@ -415,6 +416,33 @@ impl<'s, 't> Reader<'s, 't> {
         paths
     }
 
+    /// A policy in a file.
+    pub(super) fn document(&mut self, key: &'static str) -> Option<Placed<Document>> {
+        self.path(key).map(in_file)
+    }
+
+    /// Policies in files.
+    pub(super) fn documents(&mut self, key: &'static str) -> Vec<Placed<Document>> {
+        self.paths(key).into_iter().map(in_file).collect()
+    }
+
+    /// `policies`, which are files, and `policy`, which is a document itself.
+    pub(super) fn policies(&mut self) -> Vec<Placed<Document>> {
+        let mut policies = self.documents("policies");
+        if let Some(text) = self.string("policy") {
+            if text.value.trim_start().starts_with('{') {
+                let path = [self.path.as_slice(), &[Step::Key("policy")]].concat();
+                let name = self.source.name_of_text(text.place, &path);
+                let value = Document::Text { name, text: text.value };
+                policies.push(Placed { value, place: text.place });
+            } else {
+                let message = "`policy` must be a JSON document; files are named by `policies`";
+                self.wrong(text.place, message.to_owned());
+            }
+        }
+        policies
+    }
+
     fn resolve(&self, text: Placed<String>) -> Placed<PathBuf> {
         let folder = self.source.file().filter(|_| text.place.is_in_file());
         let folder = folder.and_then(Path::parent).unwrap_or(Path::new(""));
@@ -581,4 +609,8 @@ impl<'s, 't> Reader<'s, 't> {
                 .note(key.span, format!("unknown key `{}`{}{hint}", key.name, self.in_table()));
         }
     }
+}
+
+fn in_file(path: Placed<PathBuf>) -> Placed<Document> {
+    Placed { value: Document::File(path.value), place: path.place }
 }

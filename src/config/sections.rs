@@ -92,7 +92,9 @@ fn references(config: &Config, root: &Reader<'_, '_>) {
     if config.listeners.iter().any(|listener| listener.clients.is_empty())
         && !config.users.iter().any(|user| !user.passwords.is_empty())
     {
-        root.note(
+        root.missing_list(
+            "users",
+            "password_hash",
             "a listener asks for AUTH, but no user has a `password_hash`; \
              make one with `sesgate user hash-password`",
         );
@@ -135,7 +137,7 @@ fn account(mut table: Reader<'_, '_>) -> Account {
         region: region.value,
         partition: partition.unwrap_or("aws").to_owned(),
         sandbox: table.boolean("sandbox"),
-        service_control_policies: table.paths("service_control_policies"),
+        service_control_policies: table.documents("service_control_policies"),
     };
     table.finish();
     account

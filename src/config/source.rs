@@ -166,6 +166,16 @@ impl<'t> Source<'t> {
         }
     }
 
+    /// Returns what lines of a text that a setting holds are told by.
+    pub(super) fn name_of_text(&self, place: Place, path: &[Step]) -> String {
+        let labels = self.labels.borrow();
+        match (place.said.checked_sub(1).and_then(|at| labels.get(at)), self.file) {
+            (Some(Label { by: By::Variable, name }), _) => format!("${name}"),
+            (None, Some(file)) => format!("{}#{}", file.display(), settings::key(path)),
+            _ => settings::key(path),
+        }
+    }
+
     /// Which variable or flag a place belongs to, counted from 1; 0 is the file.
     fn said(&self, span: Span) -> usize {
         span.start.saturating_sub(self.text.len())

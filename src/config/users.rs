@@ -1,7 +1,7 @@
 //! Users and groups: who may log in, and what is attached to whom.
 
 use super::reader::Reader;
-use super::{Group, Password, User, XSes};
+use super::{Group, Password, Placed, Secret, User, XSes};
 
 pub(super) fn user(mut table: Reader<'_, '_>) -> User {
     let name = table.required("name");
@@ -11,13 +11,13 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
             format!("`name` must be printable ASCII without blanks, not `{}`", name.value),
         );
     }
-    let only = table.secret("password_hash");
+    let only = secret(&mut table);
     let mut passwords: Vec<_> = table.sections("passwords").into_iter().map(password).collect();
-    if let Some(hash) = only {
+    if let Some(secret) = only {
         if passwords.is_empty() {
-            passwords.push(Password { hash, expires: None });
+            passwords.push(Password { secret, expires: None });
         } else {
-            table.source().note_at(hash.place, "write `password_hash` or `passwords`, not both");
+            table.source().note_at(secret.place, "write `password_hash` or `passwords`, not both");
         }
     }
     let user = User {
@@ -27,9 +27,9 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
         user_id: table.string("user_id").map(|id| id.value),
         tags: tags(&mut table),
         x_ses: x_ses(table.section("x_ses")),
-        policies: table.paths("policies"),
+        policies: table.policies(),
         groups: table.strings("groups"),
-        boundary: table.path("boundary"),
+        boundary: table.document("boundary"),
         recipients_per_second: table.rate("recipients_per_second"),
         recipients_per_day: table
             .number_if_any("recipients_per_day", 1..=usize::MAX)
@@ -41,6 +41,34 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
     };
     table.finish();
     user
+}
+
+/// The only password of a user: its hash, or in the environment the password itself.
+fn secret(table: &mut Reader<'_, '_>) -> Option<Placed<Secret>> {
+    let hash = table.secret("password_hash");
+    let clear = table.secret("password");
+    let source = table.source();
+    match (hash, clear) {
+        (Some(_), Some(clear)) => {
+            source.note_at(clear.place, "write `password_hash` or `password`, not both");
+            None
+        }
+        (hash, None) => {
+            hash.map(|hash| Placed { value: Secret::Hash(hash.value), place: hash.place })
+        }
+        (None, Some(clear)) => {
+            let Placed { value, place } = clear;
+            if place.is_in_file() {
+                let message = "a password in clear does not belong in a file that many read; \
+                               write `password_hash`, which `sesgate user hash-password` makes";
+                source.note_at(place, message);
+            } else if value.chars().any(char::is_control) {
+                // What AUTH can carry: a client could never send a control character.
+                source.note_at(place, "the password has control characters");
+            }
+            Some(Placed { value: Secret::Clear(value.into()), place })
+        }
+    }
 }
 
 pub(super) fn tags(table: &mut Reader<'_, '_>) -> Vec<(String, String)> {
@@ -58,8 +86,9 @@ fn x_ses(mut table: Reader<'_, '_>) -> XSes {
 }
 
 fn password(mut table: Reader<'_, '_>) -> Password {
+    let hash = table.required_secret("hash");
     let password = Password {
-        hash: table.required_secret("hash"),
+        secret: Placed { value: Secret::Hash(hash.value), place: hash.place },
         expires: table.moment("expires").map(|expires| expires.value),
     };
     table.finish();
@@ -67,7 +96,7 @@ fn password(mut table: Reader<'_, '_>) -> Password {
 }
 
 pub(super) fn group(mut table: Reader<'_, '_>) -> Group {
-    let group = Group { name: table.required("name"), policies: table.paths("policies") };
+    let group = Group { name: table.required("name"), policies: table.policies() };
     table.finish();
     group
 }

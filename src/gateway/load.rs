@@ -2,8 +2,8 @@
 //!
 //! Everything that is wrong is noted, so that one run of `sesgate check` shows all of it.
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,13 +12,14 @@ use zeroize::Zeroizing;
 use super::identities::Listed;
 use super::x_ses;
 use crate::authorize::{self, Authorizer};
-use crate::config::{self, Config, Placed, Problem};
+use crate::config::{self, Config, Document, Placed, Problem, Secret};
 use crate::identities::Account;
 use crate::inventory::Snapshot;
 use crate::policy::lint::Severity;
 use crate::policy::{self, Context, Policy, PolicyKind};
 use crate::principals::{
     Guard, PolicyFileError, PolicyFiles, Principal, Principals, StoredPassword, User, XSesRules,
+    hash_password,
 };
 use crate::redact::Redaction;
 use crate::rules::Rules;
@@ -66,8 +67,8 @@ pub struct Parts {
     pub(super) users: Vec<User>,
     /// TLS of each listener, in the order of the configuration.
     pub(super) tls: Vec<Option<Tls>>,
-    /// The certificate made at start-up, for listeners without one of their own.
-    pub(super) self_signed: Option<Tls>,
+    /// What a later reading takes over.
+    pub(super) kept: Kept,
     /// Makes hashes of addresses with the operator's key.
     pub(super) keyed: Option<Redaction>,
 }
@@ -87,6 +88,28 @@ impl Parts {
     }
 }
 
+/// What was made of the configuration and is the same after a reload.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
+    /// The certificate for listeners without one of their own.
+    self_signed: Option<Tls>,
+    /// The hashes of passwords in clear, by user. Another hash of the same password would end every
+    /// connection that logged in with it.
+    hashes: HashMap<String, StoredPassword>,
+}
+
+impl Kept {
+    fn stored(&mut self, user: &str, clear: &Zeroizing<String>) -> io::Result<StoredPassword> {
+        if let Some(stored) = self.hashes.get(user).filter(|stored| stored.verify(clear)) {
+            return Ok(stored.clone());
+        }
+        let hash = hash_password(clear).map_err(io::Error::other)?;
+        let stored = StoredPassword::parse(&hash).map_err(io::Error::other)?;
+        self.hashes.insert(user.to_owned(), stored.clone());
+        Ok(stored)
+    }
+}
+
 /// What reading came to.
 #[derive(Debug)]
 pub struct Loaded {
@@ -99,7 +122,7 @@ pub struct Loaded {
 }
 
 pub(super) struct Loader<'c> {
-    self_signed: Option<Tls>,
+    kept: Kept,
     pub(super) config: &'c Config,
     files: PolicyFiles,
     linted: HashSet<(PolicyKind, String)>,
@@ -110,15 +133,15 @@ pub(super) struct Loader<'c> {
 /// Reads everything that a configuration points at.
 #[must_use]
 pub fn load(config: &Config) -> Loaded {
-    load_again(config, None)
+    load_again(config, Kept::default())
 }
 
-/// Reads everything anew; the certificate that was made at start-up stays.
-pub(super) fn load_again(config: &Config, self_signed: Option<Tls>) -> Loaded {
+/// Reads everything anew; what was made at start-up stays.
+pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
     let files = PolicyFiles::default();
     let linted = HashSet::new();
     let (problems, warnings) = (Vec::new(), Vec::new());
-    let mut loader = Loader { self_signed, config, files, linted, problems, warnings };
+    let mut loader = Loader { kept, config, files, linted, problems, warnings };
     let account = &config.account;
     let scps = loader.policies(PolicyKind::ServiceControl, &account.service_control_policies);
     let parts = Parts {
@@ -136,7 +159,7 @@ pub(super) fn load_again(config: &Config, self_signed: Option<Tls>) -> Loaded {
         },
         users: config.users.iter().map(|user| loader.user(user)).collect(),
         tls: loader.tls(),
-        self_signed: loader.self_signed.take(),
+        kept: std::mem::take(&mut loader.kept),
         keyed: loader.keyed(),
     };
     // Those of a group without users are read too, for the mistakes in them.
@@ -162,27 +185,29 @@ impl Loader<'_> {
     pub(super) fn policies(
         &mut self,
         kind: PolicyKind,
-        files: &[Placed<std::path::PathBuf>],
+        documents: &[Placed<Document>],
     ) -> Vec<Arc<Policy>> {
-        files.iter().filter_map(|file| self.policy(kind, file)).collect()
+        documents.iter().filter_map(|document| self.policy(kind, document)).collect()
     }
 
-    fn policy(
-        &mut self,
-        kind: PolicyKind,
-        file: &Placed<std::path::PathBuf>,
-    ) -> Option<Arc<Policy>> {
-        match self.files.read(kind, &file.value) {
+    fn policy(&mut self, kind: PolicyKind, document: &Placed<Document>) -> Option<Arc<Policy>> {
+        let read = match &document.value {
+            Document::File(file) => self.files.read(kind, file),
+            Document::Text { name, text } => {
+                Policy::parse(kind, name, text).map(Arc::new).map_err(PolicyFileError::from)
+            }
+        };
+        match read {
             Ok(policy) => {
-                self.lint(kind, &file.value);
+                self.lint(kind, &document.value);
                 return Some(policy);
             }
             Err(PolicyFileError::Unreadable(error)) => {
-                self.note(file, format!("`{}` cannot be read: {error}", file.value.display()));
+                self.note(document, format!("`{}` cannot be read: {error}", document.value));
             }
             Err(PolicyFileError::Refused(errors)) => {
                 self.problems.extend(errors.iter().map(|error| Problem {
-                    file: file.value.display().to_string(),
+                    file: document.value.to_string(),
                     place: Some((error.line(), error.column())),
                     message: match error.statement() {
                         Some(statement) => {
@@ -197,12 +222,12 @@ impl Loader<'_> {
     }
 
     /// Notes what the linter warns of, once a file.
-    fn lint(&mut self, kind: PolicyKind, file: &Path) {
-        let name = file.display().to_string();
+    fn lint(&mut self, kind: PolicyKind, document: &Document) {
+        let name = document.to_string();
         if !self.linted.insert((kind, name.clone())) {
             return;
         }
-        let Ok(text) = std::fs::read_to_string(file) else { return };
+        let Ok(text) = document.read() else { return };
         #[expect(clippy::disallowed_methods, reason = "which times are over")]
         let now = SystemTime::now();
         let findings = policy::lint::lint(kind, &name, &text, now);
@@ -245,7 +270,8 @@ impl Loader<'_> {
     }
 
     fn user(&mut self, user: &config::User) -> User {
-        let passwords = user.passwords.iter().filter_map(|it| self.password(it)).collect();
+        let name = &user.name.value;
+        let passwords = user.passwords.iter().filter_map(|it| self.password(name, it)).collect();
         let (account, user_name) = self.user_arn(&user.arn);
         let mut policies = self.policies(PolicyKind::Identity, &user.policies);
         for group in &self.config.groups {
@@ -287,21 +313,31 @@ impl Loader<'_> {
         User { principal, passwords }
     }
 
-    fn password(&mut self, password: &config::Password) -> Option<StoredPassword> {
-        let hash = &password.hash;
-        match StoredPassword::parse(&hash.value) {
+    fn password(&mut self, user: &str, password: &config::Password) -> Option<StoredPassword> {
+        let secret = &password.secret;
+        let stored = match &secret.value {
+            Secret::Hash(hash) => StoredPassword::parse(hash),
+            Secret::Clear(clear) => match self.kept.stored(user, clear) {
+                Ok(stored) => Ok(stored),
+                Err(error) => {
+                    self.note(secret, format!("the password cannot be hashed: {error}"));
+                    return None;
+                }
+            },
+        };
+        match stored {
             Ok(stored) => {
                 if stored.is_weak() {
                     let message = "the password hash is cheap to guess; make a new one with \
                                    `sesgate user hash-password`";
-                    let warning = self.problem(hash, message.to_owned());
+                    let warning = self.problem(secret, message.to_owned());
                     self.warnings.push(warning);
                 }
                 self.expiry(password);
                 Some(stored.expiring(password.expires))
             }
             Err(error) => {
-                self.note(hash, format!("the password hash {error}"));
+                self.note(secret, format!("the password hash {error}"));
                 None
             }
         }
@@ -320,7 +356,7 @@ impl Loader<'_> {
             }
             Ok(_) => return,
         };
-        let warning = self.problem(&password.hash, message);
+        let warning = self.problem(&password.secret, message);
         self.warnings.push(warning);
     }
 
@@ -354,7 +390,7 @@ impl Loader<'_> {
             let made = match (&listener.certificate, listener.tls) {
                 (_, config::ListenerTls::Off) => Ok(None),
                 (Some((certificate, key)), _) => Tls::from_files(certificate, key).map(Some),
-                (None, _) => match &self.self_signed {
+                (None, _) => match &self.kept.self_signed {
                     Some(tls) => Ok(Some(tls.clone())),
                     None => Tls::self_signed(&self.config.server.hostname).map(Some),
                 },
@@ -368,7 +404,7 @@ impl Loader<'_> {
             match made {
                 Ok(tls) => {
                     if listener.certificate.is_none() && tls.is_some() {
-                        self.self_signed.clone_from(&tls);
+                        self.kept.self_signed.clone_from(&tls);
                         if !listener.address.value.ip().is_loopback() {
                             let message = "the certificate is made at start-up, so that clients \
                                            cannot check it; set `certificate` and `key`";

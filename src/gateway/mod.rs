@@ -3,6 +3,7 @@
 mod identities;
 mod load;
 mod look;
+mod outside;
 mod renewal;
 mod service;
 mod vigil;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use load::{Loaded, Parts, load};
+pub use outside::outside;
 use renewal::{Renewal, Shared};
 use service::{admission_limits, guard_settings, memory, pace_settings, service};
 use vitals::{InUse, Vitals};
@@ -119,7 +121,7 @@ impl Gateway {
         };
         let decisions = decision_log(&config.decision_log)?;
         let region = config.account.region.clone();
-        let (tls, self_signed) = (parts.tls.clone(), parts.self_signed.clone());
+        let (tls, kept) = (parts.tls.clone(), parts.kept.clone());
         let basis = parts.basis.clone();
         let guard = Arc::new(Guard::new(guard_settings(&config.limits)).map_err(random)?);
         let rules = parts.into_rules(guard);
@@ -169,7 +171,7 @@ impl Gateway {
         ));
         let shared =
             Shared { services, admission, memory, pace, inventory, vitals: vitals.clone() };
-        let renewal = Renewal::new(config, basis, Arc::clone(&relay), shared, self_signed);
+        let renewal = Renewal::new(config, basis, Arc::clone(&relay), shared, kept);
         let admin = match admin {
             Some(address) => {
                 let bind = |source| StartError::Bind { address, source };

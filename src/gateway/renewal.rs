@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::load::{Basis, load_again};
+use super::load::{Basis, Kept, load_again};
 use super::look::Look;
 use super::now;
 use super::service::{admission_limits, guard_settings, pace_settings, service};
@@ -25,7 +25,6 @@ use crate::memory::Memory;
 use crate::pace::{Pace, Quota};
 use crate::relay::Relay;
 use crate::rules::Rules;
-use crate::tls::Tls;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -54,7 +53,7 @@ pub(super) struct Renewal {
     basis: Basis,
     relay: Arc<Relay>,
     shared: Shared,
-    self_signed: Option<Tls>,
+    kept: Kept,
     hangup: Arc<Notify>,
     /// What SES said last.
     said: Arc<Snapshot>,
@@ -66,10 +65,10 @@ impl Renewal {
         basis: Basis,
         relay: Arc<Relay>,
         shared: Shared,
-        self_signed: Option<Tls>,
+        kept: Kept,
     ) -> Self {
         let (hangup, said) = (Arc::default(), Arc::default());
-        let mut renewal = Self { config, basis, relay, shared, self_signed, hangup, said };
+        let mut renewal = Self { config, basis, relay, shared, kept, hangup, said };
         // What an earlier process kept counts from the first message on.
         renewal.hear();
         renewal
@@ -108,10 +107,10 @@ impl Renewal {
     }
 
     async fn read_again(&mut self) {
-        let (origin, self_signed) = (self.config.origin.clone(), self.self_signed.clone());
+        let (origin, kept) = (self.config.origin.clone(), self.kept.clone());
         let read = tokio::task::spawn_blocking(move || {
             let (config, mut problems) = Config::read(origin.sources());
-            let loaded = config.as_ref().map(|config| load_again(config, self_signed));
+            let loaded = config.as_ref().map(|config| load_again(config, kept));
             if let Some(loaded) = &loaded {
                 problems.extend(loaded.problems.iter().cloned());
             }
@@ -125,7 +124,7 @@ impl Renewal {
         if !problems.is_empty() {
             return self.refuse(&problems);
         }
-        let (tls, self_signed) = (loaded.parts.tls.clone(), loaded.parts.self_signed.clone());
+        let (tls, kept) = (loaded.parts.tls.clone(), loaded.parts.kept.clone());
         let in_use = tokio::task::block_in_place(|| InUse::new(&config, &tls, now()));
         // Failures, locks and what was right are not forgotten with the users.
         let guard = Arc::clone(self.relay.rules().principals.guard());
@@ -150,7 +149,7 @@ impl Renewal {
         }
         self.shared.pace.configure(&pace_settings(&config));
         self.shared.admission.configure(admission_limits(&config.limits));
-        self.self_signed = self_signed.or(self.self_signed.take());
+        self.kept = kept;
         self.config = config;
         self.shared.vitals.renewed(in_use);
         tracing::info!(

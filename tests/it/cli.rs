@@ -104,7 +104,7 @@ fn serve_tells_health_and_drains_on_sigterm() {
     assert_eq!(not_yet.status.code(), Some(1));
     let mut child = sesgate(&["serve", "--config", &file]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let started = lines.by_ref().map(Result::unwrap).find(|line| line.contains("/readyz"));
+    let started = lines.by_ref().map(Result::unwrap).find(|line| line.contains("told over HTTP"));
     assert!(started.is_some_and(|line| line.contains(&free.to_string())));
     let mut healthy = false;
     for _ in 0..100 {

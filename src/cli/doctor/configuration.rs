@@ -79,7 +79,7 @@ fn passwords(config: &Config, user: &User, now: SystemTime, report: &mut Report)
     let mut is_good = true;
     for password in &user.passwords {
         let Some(expires) = password.expires else { continue };
-        let line = config.origin.at(password.hash.place);
+        let line = config.origin.at(password.secret.place);
         let renew = format!("`sesgate user hash-password`, then put the new hash into {line}");
         let when = moment(expires);
         if expires <= now {

@@ -221,7 +221,7 @@ fn authorization(
     }
     for file in &identity.policies {
         if !theirs.iter().any(|(_, text)| policies::is_same(text, &file.value)) {
-            let file = file.value.display();
+            let file = &file.value;
             report.warning(
                 CHECK,
                 format!("`{name}`: SES has no policy like `{file}`"),

@@ -1,8 +1,8 @@
 //! The policy that the relay's own role needs, and sending authorization policies side by side.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
+
+use crate::config::Document;
 
 /// What sesgate reads of SES.
 const READS: [&str; 3] = ["ses:GetAccount", "ses:ListEmailIdentities", "ses:GetEmailIdentity"];
@@ -51,8 +51,8 @@ fn owner(arn: &str) -> Option<(&'static str, &'static str, &str)> {
 
 /// Whether two documents say the same to the letter, but for blanks, the order of members and one
 /// value instead of a list of one.
-pub(super) fn is_same(theirs: &str, ours: &Path) -> bool {
-    let Ok(ours) = std::fs::read_to_string(ours) else { return false };
+pub(super) fn is_same(theirs: &str, ours: &Document) -> bool {
+    let Ok(ours) = ours.read() else { return false };
     let parse = |text: &str| serde_json::from_str::<Value>(text).ok().map(plain);
     matches!((parse(theirs), parse(&ours)), (Some(theirs), Some(ours)) if theirs == ours)
 }

@@ -1,0 +1,89 @@
+//! What the start needs outside the process: its addresses, the outbox, credentials.
+//!
+//! All of it is looked at before anything is served, so that everything that is missing is told at
+//! once, with what is wrong in the configuration. Addresses stay bound from then on.
+
+use std::time::Duration;
+
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+
+use crate::config::{Config, Problem, Upstream};
+use crate::sockets::Sockets;
+use crate::upstream::{Outbox, credential_chain};
+
+/// How long credentials may take: a provider that is slow is asked again at each call.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks at what the configuration needs; `sockets` hold the addresses afterwards.
+///
+/// Gives what stops the start, and what does not but may not be meant.
+pub async fn outside(config: &Config, sockets: &mut Sockets) -> (Vec<Problem>, Vec<Problem>) {
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    addresses(config, sockets, &mut problems).await;
+    match &config.upstream {
+        Upstream::Outbox { directory } => {
+            if let Err(error) = Outbox::open(directory) {
+                let directory = directory.display();
+                let message = format!("the outbox directory `{directory}` cannot be used: {error}");
+                problems.push(config.origin.problem_of_all(message));
+            }
+        }
+        Upstream::Ses(_) => credentials(config, &mut problems, &mut warnings).await,
+    }
+    (problems, warnings)
+}
+
+async fn addresses(config: &Config, sockets: &mut Sockets, problems: &mut Vec<Problem>) {
+    let listeners = config.listeners.iter().map(|listener| listener.address.value);
+    let wanted: Vec<_> = listeners.chain(config.admin).collect();
+    if let Err(errors) = sockets.check(&wanted) {
+        let told = |error| config.origin.problem_of_all(format!("{error}"));
+        problems.extend(errors.iter().map(told));
+    }
+    for listener in &config.listeners {
+        let address = listener.address.value;
+        if let Err(error) = sockets.bind(address).await {
+            let message = format!("cannot listen on `{address}`: {error}");
+            problems.push(config.origin.problem(listener.address.place, message));
+        }
+    }
+    if let Some(address) = config.admin
+        && let Err(error) = sockets.bind(address).await
+    {
+        let message = format!("cannot listen on `{address}`, `address` of `[admin]`: {error}");
+        problems.push(config.origin.problem_of_all(message));
+    }
+}
+
+async fn credentials(config: &Config, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
+    // Credentials that are there are found in any region.
+    let region = Some(config.account.region.as_str()).filter(|region| !region.is_empty());
+    let chain = credential_chain(region.unwrap_or("us-east-1")).await;
+    let error = match tokio::time::timeout(PATIENCE, chain.provide_credentials()).await {
+        Ok(Ok(_)) => return,
+        Ok(Err(error)) => error,
+        Err(_) => CredentialsError::provider_timed_out(PATIENCE),
+    };
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |it| it.source());
+    let causes = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    let is_nowhere = matches!(error, CredentialsError::CredentialsNotLoaded(_));
+    let causes = if is_nowhere {
+        // The chain's own words are a page of what each of its providers lacks.
+        "none in the environment, in a profile, from a web identity, the container or the instance"
+    } else {
+        &causes
+    };
+    let message = format!(
+        "`kind = \"ses\"` needs credentials of AWS: {causes}; give the task, pod or instance a role, \
+         on a laptop set AWS_PROFILE; `sesgate doctor` looks closer"
+    );
+    match error {
+        // Nothing is there that could give any.
+        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+            problems.push(config.origin.problem_of_all(message));
+        }
+        // The next call may have more luck: mail waits at the client until then.
+        _ => warnings.push(config.origin.problem_of_all(message)),
+    }
+}
