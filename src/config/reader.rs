@@ -220,7 +220,7 @@ impl<'s, 't> Reader<'s, 't> {
     }
 
     /// Notes what is wrong with the value that was taken last.
-    fn wrong(&self, place: Place, message: String) {
+    pub(super) fn wrong(&self, place: Place, message: impl Into<String>) {
         self.source.amend(Shown::Wrong);
         self.source.note_at(place, message);
     }
@@ -437,7 +437,7 @@ impl<'s, 't> Reader<'s, 't> {
                 policies.push(Placed { value, place: text.place });
             } else {
                 let message = "`policy` must be a JSON document; files are named by `policies`";
-                self.wrong(text.place, message.to_owned());
+                self.wrong(text.place, message);
             }
         }
         policies

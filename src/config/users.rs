@@ -47,10 +47,9 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
 fn secret(table: &mut Reader<'_, '_>) -> Option<Placed<Secret>> {
     let hash = table.secret("password_hash");
     let clear = table.secret("password");
-    let source = table.source();
     match (hash, clear) {
         (Some(_), Some(clear)) => {
-            source.note_at(clear.place, "write `password_hash` or `password`, not both");
+            table.wrong(clear.place, "write `password_hash` or `password`, not both");
             None
         }
         (hash, None) => {
@@ -61,10 +60,10 @@ fn secret(table: &mut Reader<'_, '_>) -> Option<Placed<Secret>> {
             if place.is_in_file() {
                 let message = "a password in clear does not belong in a file that many read; \
                                write `password_hash`, which `sesgate user hash-password` makes";
-                source.note_at(place, message);
+                table.wrong(place, message);
             } else if value.chars().any(char::is_control) {
                 // What AUTH can carry: a client could never send a control character.
-                source.note_at(place, "the password has control characters");
+                table.wrong(place, "the password has control characters");
             }
             Some(Placed { value: Secret::Clear(value.into()), place })
         }
