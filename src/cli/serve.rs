@@ -27,7 +27,9 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start threads: {error}; raise the limit of the service or container on them");
+            eprintln!(
+                "cannot start threads: {error}; raise the limit of the service or container on them"
+            );
             return ExitCode::FAILURE;
         }
     };
