@@ -165,8 +165,9 @@ def not_ready(gate: Gate) -> str | None:
 
 
 def test_it_is_not_ready_without_credentials(start: Start, ses: Ses) -> None:
-    # Nothing of the default chain is there, and IMDS is not asked.
-    gate = start(ses.lines, {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent"})
+    # A provider is there and has none at the moment; where none is there the start is refused.
+    nobody = "http://127.0.0.1:1/credentials"
+    gate = start(ses.lines, {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONTAINER_CREDENTIALS_FULL_URI": nobody})
     text = wait_until("the reason", lambda: "not looked for" not in (not_ready(gate) or "not looked for") and not_ready(gate))
     assert text.startswith("credentials: "), text
     assert metrics(gate)["sesgate_ready",] == 0
