@@ -1,5 +1,7 @@
 //! The file of the decision log when its disk hangs: a pipe that nobody reads stands for that.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
@@ -21,11 +23,11 @@ fn open(file: PathBuf, required: bool) -> DecisionLog {
     DecisionLog::open(Settings { file, required, sync: false, is_in_log: false }).unwrap()
 }
 
-/// Reads the pipe from now on, each line as it comes.
-fn reading(file: PathBuf) -> mpsc::Receiver<Value> {
+/// Reads the pipe from now on, each line as it comes, after `begun`.
+fn reading(pipe: File, begun: &'static [u8]) -> mpsc::Receiver<Value> {
     let (lines, read) = mpsc::channel();
     std::thread::spawn(move || {
-        let pipe = std::io::BufReader::new(std::fs::File::open(file).unwrap());
+        let pipe = std::io::BufReader::new(begun.chain(pipe));
         for line in std::io::BufRead::lines(pipe) {
             let _ = lines.send(serde_json::from_str(&line.unwrap()).unwrap());
         }
@@ -47,7 +49,7 @@ async fn what_there_is_no_room_for_is_counted_in_its_place() {
         log.note(&record, Level::INFO);
     }
     assert!(log.dropped() > 0);
-    let read = reading(file);
+    let read = reading(File::open(file).unwrap(), b"");
     let mut records = 0;
     let lost = loop {
         let line = read.recv_timeout(SOON).unwrap();
@@ -74,7 +76,10 @@ async fn an_intention_that_nobody_waits_for_is_not_written() {
     let long = "x".repeat(200_000);
     let blocking = Record { ehlo: Some(&long), ..Record::new(Event::Refused, Uuid::now_v7()) };
     log.note(&blocking, Level::INFO);
-    while log.intend(&Record::new(Event::Permitted, Uuid::now_v7()), soon(0)).await.is_ok() {}
+    // The thread is in the middle of it, and can take nothing else.
+    let (mut pipe, mut first) = (File::open(file).unwrap(), [0]);
+    pipe.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"{");
     // Its turn does not come before it is given up.
     let given_up = Uuid::now_v7();
     let outcome = log.intend(&Record::new(Event::Permitted, given_up), soon(300)).await;
@@ -82,7 +87,7 @@ async fn an_intention_that_nobody_waits_for_is_not_written() {
     assert!(!*permits.borrow());
     let taken = Uuid::now_v7();
     log.taken(&Record::new(Event::Relayed, taken), soon(100)).await;
-    let read = reading(file);
+    let read = reading(pipe, b"{");
     let mut seen = Vec::new();
     while seen.last() != Some(&taken.to_string()) {
         let line = read.recv_timeout(SOON).unwrap();
