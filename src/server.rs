@@ -172,13 +172,16 @@ impl Door {
         let (drain, kill) = (self.drain.clone(), self.kill.clone());
         let listener = Arc::clone(&self.service);
         let (gives_way, admission) = (place.gives_way(), Arc::clone(&self.admission));
+        let (name, relay) = (service.name.clone(), Arc::clone(&service.relay));
         let conversation = async move {
             tokio::select! {
                 biased;
                 () = kill.cancelled() => {}
                 () = gives_way.cancelled() => {
+                    relay.metrics().connection(&name, "gave_way");
                     if let Some(untold) = admission.tells("gives_way", now()) {
-                        tracing::warn!(untold, "closed: {}", OverLimit::Unauthenticated);
+                        let over = OverLimit::Unauthenticated;
+                        tracing::warn!(untold, "closed: {over}");
                     }
                 }
                 () = Connection::serve((service, listener), socket, peer, drain, place) => {}

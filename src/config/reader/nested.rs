@@ -1,0 +1,147 @@
+//! Lists and tables.
+
+use toml_span::Span;
+use toml_span::Value;
+use toml_span::value::Table;
+use toml_span::value::ValueInner;
+
+use super::super::settings::Step;
+use super::super::source::Placed;
+use super::super::written;
+use super::Reader;
+
+impl<'s, 't> Reader<'s, 't> {
+    /// A list of strings; absent is empty. In a variable they are separated by commas.
+    pub(in crate::config) fn strings(&mut self, key: &'static str) -> Vec<Placed<String>> {
+        let is_there = self.has(key);
+        let mut strings = Vec::new();
+        for mut value in self.array(key, |text| text.split(',').map(str::trim).collect()) {
+            let place = self.source.place(value.span);
+            match value.take() {
+                ValueInner::String(text) if text.is_empty() && !place.is_in_file() => {
+                    self.source.note_at(place, format!("`{key}` has an empty entry"));
+                }
+                ValueInner::String(text) => {
+                    strings.push(Placed { value: text.into_owned(), place });
+                }
+                found => self.wanted(key, "a list of strings", &found, value.span),
+            }
+        }
+        let list = written::list(strings.iter().map(|text| written::string(&text.value)));
+        if is_there {
+            self.shows(list);
+        } else {
+            self.defaults(list);
+        }
+        strings
+    }
+
+    /// A table of strings, such as tags. In a variable: `KEY=VALUE`, separated by commas.
+    pub(in crate::config) fn string_table(
+        &mut self,
+        key: &'static str,
+    ) -> Vec<(String, Placed<String>)> {
+        let Some(mut value) = self.take(key, false) else { return Vec::new() };
+        let span = value.span;
+        let table = match value.take() {
+            ValueInner::Table(table) => table,
+            ValueInner::String(text) if self.source.is_said(span) => {
+                match written::pairs(&text, span) {
+                    Ok(table) => table,
+                    Err(problem) => {
+                        self.source.note(span, format!("`{key}` {problem}"));
+                        return Vec::new();
+                    }
+                }
+            }
+            _ => {
+                self.source.note(span, format!("`{key}` must be a table of strings"));
+                return Vec::new();
+            }
+        };
+        let mut pairs = Vec::new();
+        for (name, mut value) in table {
+            match value.take() {
+                ValueInner::String(text) => {
+                    let place = self.source.place(value.span);
+                    pairs
+                        .push((name.name.into_owned(), Placed { value: text.into_owned(), place }));
+                }
+                found => self.wanted(&name.name, "a string", &found, value.span),
+            }
+        }
+        self.shows(written::table(pairs.iter().map(|(key, it)| (key.as_str(), it.value.as_str()))));
+        pairs
+    }
+
+    /// A table within this one; absent is empty.
+    pub(in crate::config) fn section(&mut self, key: &'static str) -> Reader<'s, 't> {
+        let mut reader = self.inner(key, None, Table::new(), self.span);
+        self.known.push(key);
+        if let Some(mut value) = self.table.remove(key) {
+            match value.take() {
+                ValueInner::Table(table) => (reader.table, reader.span) = (table, value.span),
+                found => self.wanted(key, &format!("a table, `[{key}]`"), &found, value.span),
+            }
+        }
+        reader
+    }
+
+    /// A list of tables; absent is empty.
+    pub(in crate::config) fn sections(&mut self, key: &'static str) -> Vec<Reader<'s, 't>> {
+        if self.source.discovers() {
+            return vec![self.inner(key, Some(0), Table::new(), self.span)];
+        }
+        self.known.push(key);
+        let Some(mut value) = self.table.remove(key) else { return Vec::new() };
+        let values = match value.take() {
+            ValueInner::Array(values) => values,
+            found => {
+                self.wanted(key, "a list", &found, value.span);
+                Vec::new()
+            }
+        };
+        let mut readers = Vec::new();
+        for (number, mut value) in values.into_iter().enumerate() {
+            match value.take() {
+                ValueInner::Table(table) => {
+                    readers.push(self.inner(key, Some(number), table, value.span));
+                }
+                found => {
+                    self.wanted(key, &format!("a list of tables, `[[{key}]]`"), &found, value.span);
+                }
+            }
+        }
+        readers
+    }
+
+    pub(super) fn inner(
+        &self,
+        key: &'static str,
+        number: Option<usize>,
+        table: Table<'t>,
+        span: Span,
+    ) -> Reader<'s, 't> {
+        let mut path = self.path.clone();
+        path.push(Step::Key(key));
+        path.extend(number.map(Step::Item));
+        Reader { source: self.source, path, table, span, known: Vec::new() }
+    }
+
+    fn array(&mut self, key: &'static str, split: fn(&str) -> Vec<&str>) -> Vec<Value<'t>> {
+        let Some(mut value) = self.take(key, false) else { return Vec::new() };
+        let span = value.span;
+        match value.take() {
+            ValueInner::Array(values) => values,
+            ValueInner::String(text) if self.source.is_said(span) => {
+                let entry =
+                    |text: &str| Value::with_span(ValueInner::String(text.to_owned().into()), span);
+                split(&text).into_iter().map(entry).collect()
+            }
+            found => {
+                self.wanted(key, "a list", &found, span);
+                Vec::new()
+            }
+        }
+    }
+}
