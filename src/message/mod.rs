@@ -11,6 +11,7 @@ mod fields;
 mod header;
 mod names;
 mod opinion;
+mod traceparent;
 mod xses;
 
 use std::collections::HashSet;
@@ -18,9 +19,11 @@ use std::ops::Range;
 
 use self::header::{Field, Scan};
 use self::opinion::Reading;
+use self::traceparent::TraceFields;
 use crate::address::Address;
 
 pub use error::{FieldError, MessageError};
+pub use traceparent::TraceParent;
 pub use xses::{IdentityArn, ListManagement, XSes};
 
 /// The longest header section, in bytes, with the blank line that ends it.
@@ -49,6 +52,8 @@ pub struct HeaderSection {
     xses: XSes,
     bytes: usize,
     removed: Vec<Range<usize>>,
+    trace_fields: TraceFields,
+    trace_parent: Option<TraceParent>,
 }
 
 /// An address with the name shown for it.
@@ -102,6 +107,8 @@ impl HeaderSection {
             xses: XSes::default(),
             bytes: length,
             removed: Vec::new(),
+            trace_fields: TraceFields::default(),
+            trace_parent: None,
         };
         let mut readings = Vec::new();
         for field in &fields {
@@ -111,6 +118,7 @@ impl HeaderSection {
             return Err(MessageError::Missing("From"));
         }
         section.xses.check()?;
+        section.trace_parent = section.trace_fields.parent();
         let authors = section.from.len() + section.resent_from.len() + section.resent_sender.len();
         if authors + usize::from(section.sender.is_some()) > HEADER_AUTHORS {
             return Err(MessageError::ManyAuthors);
@@ -148,7 +156,7 @@ impl HeaderSection {
                 _ => self.resent_sender.extend(mailboxes),
             }
             return Ok(Some(reading));
-        } else {
+        } else if !self.trace_fields.read(field) {
             self.xses.read(field.name, field.value)?;
         }
         Ok(None)
@@ -200,6 +208,18 @@ impl HeaderSection {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Returns the app's span, where `traceparent` names one in the only way there is.
+    #[must_use]
+    pub fn trace_parent(&self) -> Option<&TraceParent> {
+        self.trace_parent.as_ref()
+    }
+
+    /// Has `traceparent` and `tracestate` left out of what is forwarded as well, whatever they say.
+    pub fn remove_trace_fields(&mut self) {
+        self.removed.extend(self.trace_fields.take_ranges());
+        self.removed.sort_unstable_by_key(|range| range.start);
     }
 
     /// Returns the content without the fields that never pass: Bcc, Return-Path and `X-SES-…`.
