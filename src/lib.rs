@@ -22,6 +22,8 @@ pub mod inventory;
 pub mod memory;
 pub mod message;
 pub mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod pace;
 pub mod policy;
 pub mod principals;
@@ -34,4 +36,5 @@ pub mod smtp;
 pub mod sockets;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;
 pub mod upstream;

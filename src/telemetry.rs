@@ -7,18 +7,25 @@ mod repeats;
 
 use std::io::IsTerminal;
 
-use tracing::Level;
+use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::decision_log::Clock;
+use crate::trace;
 use repeats::{Once, Repeats};
 
 /// Lines that wait for the reader of standard output, some 2.5 MiB.
 const LINES: usize = 4_096;
+
+/// Takes log lines.
+pub type Lines = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Keeps logging going; what waits is written when it is dropped, for as long as a second.
 pub struct Logging {
@@ -49,10 +56,10 @@ impl Logging {
 
 /// Starts logging to standard output: `level` and above of sesgate, warnings of its libraries.
 ///
-/// `json` chooses one JSON object a line; absent, text on a terminal and JSON elsewhere. Does
-/// nothing when logging was started before.
+/// `json` chooses one JSON object a line; absent, text on a terminal and JSON elsewhere. `more` takes
+/// the same lines elsewhere. Does nothing when logging was started before.
 #[must_use]
-pub fn start(json: Option<bool>, level: Level) -> Logging {
+pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
     let terminal = std::io::stdout().is_terminal();
     let queue = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES);
     let (writer, guard) = queue.finish(std::io::stdout());
@@ -65,7 +72,7 @@ pub fn start(json: Option<bool>, level: Level) -> Logging {
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
-            .map_event_format(|format| Once(format, repeats.clone()))
+            .map_event_format(|format| Once(Traced(format), repeats.clone()))
             .with_writer(writer)
             .boxed()
     } else {
@@ -81,11 +88,32 @@ pub fn start(json: Option<bool>, level: Level) -> Logging {
     };
     let libraries = LevelFilter::WARN.min(LevelFilter::from_level(level));
     let filter = Targets::new().with_default(libraries).with_target("sesgate", level);
-    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+    let all: Vec<_> = [lines].into_iter().chain(more).collect();
+    let _ = tracing_subscriber::registry().with(all.with_filter(filter)).try_init();
     std::panic::set_hook(Box::new(|panic| {
         // The place alone: what a panic says may hold content.
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a task failed; its connection is closed, report this as a bug");
     }));
     Logging { _guard: guard, dropped, repeats }
+}
+
+/// Puts `trace_id` into the lines of a transaction that has one.
+struct Traced(Format<Json, Clock>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Traced {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let Some(ids) = trace::ids() else {
+            return self.0.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let rest = line.strip_prefix('{').unwrap_or(&line);
+        write!(writer, "{{\"trace_id\":\"{}\",{rest}", trace::hex(&ids.trace))
+    }
 }

@@ -8,6 +8,7 @@ mod excerpt;
 mod healthcheck;
 mod man;
 mod manual;
+mod otlp;
 mod policy;
 mod problems;
 mod progress;
@@ -140,6 +141,7 @@ fn read_all(sources: &Sources) -> (Option<(Config, Loaded)>, Vec<Problem>) {
     let read = config.map(|config| {
         let loaded = gateway::load(&config);
         problems.extend(loaded.problems.iter().cloned());
+        problems.extend(otlp::problems(&config));
         (config, loaded)
     });
     (read, problems)

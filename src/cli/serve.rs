@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::otlp::Export;
 use crate::build_info;
 use crate::config::{LogFormat, Problem, Sources};
 use crate::gateway::{self, Gateway};
@@ -47,7 +48,14 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
         LogFormat::Text => Some(false),
     };
     raise_descriptor_limit();
-    let logging = telemetry::start(json, config.log.level);
+    let mut export = match Export::prepare(&config) {
+        Ok(export) => export,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(super::EX_CONFIG);
+        }
+    };
+    let logging = telemetry::start(json, config.log.level, export.lines());
     let variables: Vec<_> = config.origin.said().collect();
     tracing::info!(
         version = build_info::VERSION,
@@ -73,10 +81,12 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
         ) else {
             return ExitCode::FAILURE;
         };
+        export.start();
         let gateway = match Gateway::start(config, parts, sockets).await {
             Ok(gateway) => gateway,
             Err(error) => {
                 tracing::error!(%error, "cannot start; see what `error` names, and `sesgate doctor`");
+                export.finish().await;
                 return ExitCode::FAILURE;
             }
         };
@@ -106,7 +116,10 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
         };
         let drained = gateway.run(async move { drop(stopped.await) });
         tokio::select! {
-            () = drained => ExitCode::SUCCESS,
+            () = drained => {
+                export.finish().await;
+                ExitCode::SUCCESS
+            }
             () = signals => {
                 tracing::warn!("a second signal: ended without draining; wait for `drain_seconds` next time");
                 ExitCode::FAILURE

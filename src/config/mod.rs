@@ -69,6 +69,8 @@ pub struct Config {
     pub log: Log,
     /// Where records of decisions go beside the log.
     pub decision_log: DecisionLog,
+    /// What an OpenTelemetry collector is told.
+    pub otlp: Otlp,
 }
 
 /// Settings of the process as a whole.
@@ -381,6 +383,37 @@ pub enum LogAddresses {
 pub fn variables() -> Vec<(String, Vec<String>)> {
     let all = settings::all().iter();
     all.map(|setting| (setting.key(), settings::spellings(setting))).collect()
+}
+
+/// What an OpenTelemetry collector is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Otlp {
+    /// The collector's URL, without the path of a signal; none exports nothing.
+    pub endpoint: Option<String>,
+    /// Whether traces are exported.
+    pub traces: bool,
+    /// Whether log lines are.
+    pub logs: bool,
+    /// The share of traces that are recorded where the app does not say, from 0 to 1.
+    pub sample_ratio: f64,
+    /// How long the collector may take to answer.
+    pub timeout: Duration,
+    /// Leaves `traceparent` and `tracestate` out of what is forwarded.
+    pub strip_traceparent: bool,
+}
+
+/// Nothing is exported.
+impl Default for Otlp {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            traces: true,
+            logs: true,
+            sample_ratio: 1.0,
+            timeout: Duration::from_secs(10),
+            strip_traceparent: false,
+        }
+    }
 }
 
 impl Config {

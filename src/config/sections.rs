@@ -11,8 +11,8 @@ use super::listeners::{listener, networks};
 use super::reader::Reader;
 use super::users::{group, user};
 use super::{
-    Account, Config, DecisionLog, Limits, Log, LogAddresses, LogFormat, Origin, Rate, Server, Ses,
-    Upstream,
+    Account, Config, DecisionLog, Limits, Log, LogAddresses, LogFormat, Origin, Otlp, Rate, Server,
+    Ses, Upstream,
 };
 
 /// A shorter token could be guessed.
@@ -37,6 +37,7 @@ pub(super) fn config(origin: Origin, mut root: Reader<'_, '_>) -> Config {
         limits: limits(root.section("limits")),
         log: log(root.section("log")),
         decision_log: decision_log(root.section("decision_log")),
+        otlp: otlp(&mut root),
     };
     if config.listeners.is_empty() {
         root.note("no `[[listeners]]`: nothing would take mail");
@@ -303,6 +304,31 @@ fn decision_log(mut table: Reader<'_, '_>) -> DecisionLog {
     }
     table.finish();
     log
+}
+
+/// A build that exports nothing has no such section.
+fn otlp(root: &mut Reader<'_, '_>) -> Otlp {
+    let default = Otlp::default();
+    let is_there = root.has("otlp");
+    let mut table = root.section("otlp");
+    if !cfg!(feature = "otlp") {
+        if is_there {
+            table.note(
+                "`[otlp]` needs a build that has it: the image, or `cargo build --features otlp`",
+            );
+        }
+        return default;
+    }
+    let otlp = Otlp {
+        endpoint: table.url("endpoint").map(|url| url.value),
+        traces: table.flag("traces", default.traces),
+        logs: table.flag("logs", default.logs),
+        sample_ratio: table.share("sample_ratio", default.sample_ratio),
+        timeout: table.seconds("timeout_seconds", default.timeout.as_secs(), 1..=60),
+        strip_traceparent: table.flag("strip_traceparent", default.strip_traceparent),
+    };
+    table.finish();
+    otlp
 }
 
 fn is_account(id: &str) -> bool {

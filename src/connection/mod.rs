@@ -33,6 +33,7 @@ use crate::admission::Place;
 use crate::authorize::Client;
 use crate::memory::Share;
 use crate::smtp::{Phase, Reply, Session, Step};
+use crate::trace::Begun;
 
 /// Bytes read at a time.
 const READ: usize = 16 * 1024;
@@ -106,6 +107,8 @@ pub struct Connection {
     /// When the last reply was written: a command that comes byte by byte is not given more time.
     heard: Instant,
     content: Option<Content>,
+    /// When the transaction under way began.
+    transaction: Begun,
     drain: Drain,
     draining: bool,
 }
@@ -202,6 +205,7 @@ impl Connection {
             begun: now(),
             heard: now(),
             content: None,
+            transaction: Begun::now(),
             drain,
             draining: false,
             service,
@@ -301,6 +305,7 @@ impl Connection {
                     // A user or password that a reload took away is one no more.
                     let relay = &self.service.relay;
                     self.client = self.client.take().and_then(|client| relay.known(&client));
+                    self.transaction = Begun::now();
                     let known = self.client.is_some();
                     let refusal = Reply::authentication_required;
                     self.session.mail_answered(if known { Ok(()) } else { Err(refusal()) });
@@ -308,11 +313,15 @@ impl Connection {
                 Step::Data(envelope) => {
                     self.flush(stream).await?;
                     let answer = self.make_room(&envelope).await;
+                    self.transaction.data = Some(now());
                     self.session.data_answered(answer);
                 }
                 Step::Header(envelope, header) => {
                     let answer = match &self.client {
-                        Some(client) => self.service.relay.screen(client, &envelope, &header),
+                        Some(client) => {
+                            let relay = &self.service.relay;
+                            relay.screen(client, &envelope, &header, self.transaction)
+                        }
                         None => Err(Reply::authentication_required()),
                     };
                     self.session.header_answered(answer);
@@ -327,7 +336,8 @@ impl Connection {
                             let relay = &self.service.relay;
                             let share =
                                 std::mem::replace(&mut self.share, self.service.memory.nothing());
-                            relay.carry_out(client, transaction, share, &self.drain.abort).await
+                            let (abort, begun) = (&self.drain.abort, self.transaction);
+                            relay.carry_out(client, transaction, share, abort, begun).await
                         }
                         None => Reply::authentication_required(),
                     };
@@ -336,7 +346,8 @@ impl Connection {
                 }
                 Step::Refused(envelope, reply) => {
                     if let Some(client) = &self.client {
-                        self.service.relay.unreadable(client, &envelope, &reply);
+                        let relay = &self.service.relay;
+                        relay.unreadable(client, &envelope, &reply, self.transaction);
                     }
                 }
                 Step::Close(reply) => {

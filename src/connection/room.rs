@@ -18,7 +18,8 @@ impl Connection {
         self.grow_share(bytes).await.map_err(|Exhausted| {
             let reply = Reply::temporary_failure();
             if let Some(client) = &self.client {
-                self.service.relay.put_off(client, envelope, declared, &reply);
+                let relay = &self.service.relay;
+                relay.put_off(client, envelope, declared, &reply, self.transaction);
             }
             reply
         })

@@ -129,7 +129,12 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new());
         let (upstream, defer_when_paused) =
             upstream(&config, region, &pace, &metrics, &decisions).await?;
-        let settings = relay::Settings { redaction, defer_when_paused, patience: config.answer };
+        let settings = relay::Settings {
+            redaction,
+            defer_when_paused,
+            patience: config.answer,
+            strip_traceparent: config.otlp.strip_traceparent,
+        };
         let asked = ask_ses(&config, &upstream);
         let has_credentials = upstream.client().is_none();
         let mut relay = Relay::new(rules, upstream, pace.clone(), settings)

@@ -229,6 +229,7 @@ impl Renewal {
             ("`[admin]`", old.admin != new.admin),
             ("`[log]`", old.log != new.log),
             ("`[decision_log]`", old.decision_log != new.decision_log),
+            ("`[otlp]`", old.otlp != new.otlp),
             ("`drain_seconds` in `[server]`", old.server.drain != new.server.drain),
             ("`memory_mib` in `[limits]`", old.limits.memory != new.limits.memory),
         ];

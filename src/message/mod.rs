@@ -216,6 +216,12 @@ impl HeaderSection {
         self.trace_parent.as_ref()
     }
 
+    /// Whether `traceparent` or `tracestate` is there, whatever it says.
+    #[must_use]
+    pub fn has_trace_fields(&self) -> bool {
+        !self.trace_fields.is_empty()
+    }
+
     /// Has `traceparent` and `tracestate` left out of what is forwarded as well, whatever they say.
     pub fn remove_trace_fields(&mut self) {
         self.removed.extend(self.trace_fields.take_ranges());

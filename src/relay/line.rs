@@ -17,7 +17,7 @@ use crate::smtp::{Envelope, Reply};
 use crate::upstream::UpstreamError;
 
 /// Names of what is no [`Refusal`].
-const MEMORY: &str = "memory";
+pub(super) const MEMORY: &str = "memory";
 const UNREADABLE: &str = "unreadable";
 
 const NO_MEMORY: &str = "raise `memory_mib` in `[limits]`, or send less at once";

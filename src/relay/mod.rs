@@ -2,6 +2,7 @@
 
 mod line;
 mod refusal;
+mod traced;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,8 +24,10 @@ use crate::pace::{Budget, Pace, Turn};
 use crate::redact::Redaction;
 use crate::rules::Rules;
 use crate::smtp::{Envelope, Reply, Transaction};
+use crate::trace::{self, Begun, Kind, Trace};
 use crate::upstream::{Held, Upstream, UpstreamError};
 use line::{Line, Sent, shown};
+use traced::Traced;
 
 /// How the relay behaves beside its rules.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Settings {
     pub defer_when_paused: bool,
     /// How long a client waits for the answer to its content (decision 15).
     pub patience: Duration,
+    /// Leaves `traceparent` and `tracestate` out of what is forwarded.
+    pub strip_traceparent: bool,
 }
 
 /// Carries out transactions.
@@ -112,6 +117,7 @@ impl Relay {
         client: &Client,
         envelope: &Envelope,
         header: &HeaderSection,
+        begun: Begun,
     ) -> Result<(), Reply> {
         let occasion = occasion();
         let started = now();
@@ -126,7 +132,10 @@ impl Relay {
         let took = started.elapsed();
         self.decided(client, Err(&refusal), took);
         let line = self.line(client, envelope, Some(header), occasion.id);
-        let reply = line.refused(&refusal, None, took);
+        let trace = &trace::begin(begun, header.trace_parent());
+        let reply = trace.within(|| line.refused(&refusal, None, took));
+        self.traced(trace, client, envelope, Some(header), occasion.id)
+            .refused(&refusal, None, &reply);
         self.ended(client, refusal.name(), &reply);
         Err(reply)
     }
@@ -147,17 +156,33 @@ impl Relay {
         transaction: Transaction,
         share: Share,
         abort: &CancellationToken,
+        begun: Begun,
+    ) -> Reply {
+        let trace = trace::begin(begun, transaction.header.trace_parent());
+        trace.scope(self.transact(client, transaction, share, abort, &trace)).await
+    }
+
+    async fn transact(
+        &self,
+        client: &Client,
+        transaction: Transaction,
+        share: Share,
+        abort: &CancellationToken,
+        trace: &Trace,
     ) -> Reply {
         let started = now();
         let id = occasion().id;
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let bytes = transaction.content.len();
         let line = self.line(client, &envelope, Some(&header), id);
+        let traced = self.traced(trace, client, &envelope, Some(&header), id);
         let refused = |refusal: &Refusal| {
             let reply = line.refused(refusal, Some(bytes), started.elapsed());
+            traced.refused(refusal, Some(bytes), &reply);
             self.ended(client, refusal.name(), &reply);
             reply
         };
+        let pacing = trace::step("pace", Kind::Internal);
         let by = started + self.settings.patience;
         let turn = tokio::select! {
             biased;
@@ -169,13 +194,17 @@ impl Relay {
                 possible_duplicate: false,
             })),
         };
+        drop(pacing);
         let turn = match turn {
             Ok(turn) => turn,
             Err(refusal) => return refused(&refusal),
         };
         let waited = started.elapsed();
         self.metrics.waited(waited);
-        let permit = match self.permit(client, transaction, id) {
+        let deciding = trace::step("decide", Kind::Internal);
+        let permit = self.permit(client, transaction, id);
+        drop(deciding);
+        let permit = match permit {
             Ok(permit) => permit,
             Err(refusal) => return refused(&refusal),
         };
@@ -213,6 +242,7 @@ impl Relay {
                     Sent { verdict, overruled, configuration_set, message_id, bytes, waited };
                 let reply = line.relayed(&sent, started.elapsed(), by).await;
                 self.ended(client, "relayed", &reply);
+                traced.relayed(&sent, &reply);
                 reply
             }
             Err(UpstreamError::Paused(text)) if self.settings.defer_when_paused => {
@@ -247,9 +277,12 @@ impl Relay {
     fn permit(
         &self,
         client: &Client,
-        transaction: Transaction,
+        mut transaction: Transaction,
         id: Uuid,
     ) -> Result<Permit, Refusal> {
+        if self.settings.strip_traceparent && transaction.header.has_trace_fields() {
+            Arc::make_mut(&mut transaction.header).remove_trace_fields();
+        }
         let rules = self.rules.load();
         let occasion = Occasion { id, now: occasion().now };
         let client = rules.known(client, occasion.now).ok_or(Refusal::NoUser)?;
@@ -305,17 +338,41 @@ impl Relay {
     }
 
     /// Logs a message for which there was no memory.
-    pub fn put_off(&self, client: &Client, envelope: &Envelope, bytes: usize, reply: &Reply) {
+    pub fn put_off(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        bytes: usize,
+        reply: &Reply,
+        begun: Begun,
+    ) {
         let id = occasion().id;
-        self.line(client, envelope, None, id).put_off(bytes, reply);
+        let line = self.line(client, envelope, None, id);
+        let trace = &trace::begin(begun, None);
+        trace.within(|| line.put_off(bytes, reply));
+        self.traced(trace, client, envelope, None, id).unread(line::MEMORY, reply);
         self.ended(client, "memory", reply);
     }
 
     /// Logs a message that was refused before anything could be decided about it.
-    pub fn unreadable(&self, client: &Client, envelope: &Envelope, reply: &Reply) {
+    pub fn unreadable(&self, client: &Client, envelope: &Envelope, reply: &Reply, begun: Begun) {
         let id = occasion().id;
-        let outcome = self.line(client, envelope, None, id).unreadable(reply);
+        let line = self.line(client, envelope, None, id);
+        let trace = &trace::begin(begun, None);
+        let outcome = trace.within(|| line.unreadable(reply));
+        self.traced(trace, client, envelope, None, id).unread(outcome, reply);
         self.ended(client, outcome, reply);
+    }
+
+    fn traced<'a>(
+        &'a self,
+        trace: &'a Trace,
+        client: &'a Client,
+        envelope: &'a Envelope,
+        header: Option<&'a HeaderSection>,
+        id: Uuid,
+    ) -> Traced<'a> {
+        Traced { trace, redaction: &self.settings.redaction, client, envelope, header, id }
     }
 
     /// Says whether the upstream has the credentials that it needs.

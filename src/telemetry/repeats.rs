@@ -24,7 +24,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// What an operator asked for or waits for is always shown: records of decisions, the start, reloads.
 const SHOWN: [&str; 4] = [TARGET, "sesgate::decision_log", "sesgate::gateway", "sesgate::cli"];
 /// Fields of lines that sum up by themselves.
-const SUMMED: [&str; 2] = ["untold", "logins"];
+const SUMMED: [&str; 3] = ["untold", "logins", "lost"];
 /// Different lines that are remembered; those beyond are all shown.
 const ROOM: usize = 256;
 /// How often it is looked at whether a window is over.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::authorize::Permit;
 use crate::memory::Share;
 use crate::pace::Turn;
+use crate::trace::{self, Kind};
 
 /// What a message holds until its call has ended, whoever still waits for it.
 #[derive(Debug)]
@@ -51,7 +52,15 @@ impl Upstream {
     ) -> Result<String, UpstreamError> {
         match self {
             Self::Ses(ses) => ses.send(permit, held, by).await,
-            Self::Outbox(outbox) => outbox.send(permit, held, by).await,
+            Self::Outbox(outbox) => {
+                let mut step = trace::step("outbox", Kind::Internal);
+                let outcome = outbox.send(permit, held, by).await;
+                if let Err(error) = &outcome {
+                    step.set("error.type", error.name());
+                    step.fail(error.class());
+                }
+                outcome
+            }
         }
     }
 

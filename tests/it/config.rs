@@ -133,9 +133,10 @@ fn the_default_file_names_every_key() {
         .concat();
     let mut keys = 0;
     for (at, _) in source.match_indices("table.") {
-        let Some((_, rest)) = source[at..].split_once('"') else { continue };
+        let Some((call, rest)) = source[at..].split_once('"') else { continue };
         let Some((key, _)) = rest.split_once('"') else { continue };
-        if !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        if call.contains(';') || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
             continue;
         }
         keys += 1;
@@ -143,6 +144,23 @@ fn the_default_file_names_every_key() {
         assert!(named, "`{key}` is not in config/sesgate.toml");
     }
     assert!(keys > 40, "only {keys} keys were found in the source");
+}
+
+#[test]
+fn a_section_that_the_build_does_not_have_is_a_mistake() {
+    let file = path("config/sesgate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let line = text.lines().count() + 1;
+    let text = format!("{text}[otlp]\nstrip_traceparent = true\n");
+    let (_, problems) = Config::parse(&file, &text);
+    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let mistake = format!(
+        "{}:{line}:1: `[otlp]` needs a build that has it: the image, or \
+         `cargo build --features otlp`",
+        file.display(),
+    );
+    let expected = if cfg!(feature = "otlp") { vec![] } else { vec![mistake] };
+    assert_eq!(problems, expected);
 }
 
 #[test]
@@ -173,7 +191,8 @@ fn every_key_of_the_default_file_has_a_variable_and_every_variable_its_key() {
             table = format!("{name}.");
         }
         let Some((key, value)) = line.split_once(" = ") else { continue };
-        if !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        let is_absent = table == "otlp." && !cfg!(feature = "otlp");
+        if is_absent || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
             continue;
         }
         let list = format!("{table}{key}.<n>.");

@@ -16,6 +16,7 @@ use sesgate::principals::{Principals, User};
 use sesgate::relay::Relay;
 use sesgate::rules::Rules;
 use sesgate::smtp::{Envelope, HeaderSection};
+use sesgate::trace::Begun;
 
 use crate::support::{account, manner, outbox, pace, path, principal};
 
@@ -107,7 +108,7 @@ fn play(case: &Value) -> String {
     let principals = Arc::new(Principals::new(vec![user], 1).unwrap());
     let rules = Rules { authorizer, principals };
     let relay = Relay::new(rules, outbox(folder.path()), pace(), manner());
-    match relay.screen(&client, &envelope(case), &header) {
+    match relay.screen(&client, &envelope(case), &header, Begun::now()) {
         Ok(()) => "allowed".to_owned(),
         Err(reply) => {
             let text = reply.to_string();

@@ -98,6 +98,7 @@ pub(crate) fn manner() -> relay::Settings {
         redaction: Redaction::Full,
         defer_when_paused: false,
         patience: Duration::from_secs(20),
+        strip_traceparent: false,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 29] = [
+const MAY_USE: [(&str, &[&str]); 31] = [
     ("build", &[]),
     ("main", &["cli"]),
     (
@@ -18,6 +18,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
             "config",
             "gateway",
             "message",
+            "otlp",
             "policy",
             "principals",
             "relay",
@@ -59,7 +60,16 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ("server", &["admission", "connection", "smtp"]),
     (
         "connection",
-        &["admission", "authorize", "memory", "principals", "proxy_protocol", "relay", "smtp"],
+        &[
+            "admission",
+            "authorize",
+            "memory",
+            "principals",
+            "proxy_protocol",
+            "relay",
+            "smtp",
+            "trace",
+        ],
     ),
     (
         "relay",
@@ -74,12 +84,15 @@ const MAY_USE: [(&str, &[&str]); 29] = [
             "redact",
             "rules",
             "smtp",
+            "trace",
             "upstream",
         ],
     ),
     ("rules", &["authorize", "principals"]),
-    ("upstream", &["authorize", "decision_log", "memory", "metrics", "pace"]),
+    ("upstream", &["authorize", "decision_log", "memory", "metrics", "pace", "trace"]),
     ("decision_log", &[]),
+    ("otlp", &["trace"]),
+    ("trace", &["message"]),
     ("admission", &[]),
     ("memory", &[]),
     ("inventory", &["identities", "policy"]),

@@ -10,6 +10,7 @@ use sesgate::address::Address;
 use sesgate::authorize::Client;
 use sesgate::relay::{self, Relay};
 use sesgate::smtp::{Envelope, HeaderSection, Transaction};
+use sesgate::trace::Begun;
 use sesgate::upstream::{Ses, SesSettings, Upstream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -106,6 +107,7 @@ async fn reply(relay: &Relay) -> String {
             transaction(MESSAGE),
             memory().share_of("app"),
             &CancellationToken::new(),
+            Begun::now(),
         )
         .await
         .to_string()
@@ -250,6 +252,7 @@ async fn a_connection_that_breaks_before_the_body_is_tried_again() {
             transaction(&big),
             memory().share_of("app"),
             &CancellationToken::new(),
+            Begun::now(),
         )
         .await
         .to_string();
@@ -282,7 +285,8 @@ async fn an_abort_answers_the_client_and_leaves_the_call() {
     let relay = ses(settings(&fake.url));
     let abort = CancellationToken::new();
     let (client, transaction) = (client(), transaction(MESSAGE));
-    let carried = relay.carry_out(&client, transaction, memory().share_of("app"), &abort);
+    let carried =
+        relay.carry_out(&client, transaction, memory().share_of("app"), &abort, Begun::now());
     let soon = async {
         tokio::time::sleep(Duration::from_millis(1000)).await;
         abort.cancel();
@@ -315,6 +319,7 @@ async fn a_body_that_is_not_written_in_time_is_cancelled() {
             transaction(&big),
             memory().share_of("app"),
             &CancellationToken::new(),
+            Begun::now(),
         )
         .await
         .to_string();

@@ -11,6 +11,7 @@ use sesgate::gateway;
 use sesgate::principals::{Guard, GuardSettings};
 use sesgate::relay::Relay;
 use sesgate::smtp::Envelope;
+use sesgate::trace::Begun;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{manner, memory, outbox, pace, path};
@@ -95,7 +96,13 @@ async fn a_lent_identity_is_named_for_the_user() {
     transaction.envelope =
         Arc::new(Envelope { reverse_path: lent, ..(*transaction.envelope).clone() });
     let reply = relay
-        .carry_out(&client, transaction, memory().share_of("app"), &CancellationToken::new())
+        .carry_out(
+            &client,
+            transaction,
+            memory().share_of("app"),
+            &CancellationToken::new(),
+            Begun::now(),
+        )
         .await
         .to_string();
     let id = reply.strip_prefix("250 Ok ").unwrap_or_else(|| panic!("{reply}"));
@@ -121,6 +128,7 @@ async fn rules_hold_for_every_message() {
                 transaction(&message),
                 memory().share_of("app"),
                 &CancellationToken::new(),
+                Begun::now(),
             )
             .await
             .to_string();

@@ -100,6 +100,20 @@ impl<'s, 't> Reader<'s, 't> {
 
     /// A number of events per second, above zero; it may have a fraction.
     pub(in crate::config) fn rate(&mut self, key: &'static str) -> Option<f64> {
+        self.fraction(key, 0.001..=1_000_000.0)
+    }
+
+    /// A share of a whole, or its default.
+    pub(in crate::config) fn share(&mut self, key: &'static str, default: f64) -> f64 {
+        let is_there = self.has(key);
+        let share = self.fraction(key, 0.0..=1.0);
+        if !is_there {
+            self.defaults(default);
+        }
+        share.unwrap_or(default)
+    }
+
+    fn fraction(&mut self, key: &'static str, bounds: RangeInclusive<f64>) -> Option<f64> {
         let mut value = self.take(key, false)?;
         let found = value.take();
         let number = match &found {
@@ -108,11 +122,12 @@ impl<'s, 't> Reader<'s, 't> {
             ValueInner::String(text) if self.source.is_said(value.span) => text.parse().ok(),
             _ => None,
         };
-        let number = number.filter(|number| (0.001..=1_000_000.0).contains(number));
+        let number = number.filter(|number| bounds.contains(number));
         match number {
             Some(number) => self.shows(number.to_string()),
             None => {
-                let what = format!("`{key}` must be a number from 0.001 to 1000000");
+                let (least, most) = (bounds.start(), bounds.end());
+                let what = format!("`{key}` must be a number from {least} to {most}");
                 self.source.note(value.span, self.but_is(what, &found, value.span));
             }
         }

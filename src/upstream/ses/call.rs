@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::super::UpstreamError;
 use super::super::progress::Progress;
 use crate::decision_log::{DecisionLog, Event, Record};
+use crate::trace;
 
 type Outcome = Result<String, UpstreamError>;
 type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -77,6 +78,6 @@ impl Drop for Call {
                 }
             }
         };
-        self.calls.spawn_on(rest, &runtime);
+        self.calls.spawn_on(trace::current().scope(rest), &runtime);
     }
 }

@@ -4,6 +4,7 @@
 //! that SES may have taken.
 
 mod answer;
+mod attempts;
 mod body;
 mod call;
 mod client;
@@ -30,6 +31,8 @@ use crate::authorize::Permit;
 use crate::decision_log::DecisionLog;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
+use crate::trace::{self, Kind};
+use attempts::Attempts;
 use body::{Content, STAND_IN};
 use call::Call;
 pub use client::{client, credential_chain};
@@ -141,14 +144,23 @@ impl Ses {
         let work = Box::pin(self.call(permit, held, progress.clone()));
         let (calls, decisions) = (self.calls.clone(), self.decisions.clone());
         let call = Call::new(work, id, progress.clone(), calls, decisions);
-        match tokio::time::timeout_at(by, call).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(answer::unknown(
+        let mut step = trace::step("SESv2.SendEmail", Kind::Client);
+        step.set("rpc.system", "aws-api");
+        step.set("rpc.service", "SESv2");
+        step.set("rpc.method", "SendEmail");
+        let outcome = tokio::time::timeout_at(by, call).await.unwrap_or_else(|_| {
+            Err(answer::unknown(
                 "no answer from SES for as long as a client waits".to_owned(),
                 None,
                 &progress,
-            )),
+            ))
+        });
+        step.set("sesgate.attempts", i64::from(progress.attempt()));
+        if let Err(error) = &outcome {
+            step.set("error.type", error.name());
+            step.fail(error.class());
         }
+        outcome
     }
 
     /// Waits for the calls whose clients were already answered.
@@ -185,6 +197,7 @@ impl Ses {
                 .customize()
                 .interceptor(Content::new(permit.into_content()))
                 .interceptor(progress.clone())
+                .interceptor(Attempts)
                 .config_override(Config::builder().retry_classifier(classifier))
                 .send();
             let outcome = match tokio::time::timeout(bound, sent).await {

@@ -1,0 +1,133 @@
+//! What a trace tells of a transaction: what its log line tells, and no more (decision 21).
+//!
+//! Names are those of the semantic conventions of OpenTelemetry where there is one.
+
+use uuid::Uuid;
+
+use super::line::{MEMORY, Sent, shown};
+use super::refusal::Refusal;
+use crate::authorize::{Client, Denial};
+use crate::message::HeaderSection;
+use crate::redact::Redaction;
+use crate::smtp::{Envelope, Reply};
+use crate::trace::{Attribute, Trace, Value};
+use crate::upstream::UpstreamError;
+
+/// Addresses of one kind that are shown.
+const ADDRESSES: usize = 50;
+
+/// The trace of one transaction, with what is known of it from the start.
+pub(super) struct Traced<'a> {
+    pub(super) trace: &'a Trace,
+    pub(super) redaction: &'a Redaction,
+    pub(super) client: &'a Client,
+    pub(super) envelope: &'a Envelope,
+    pub(super) header: Option<&'a HeaderSection>,
+    pub(super) id: Uuid,
+}
+
+impl Traced<'_> {
+    pub(super) fn relayed(&self, sent: &Sent, reply: &Reply) {
+        self.end(reply, None, || {
+            let mut more = vec![
+                ("messaging.message.id", Value::from(sent.message_id.as_str())),
+                ("messaging.message.envelope.size", sent.bytes.into()),
+                ("sesgate.verdict", sent.verdict.decision.into()),
+            ];
+            more.extend(
+                sent.verdict.statement.clone().map(|text| ("sesgate.statement", text.into())),
+            );
+            if !sent.overruled.is_empty() {
+                more.push((
+                    "sesgate.overruled",
+                    Value::Texts(sent.overruled.iter().map(ToString::to_string).collect()),
+                ));
+            }
+            more
+        });
+    }
+
+    pub(super) fn refused(&self, refusal: &Refusal, bytes: Option<usize>, reply: &Reply) {
+        self.end(reply, failure(refusal), || {
+            let mut more = vec![("error.type", Value::from(refusal.name()))];
+            more.extend(bytes.map(|bytes| ("messaging.message.envelope.size", bytes.into())));
+            match refusal {
+                Refusal::Denied {
+                    source: Denial::Policy { resource, claim, verdict, .. }, ..
+                } => {
+                    more.push(("sesgate.verdict", verdict.decision.into()));
+                    let statement = verdict.statement.clone();
+                    more.extend(statement.map(|text| ("sesgate.statement", text.into())));
+                    more.push(("sesgate.author", self.redaction.show(&claim.author).into()));
+                    if self.redaction.is_full() {
+                        more.push(("sesgate.resource", resource.as_str().into()));
+                    }
+                }
+                Refusal::Upstream(error) => {
+                    let doubt = error.is_possible_duplicate();
+                    more.push(("sesgate.possible_duplicate", doubt.into()));
+                }
+                _ => {}
+            }
+            more
+        });
+    }
+
+    /// A message about which nothing could be decided, and why in one word.
+    pub(super) fn unread(&self, outcome: &'static str, reply: &Reply) {
+        let failure = (outcome == MEMORY).then(|| "too little memory".to_owned());
+        self.end(reply, failure, || vec![("error.type", outcome.into())]);
+    }
+
+    fn end(&self, reply: &Reply, failure: Option<String>, more: impl FnOnce() -> Vec<Attribute>) {
+        if !self.trace.is_recorded() {
+            return;
+        }
+        let addresses = |addresses: &mut dyn Iterator<Item = &str>| {
+            Value::Texts(addresses.take(ADDRESSES).map(|text| self.redaction.show(text)).collect())
+        };
+        let Envelope { reverse_path, forward_paths, ehlo, .. } = self.envelope;
+        let from = self.header.map_or(&[][..], HeaderSection::from);
+        let code = reply.code();
+        let mut attributes = vec![
+            ("network.protocol.name", "smtp".into()),
+            ("client.address", self.client.source_ip.to_string().into()),
+            ("user.name", self.client.principal.name.as_str().into()),
+            ("sesgate.decision", self.id.to_string().into()),
+            ("sesgate.outcome", if code == 250 { "relayed" } else { "refused" }.into()),
+            ("sesgate.reply_code", Value::Number(code.into())),
+            ("sesgate.reply", shown(self.redaction, reply).into()),
+            ("sesgate.secure_transport", self.client.secure_transport.into()),
+            ("sesgate.ehlo", ehlo.as_str().into()),
+            ("sesgate.reverse_path", self.redaction.show(reverse_path.as_str()).into()),
+            (
+                "sesgate.recipients",
+                addresses(&mut forward_paths.iter().map(|address| address.as_str())),
+            ),
+            ("sesgate.recipient_count", forward_paths.len().into()),
+            ("sesgate.from", addresses(&mut from.iter().map(|mailbox| mailbox.address.as_str()))),
+        ];
+        attributes.extend(more());
+        self.trace.end(attributes, failure);
+    }
+}
+
+/// What was wrong with the relay or with SES: what is the message's fault is no error of a server.
+fn failure(refusal: &Refusal) -> Option<String> {
+    match refusal {
+        Refusal::Denied { source: Denial::Unsure(_), .. } => {
+            Some("what SES says is not known yet".to_owned())
+        }
+        Refusal::Denied { .. } | Refusal::NoUser => None,
+        Refusal::Exceeded(exceeded) => Some(exceeded.to_string()),
+        Refusal::Upstream(
+            error @ (UpstreamError::Throttled(_)
+            | UpstreamError::Paused(_)
+            | UpstreamError::Suspended(_)
+            | UpstreamError::Temporary { .. }),
+        ) => Some(error.class().to_owned()),
+        Refusal::Upstream(_) => None,
+        Refusal::Deferred(_) => Some("sending paused".to_owned()),
+        Refusal::Unrecorded(error) => Some(error.to_string()),
+    }
+}
