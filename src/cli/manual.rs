@@ -79,6 +79,10 @@ pub(super) const PAGES: &[Page] = &[
             SETTINGS,
             AWS,
             ("LISTEN_FDS, LISTEN_PID", "sockets that systemd hands over"),
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT, …",
+                "where traces and log lines go, when built with the feature otlp",
+            ),
             ("NO_COLOR", "when set and not empty, the log on a terminal is not coloured"),
         ],
         files: &[CONFIG],
