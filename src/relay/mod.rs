@@ -171,50 +171,58 @@ impl Relay {
         trace: &Trace,
     ) -> Reply {
         let started = now();
+        let by = started + self.settings.patience;
         let id = occasion().id;
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let bytes = transaction.content.len();
         let line = self.line(client, &envelope, Some(&header), id);
         let traced = self.traced(trace, client, &envelope, Some(&header), id);
-        let refused = |refusal: &Refusal| {
-            let reply = line.refused(refusal, Some(bytes), started.elapsed());
-            traced.refused(refusal, Some(bytes), &reply);
-            self.ended(client, refusal.name(), &reply);
-            reply
-        };
+        match self.forward(&line, transaction, share, abort, by).await {
+            Ok(sent) => {
+                self.metrics.taken(&client.principal.name, envelope.forward_paths.len(), bytes);
+                let reply = line.relayed(&sent, started.elapsed(), by).await;
+                traced.relayed(&sent, &reply);
+                self.ended(client, "relayed", &reply);
+                reply
+            }
+            Err(refusal) => {
+                let reply = line.refused(&refusal, Some(bytes), started.elapsed());
+                traced.refused(&refusal, Some(bytes), &reply);
+                self.ended(client, refusal.name(), &reply);
+                reply
+            }
+        }
+    }
+
+    /// Waits for its turn, decides, records what is meant, and hands over.
+    async fn forward(
+        &self,
+        line: &Line<'_>,
+        transaction: Transaction,
+        share: Share,
+        abort: &CancellationToken,
+        by: Instant,
+    ) -> Result<Sent, Refusal> {
+        let (client, id) = (line.client(), line.id());
+        let envelope = Arc::clone(&transaction.envelope);
+        let bytes = transaction.content.len();
+        let begun = now();
         let pacing = trace::step("pace", Kind::Internal);
-        let by = started + self.settings.patience;
         let turn = tokio::select! {
             biased;
-            turn = self.turn(client, &envelope, id, by) => turn,
-            () = abort.cancelled() => Err(Refusal::Upstream(UpstreamError::Temporary {
-                detail: "the relay ended before the message had its turn".to_owned(),
-                said: None,
-                remedy: "raise `drain_seconds` in `[server]`",
-                possible_duplicate: false,
-            })),
+            turn = self.turn(client, &envelope, id, by) => turn?,
+            () = abort.cancelled() => return Err(ended_early("before the message had its turn", false)),
         };
         drop(pacing);
-        let turn = match turn {
-            Ok(turn) => turn,
-            Err(refusal) => return refused(&refusal),
-        };
-        let waited = started.elapsed();
+        let waited = begun.elapsed();
         self.metrics.waited(waited);
         let deciding = trace::step("decide", Kind::Internal);
-        let permit = self.permit(client, transaction, id);
+        let permit = self.permit(client, transaction, id)?;
         drop(deciding);
-        let permit = match permit {
-            Ok(permit) => permit,
-            Err(refusal) => return refused(&refusal),
-        };
-        let intended = tokio::select! {
+        tokio::select! {
             biased;
-            intended = line.intend(&permit, bytes, by) => intended,
-            () = abort.cancelled() => Err(Unwritten::Failed("the relay ended".into())),
-        };
-        if let Err(unwritten) = intended {
-            return refused(&unwritten.into());
+            intended = line.intend(&permit, bytes, by) => intended?,
+            () = abort.cancelled() => return Err(Unwritten::Failed("the relay ended".into()).into()),
         }
         let verdict = permit.verdict().clone();
         let overruled = permit.overruled().to_vec();
@@ -222,33 +230,26 @@ impl Relay {
         let handed = now();
         let sent = tokio::select! {
             biased;
-            sent = self.upstream.send(permit, Held { share, turn }, by) => sent,
-            () = abort.cancelled() => Err(UpstreamError::Temporary {
-                detail: "the relay ended before the upstream answered".to_owned(),
-                said: None,
-                remedy: "raise `drain_seconds` in `[server]`; expect a duplicate",
-                possible_duplicate: true,
-            }),
+            sent = self.upstream.send(permit, Held { share, turn }, by) => sent.map_err(Refusal::from),
+            () = abort.cancelled() => Err(ended_early("before the upstream answered", true)),
         };
-        let answer = sent.as_ref().map_or_else(UpstreamError::name, |_| "taken");
+        let answer = sent.as_ref().map_or_else(Refusal::name, |_| "taken");
         self.metrics.answered(answer, handed.elapsed());
-        if sent.as_ref().is_err_and(UpstreamError::is_possible_duplicate) {
-            self.metrics.possible_duplicate();
-        }
         match sent {
             Ok(message_id) => {
-                self.metrics.taken(&client.principal.name, envelope.forward_paths.len(), bytes);
-                let sent =
-                    Sent { verdict, overruled, configuration_set, message_id, bytes, waited };
-                let reply = line.relayed(&sent, started.elapsed(), by).await;
-                self.ended(client, "relayed", &reply);
-                traced.relayed(&sent, &reply);
-                reply
+                Ok(Sent { verdict, overruled, configuration_set, message_id, bytes, waited })
             }
-            Err(UpstreamError::Paused(text)) if self.settings.defer_when_paused => {
-                refused(&Refusal::Deferred(text))
+            Err(Refusal::Upstream(UpstreamError::Paused(text)))
+                if self.settings.defer_when_paused =>
+            {
+                Err(Refusal::Deferred(text))
             }
-            Err(error) => refused(&error.into()),
+            Err(refusal) => {
+                if matches!(&refusal, Refusal::Upstream(error) if error.is_possible_duplicate()) {
+                    self.metrics.possible_duplicate();
+                }
+                Err(refusal)
+            }
         }
     }
 
@@ -392,6 +393,20 @@ impl Relay {
     pub async fn settle(&self) {
         self.upstream.settle().await;
     }
+}
+
+/// The end of a drain came first.
+fn ended_early(when: &str, possible_duplicate: bool) -> Refusal {
+    Refusal::Upstream(UpstreamError::Temporary {
+        detail: format!("the relay ended {when}"),
+        said: None,
+        remedy: if possible_duplicate {
+            "raise `drain_seconds` in `[server]`; expect a duplicate"
+        } else {
+            "raise `drain_seconds` in `[server]`"
+        },
+        possible_duplicate,
+    })
 }
 
 fn occasion() -> Occasion {
