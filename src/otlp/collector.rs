@@ -7,22 +7,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{
+    CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
 use hyper::{Method, Request, StatusCode, Uri};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 use super::settings::{Headers, Target};
 
 /// What of an answer is read.
 const ANSWER_BYTES: usize = 64 * 1024;
-/// How long a connection is kept without use: over a request every few seconds.
-const IDLE: Duration = Duration::from_secs(30);
 
 /// Why a collector cannot be called at all.
 #[derive(Debug, thiserror::Error)]
@@ -69,13 +71,27 @@ pub(super) fn check_url(url: &str) -> Result<(), String> {
     }
 }
 
-/// Calls the collector for one signal.
-#[derive(Debug)]
+/// A connection, whatever it is made of.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Calls the collector for one signal, over one connection that is kept.
 pub(super) struct Collector {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    uri: Uri,
+    host: String,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    path: Uri,
     headers: HeaderMap,
     timeout: Duration,
+    connection: Option<SendRequest<Full<Bytes>>>,
+    /// What moves the connection's bytes.
+    mover: JoinSet<()>,
+}
+
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collector").field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 impl Collector {
@@ -85,37 +101,68 @@ impl Collector {
         certificate: Option<&Path>,
     ) -> Result<Self, CollectorError> {
         check_url(url).map_err(CollectorError::Url)?;
-        let uri: Uri = url.parse().map_err(|_| CollectorError::Url("cannot be read".to_owned()))?;
-        let config = tls(uri.scheme_str() == Some("https"), certificate)?;
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(connector.build());
-        Ok(Self { client, uri, headers: headers(&target.headers)?, timeout: target.timeout })
+        let unfit = || CollectorError::Url("cannot be read".to_owned());
+        let uri: Uri = url.parse().map_err(|_| unfit())?;
+        let authority = uri.authority().ok_or_else(unfit)?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let is_tls = uri.scheme_str() == Some("https");
+        let tls = if is_tls {
+            let name = ServerName::try_from(host.clone()).map_err(|_| unfit())?;
+            Some((TlsConnector::from(Arc::new(tls(certificate)?)), name))
+        } else {
+            None
+        };
+        let mut headers = headers(&target.headers)?;
+        headers.insert(HOST, HeaderValue::from_str(authority.as_str()).map_err(|_| unfit())?);
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self {
+            host,
+            port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+            tls,
+            path: path.parse().map_err(|_| unfit())?,
+            headers,
+            timeout: target.timeout,
+            connection: None,
+            mover: JoinSet::new(),
+        })
     }
 
     /// Has records taken.
-    pub(super) async fn take(&self, request: Bytes) -> Result<(), Failure> {
-        match tokio::time::timeout(self.timeout, self.call(request)).await {
-            Ok(taken) => taken,
-            Err(_) => Err(Failure::Later(format!("no answer within {:?}", self.timeout), None)),
+    pub(super) async fn take(&mut self, request: Bytes) -> Result<(), Failure> {
+        let bound = self.timeout;
+        let taken = tokio::time::timeout(bound, self.call(request)).await;
+        let taken = taken
+            .unwrap_or_else(|_| Err(Failure::Later(format!("no answer within {bound:?}"), None)));
+        if taken.is_err() {
+            self.hang_up();
         }
+        taken
     }
 
-    async fn call(&self, body: Bytes) -> Result<(), Failure> {
+    fn hang_up(&mut self) {
+        self.connection = None;
+        self.mover.abort_all();
+    }
+
+    async fn call(&mut self, body: Bytes) -> Result<(), Failure> {
+        let later = |error: &dyn Error| Failure::Later(chain(error), None);
+        let mut connection = match self.connection.take() {
+            Some(kept) if !kept.is_closed() => kept,
+            _ => self.connect().await.map_err(|error| later(error.as_ref()))?,
+        };
+        connection.ready().await.map_err(|error| later(&error))?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
+        *request.uri_mut() = self.path.clone();
         *request.headers_mut() = self.headers.clone();
-        let sent = self.client.request(request).await;
-        let answer = sent.map_err(|error| Failure::Later(chain(&error), None))?;
+        let answer = connection.send_request(request).await.map_err(|error| later(&error))?;
         let status = answer.status();
         let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let after = after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
         // Read to its end, so that the connection can be used again.
-        let _ = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await;
+        if Limited::new(answer.into_body(), ANSWER_BYTES).collect().await.is_ok() {
+            self.connection = Some(connection);
+        }
         // OTLP specification, "OTLP/HTTP Response".
         match status {
             _ if status.is_success() => Ok(()),
@@ -128,20 +175,44 @@ impl Collector {
             _ => Err(Failure::Never(format!("the answer was {status}"))),
         }
     }
+
+    async fn connect(&mut self) -> Result<SendRequest<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
+        self.hang_up();
+        while self.mover.join_next().await.is_some() {}
+        let socket = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        socket.set_nodelay(true)?;
+        let io: Box<dyn Io> = match &self.tls {
+            Some((tls, name)) => Box::new(tls.connect(name.clone(), socket).await?),
+            None => Box::new(socket),
+        };
+        let (connection, bytes) = handshake(TokioIo::new(io)).await?;
+        self.mover.spawn(async move {
+            // How it ended is told to whoever waits for an answer.
+            let _ = bytes.await;
+        });
+        Ok(connection)
+    }
 }
 
-fn tls(is_used: bool, certificate: Option<&Path>) -> Result<ClientConfig, CollectorError> {
-    let wrong = |error: &dyn Error| CollectorError::Tls(error.to_string());
+fn tls(certificate: Option<&Path>) -> Result<ClientConfig, CollectorError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(&error))?;
-    let config = match certificate {
-        _ if !is_used => config.with_root_certificates(RootCertStore::empty()),
-        Some(file) => config.with_root_certificates(authorities(file)?),
-        None => config.with_native_roots().map_err(|error| wrong(&error))?,
+        .map_err(|error| CollectorError::Tls(error.to_string()))?;
+    let authorities = match certificate {
+        Some(file) => authorities(file)?,
+        None => {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if store.is_empty() {
+                let none = "no certificates of authorities; name a file with them in \
+                            `OTEL_EXPORTER_OTLP_CERTIFICATE`";
+                return Err(CollectorError::Tls(none.to_owned()));
+            }
+            store
+        }
     };
-    Ok(config.with_no_client_auth())
+    Ok(config.with_root_certificates(authorities).with_no_client_auth())
 }
 
 fn authorities(file: &Path) -> Result<RootCertStore, CollectorError> {

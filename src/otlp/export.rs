@@ -128,7 +128,8 @@ impl Signal {
             let outcome = if records == 0 {
                 Ok(())
             } else {
-                self.deliver(self.resource.request(&bytes).into()).await
+                let request = self.resource.request(&bytes).into();
+                self.deliver(request).await
             };
             if outcome.is_err() {
                 self.queue.lose(records);
@@ -141,7 +142,7 @@ impl Signal {
     }
 
     /// Has a request taken, by and by.
-    async fn deliver(&self, request: Bytes) -> Result<(), String> {
+    async fn deliver(&mut self, request: Bytes) -> Result<(), String> {
         let since = now();
         let mut rest = FIRST_REST;
         loop {
