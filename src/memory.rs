@@ -26,8 +26,9 @@ pub struct Memory {
     beginnings: Arc<Semaphore>,
     rest: Arc<Semaphore>,
     /// What is left of the part of each user that has a message in flight.
-    users: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
-    per_user: usize,
+    users: Arc<Mutex<HashMap<String, Weak<Part>>>>,
+    /// Units of the rest: all of them.
+    rest_units: usize,
     bytes: usize,
     patience: Duration,
 }
@@ -47,7 +48,7 @@ impl Memory {
             beginnings: Arc::new(Semaphore::new(beginnings.min(Semaphore::MAX_PERMITS))),
             rest: Arc::new(Semaphore::new(rest)),
             users: Arc::default(),
-            per_user: rest / USERS,
+            rest_units: rest,
             bytes,
             patience,
         }
@@ -80,23 +81,33 @@ impl Memory {
 
     /// Returns an empty share for a message of that user.
     ///
-    /// One user has at most half of what all messages have beyond their beginnings; a message that
-    /// needs more than that counts as much.
+    /// One user has at most half of what is for beginnings, and half of the rest; a message that needs
+    /// more than that counts as much.
     #[must_use]
     pub fn share_of(&self, user: &str) -> Share {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let part = users.get(user).and_then(Weak::upgrade).unwrap_or_else(|| {
             users.retain(|_, part| part.strong_count() > 0);
-            let part = Arc::new(Semaphore::new(self.per_user));
+            let part = Arc::new(Part {
+                beginnings: Arc::new(Semaphore::new(self.bytes / BEGINNINGS / UNIT / USERS)),
+                rest: Arc::new(Semaphore::new(self.rest_units / USERS)),
+            });
             users.insert(user.to_owned(), Arc::downgrade(&part));
             part
         });
         self.share(Some(part))
     }
 
-    fn share(&self, part: Option<Arc<Semaphore>>) -> Share {
-        Share { memory: self.clone(), part, of_user: None, beginning: None, rest: None, bytes: 0 }
+    fn share(&self, part: Option<Arc<Part>>) -> Share {
+        Share { memory: self.clone(), part, held: Vec::new(), from_rest: 0, bytes: 0 }
     }
+}
+
+/// What one user may have.
+#[derive(Debug)]
+struct Part {
+    beginnings: Arc<Semaphore>,
+    rest: Arc<Semaphore>,
 }
 
 /// The part of the budget that one message uses, given back when dropped.
@@ -104,10 +115,10 @@ impl Memory {
 pub struct Share {
     memory: Memory,
     /// What the user may have.
-    part: Option<Arc<Semaphore>>,
-    of_user: Option<OwnedSemaphorePermit>,
-    beginning: Option<OwnedSemaphorePermit>,
-    rest: Option<OwnedSemaphorePermit>,
+    part: Option<Arc<Part>>,
+    held: Vec<OwnedSemaphorePermit>,
+    /// Units of the rest that it counts.
+    from_rest: usize,
     bytes: usize,
 }
 
@@ -120,25 +131,47 @@ impl Share {
         if bytes <= self.bytes {
             return Ok(());
         }
+        let beginning = |bytes: usize| bytes.min(BEGINNING).div_ceil(UNIT);
+        let rest = |bytes: usize| bytes.saturating_sub(BEGINNING).div_ceil(UNIT);
+        let mut more = rest(bytes) - rest(self.bytes);
+        let mut taken = Vec::new();
+        match self.begin(beginning(bytes) - beginning(self.bytes)) {
+            Ok(begun) => taken.extend(begun),
+            // Where there is nothing left for beginnings, they count like the rest of a message.
+            Err(units) => more += units,
+        }
+        let from_rest = self.from_rest + more;
+        let most = self.memory.rest_units;
+        if let Some(units) = rest(bytes).checked_sub(most)
+            && units > 0
+        {
+            return Err(Exhausted);
+        }
         let patience = self.memory.patience;
-        let split = |bytes: usize| (bytes.min(BEGINNING), bytes.saturating_sub(BEGINNING));
-        let ((beginning, rest), (had_beginning, had_rest)) = (split(bytes), split(self.bytes));
-        let most = self.memory.per_user.saturating_mul(UNIT);
         let grown = timeout(patience, async {
-            let of_user = match &self.part {
-                Some(part) => take(part, had_rest.min(most), rest.min(most)).await?,
-                None => None,
-            };
-            let beginning = take(&self.memory.beginnings, had_beginning, beginning).await?;
-            let rest = take(&self.memory.rest, had_rest, rest).await?;
-            Ok((of_user, beginning, rest))
+            if let Some(part) = &self.part {
+                let most = most / USERS;
+                let units = from_rest.min(most) - self.from_rest.min(most);
+                taken.extend(take(&part.rest, units).await?);
+            }
+            let units = from_rest.min(most) - self.from_rest.min(most);
+            taken.extend(take(&self.memory.rest, units).await?);
+            Ok(taken)
         });
-        let (of_user, beginning, rest) = grown.await.unwrap_or(Err(Exhausted))?;
-        add(&mut self.of_user, of_user);
-        add(&mut self.beginning, beginning);
-        add(&mut self.rest, rest);
-        self.bytes = bytes;
+        self.held.append(&mut grown.await.unwrap_or(Err(Exhausted))?);
+        (self.from_rest, self.bytes) = (from_rest, bytes);
         Ok(())
+    }
+
+    /// Takes so many units of what is for beginnings, of the user's part and of all, or gives the
+    /// number back.
+    fn begin(&self, units: usize) -> Result<Vec<OwnedSemaphorePermit>, usize> {
+        let number = u32::try_from(units).map_err(|_| units)?;
+        let of_user = self.part.as_ref().map(|part| &part.beginnings);
+        let wanted = of_user.into_iter().chain([&self.memory.beginnings]);
+        wanted
+            .map(|from| Arc::clone(from).try_acquire_many_owned(number).map_err(|_| units))
+            .collect()
     }
 
     /// How large it is, in bytes.
@@ -148,26 +181,16 @@ impl Share {
     }
 }
 
-/// Takes what is wanted beyond what is there.
+/// Waits for so many units.
 async fn take(
     from: &Arc<Semaphore>,
-    had: usize,
-    wanted: usize,
+    units: usize,
 ) -> Result<Option<OwnedSemaphorePermit>, Exhausted> {
-    let units = wanted.div_ceil(UNIT) - had.div_ceil(UNIT);
     let units = u32::try_from(units).map_err(|_| Exhausted)?;
     if units == 0 {
         return Ok(None);
     }
     Arc::clone(from).acquire_many_owned(units).await.map(Some).map_err(|_| Exhausted)
-}
-
-fn add(to: &mut Option<OwnedSemaphorePermit>, more: Option<OwnedSemaphorePermit>) {
-    match (to.as_mut(), more) {
-        (Some(to), Some(more)) => to.merge(more),
-        (None, more) => *to = more,
-        (Some(_), None) => {}
-    }
 }
 
 #[cfg(test)]
@@ -210,6 +233,29 @@ mod tests {
         assert_eq!(other.grow(7 * MIB).await, Ok(()));
         drop(held);
         assert_eq!(memory.share_of("greedy").grow(6 * MIB).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_user_does_not_use_up_what_is_for_beginnings() {
+        let memory = memory();
+        let mut held = Vec::new();
+        loop {
+            let mut share = memory.share_of("greedy");
+            match share.grow(BEGINNING).await {
+                Ok(()) => held.push(share),
+                Err(Exhausted) => break,
+            }
+        }
+        // Half of 2 MiB as beginnings, and half of the rest behind that.
+        assert_eq!(held.len(), 4 + 28);
+        let mut others = Vec::new();
+        for user in 0..4 {
+            let mut share = memory.share_of(&user.to_string());
+            assert_eq!(share.grow(BEGINNING).await, Ok(()));
+            others.push(share);
+        }
+        drop((held, others));
+        assert_eq!(memory.used(), 0);
     }
 
     #[tokio::test(start_paused = true)]

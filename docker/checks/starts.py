@@ -52,7 +52,7 @@ context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 with smtplib.SMTP("127.0.0.1", 2525, timeout=10) as client:
     client.starttls(context=context)
-    client.login("app", "app-password")
+    client.login("app", "a-password-to-try")
     client.sendmail("app@example.com", "you@example.net", "From: app@example.com\\r\\n\\r\\nHello\\r\\n")
     try:
         client.sendmail("ceo@example.com", "you@example.net", "From: ceo@example.com\\r\\n\\r\\nHello\\r\\n")

@@ -39,6 +39,8 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, stop: Cancellat
             tokio::time::sleep(EXHAUSTED).await;
             continue;
         };
+        // Those that have ended have said so.
+        open.retain(|one: &CancellationToken| !one.is_cancelled());
         let give_way = CancellationToken::new();
         open.push_back(give_way.clone());
         if open.len() > CONNECTIONS
@@ -50,7 +52,7 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, stop: Cancellat
         connections.spawn(async move {
             tokio::select! {
                 () = give_way.cancelled() => {}
-                () = conversation => {}
+                () = conversation => give_way.cancel(),
             }
         });
     }

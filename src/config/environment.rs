@@ -64,6 +64,11 @@ pub(super) fn overlay<'t>(source: &Source<'t>, sources: &Sources, root: &mut Tab
     laid
 }
 
+/// Whether a variable is meant for this program, however its letters are written.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
 /// The variables that must be settings: those of Kubernetes and the name of the file left out.
 pub(super) fn settings_of(sources: &Sources) -> impl Iterator<Item = (&OsStr, &OsStr)> {
     let all =
@@ -71,7 +76,7 @@ pub(super) fn settings_of(sources: &Sources) -> impl Iterator<Item = (&OsStr, &O
     let names: BTreeSet<&OsStr> = all.clone().map(|(name, _)| name).collect();
     all.filter(move |(name, _)| {
         let name = name.to_string_lossy();
-        name.starts_with(PREFIX) && name != CONFIG && !is_service_link(&name, &names)
+        is_ours(&name) && name != CONFIG && !is_service_link(&name, &names)
     })
 }
 

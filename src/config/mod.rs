@@ -481,6 +481,15 @@ impl Config {
         (is_readable.then_some(config), settings, source.into_problems())
     }
 
+    /// Whether what is in one of [`Config::files`] is nobody else's business: a key, or a secret that a
+    /// variable names.
+    #[must_use]
+    pub fn is_secret(&self, file: &Path) -> bool {
+        let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
+        let mut keys = certificates.map(|(_, key)| key).chain(&self.origin.secrets);
+        keys.any(|secret| secret == file)
+    }
+
     /// Returns every file that the configuration is made of, itself first.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {

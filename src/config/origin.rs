@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::environment;
-use super::settings::PREFIX;
 use super::source::{By, Label, Place, Problem, one_line, problem};
 
 /// The variable that names the file, as `--config` does.
@@ -38,10 +37,10 @@ impl Sources {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         set: Vec<String>,
     ) -> Self {
-        let is_ours = |name: &OsStr| {
-            name.to_string_lossy().starts_with(PREFIX) || REGION.iter().any(|it| name == *it)
+        let is_wanted = |name: &OsStr| {
+            environment::is_ours(&name.to_string_lossy()) || REGION.iter().any(|it| name == *it)
         };
-        let environment = environment.into_iter().filter(|(name, _)| is_ours(name));
+        let environment = environment.into_iter().filter(|(name, _)| is_wanted(name));
         let mut environment: Vec<_> = environment.collect();
         environment.sort();
         let mut sources = Self { file: None, environment, set };

@@ -331,7 +331,15 @@ impl Connection {
                         self.service.relay.metrics().received(now() - content.begun);
                     }
                     self.flush(stream).await?;
+                    let is_otherwise = !self.service.says_the_same(&self.listener.load());
                     let reply = match &self.client {
+                        _ if is_otherwise => {
+                            tracing::warn!(
+                                "refused: its listener was set otherwise while a message came; \
+                                 expect it again",
+                            );
+                            Reply::temporary_failure()
+                        }
                         Some(client) => {
                             let relay = &self.service.relay;
                             let share =

@@ -85,10 +85,20 @@ impl DecisionLog {
 
     /// Takes a record that nobody waits for.
     pub fn note(&self, record: &Record<'_>, level: Level) {
+        self.queue(record, level, record.event != Event::Refused);
+    }
+
+    /// Takes the record of a refusal that follows an intention in the file: where records are
+    /// required, it is kept like that of a message that was sent.
+    pub fn follow(&self, record: &Record<'_>, level: Level) {
+        self.queue(record, level, true);
+    }
+
+    fn queue(&self, record: &Record<'_>, level: Level, is_outcome: bool) {
         self.tell(record, level);
         if let Some(log) = &self.0 {
-            let is_sent = log.settings.required && record.event != Event::Refused;
-            let kind = if is_sent { Kind::Outcome } else { Kind::Other };
+            let is_kept = log.settings.required && is_outcome;
+            let kind = if is_kept { Kind::Outcome } else { Kind::Other };
             log.writer.queue(record.to_line(time::now()), kind);
         }
     }
@@ -110,6 +120,10 @@ impl DecisionLog {
         let Some(log) = self.required() else { return self.note(record, Level::INFO) };
         self.tell(record, Level::INFO);
         if let Err(error) = log.write(record, Kind::Outcome, by).await {
+            if !log.settings.is_in_log {
+                // Should it never be written, it is at least here.
+                record.tell(Level::INFO);
+            }
             tracing::error!(
                 decision = %record.decision,
                 file = %log.settings.file.display(),
@@ -148,13 +162,22 @@ impl DecisionLog {
         if let Some(thread) = thread {
             let _ = tokio::time::timeout(LAST, thread.ended()).await;
         }
-        let records = log.writer.missing();
-        if records > 0 {
+        let missing = log.writer.missing();
+        let file = log.settings.file.display();
+        for line in &missing.outcomes {
+            let record = String::from_utf8_lossy(line);
             tracing::error!(
-                file = %log.settings.file.display(),
-                records,
-                "the last records could not be written to the decision log; see the lines of the \
-                 ordinary log for them",
+                %file,
+                record = record.trim_end(),
+                "the record of a message could not be written to the decision log: add it by hand, \
+                 and see why its disk does not take it",
+            );
+        }
+        if missing.others > 0 {
+            tracing::error!(
+                %file,
+                records = missing.others,
+                "the last records of refused mail could not be written to the decision log; make room",
             );
         }
     }

@@ -137,7 +137,8 @@ impl Writer {
         }
     }
 
-    /// Queues a line; what is returned says when it is in the file.
+    /// Queues a line; what is returned says when it is in the file. An intention for which there is no
+    /// room is refused at once: its message is not sent.
     pub(super) fn urgent(
         &self,
         line: Vec<u8>,
@@ -145,6 +146,11 @@ impl Writer {
     ) -> oneshot::Receiver<Result<(), Unwritten>> {
         let (done, written) = oneshot::channel();
         let mut queue = self.lock();
+        if kind == Kind::Intention && !queue.makes_room(line.len()) {
+            let behind = "its disk is behind with what there is to write";
+            let _ = done.send(Err(Unwritten::Failed(behind.into())));
+            return written;
+        }
         queue.push(Item { line, kind, done: Some(done) });
         queue.is_urgent = true;
         drop(queue);
@@ -164,11 +170,20 @@ impl Writer {
         self.wake.notify_one();
     }
 
-    /// How many lines are not in the file: those that wait, and those that there was no room for since
-    /// it was written last.
-    pub(super) fn missing(&self) -> u64 {
-        let queue = self.lock();
-        queue.lost.saturating_add(u64::try_from(queue.items.len()).unwrap_or(u64::MAX))
+    /// Takes what is not in the file: lines that wait, but for intentions that came to nothing, and
+    /// how many there was no room for since it was written last.
+    pub(super) fn missing(&self) -> Missing {
+        let mut queue = self.lock();
+        let mut missing = Missing { others: queue.lost, ..Missing::default() };
+        for item in queue.items.drain(..) {
+            match item.kind {
+                Kind::Outcome => missing.outcomes.push(item.line),
+                Kind::Other => missing.others = missing.others.saturating_add(1),
+                Kind::Intention => {}
+            }
+        }
+        queue.bytes = 0;
+        missing
     }
 
     /// How many lines there was no room for since the start.
@@ -292,10 +307,28 @@ impl Writer {
 }
 
 impl Queue {
+    /// Whether there is room for so many bytes, perhaps after what nobody waits for is gone.
+    fn makes_room(&mut self, bytes: usize) -> bool {
+        if self.bytes.saturating_add(bytes) > ROOM {
+            self.items.retain(|item| !item.is_given_up());
+            self.bytes = self.items.iter().map(|item| item.line.len()).sum();
+        }
+        self.bytes.saturating_add(bytes) <= ROOM
+    }
+
     fn push(&mut self, item: Item) {
         self.bytes = self.bytes.saturating_add(item.line.len());
         self.items.push_back(item);
     }
+}
+
+/// What is not in the file.
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    /// Lines about messages that were sent, or may have been.
+    pub(super) outcomes: Vec<Vec<u8>>,
+    /// How many others.
+    pub(super) others: u64,
 }
 
 struct Work {

@@ -25,6 +25,11 @@ use crate::redact::Redaction;
 use crate::rules::Rules;
 use crate::tls::Tls;
 
+/// The hashes of the users in `config/sesgate.toml`.
+const EXAMPLES: [&str; 2] = [
+    "$argon2id$v=19$m=19456,t=2,p=1$yK4eRdwaKy76Wts30ElTSA$8kQVbReR2oj7DDaQA21waWrUpwHEGBwtdLZZ4r6pKY4",
+    "$argon2id$v=19$m=19456,t=2,p=1$xgzbOD+8Y3yuB2CR/wYuWg$DKr8oymffvlIYPoYWp78e4Tw0ZjGn1dcVKfxSpjQke0",
+];
 /// Passwords that expire within so long are told.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 /// The shortest key of hashes, in bytes.
@@ -313,6 +318,19 @@ impl Loader<'_> {
         User { principal, passwords }
     }
 
+    /// Everybody knows the passwords of the default file.
+    fn example<T>(&mut self, secret: &Placed<T>) {
+        let is_local = |listener: &config::Listener| listener.address.value.ip().is_loopback();
+        let message = "the password is that of the default file, which everybody knows; make \
+                       another with `sesgate user hash-password`";
+        if !self.config.listeners.iter().all(is_local) {
+            self.note(secret, message.to_owned());
+        } else if matches!(self.config.upstream, config::Upstream::Ses(_)) {
+            let warning = self.problem(secret, message.to_owned());
+            self.warnings.push(warning);
+        }
+    }
+
     fn password(&mut self, user: &str, password: &config::Password) -> Option<StoredPassword> {
         let secret = &password.secret;
         let stored = match &secret.value {
@@ -325,6 +343,11 @@ impl Loader<'_> {
                 }
             },
         };
+        if let Secret::Hash(hash) = &secret.value
+            && EXAMPLES.contains(&hash.as_str())
+        {
+            self.example(secret);
+        }
         match stored {
             Ok(stored) => {
                 if stored.is_weak() {

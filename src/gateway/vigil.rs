@@ -34,7 +34,9 @@ pub(super) async fn keep(relay: Arc<Relay>, readiness: Readiness, end: Cancellat
             Ok(()) if !had => tracing::info!("there are AWS credentials again"),
             _ => {}
         }
-        readiness.found(CREDENTIALS, looked.err());
+        // What the chain says may name files and roles: the log has it.
+        let none = looked.err().map(|_| "there are none; see the log".to_owned());
+        readiness.found(CREDENTIALS, none);
         had = has;
         let wait = if has { GOOD } else { BAD };
         tokio::select! {

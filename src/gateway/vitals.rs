@@ -42,7 +42,7 @@ pub(super) struct InUse {
     file: Option<PathBuf>,
     users: usize,
     listeners: Vec<Door>,
-    /// Each file and the SHA-256 of what is in it.
+    /// Each file and the SHA-256 of what is in it, unless that is a secret.
     files: Vec<(PathBuf, Option<String>)>,
     /// The SHA-256 of what allows a reload.
     token: Option<Token>,
@@ -82,6 +82,10 @@ impl InUse {
             }),
         });
         let hash = |file: &PathBuf| {
+            // Anybody may see the hash, and try words for what it is of.
+            if config.is_secret(file) {
+                return None;
+            }
             let bytes = std::fs::read(file).ok()?;
             Some(
                 digest(&SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),

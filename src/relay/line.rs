@@ -1,5 +1,6 @@
 //! The one record of a transaction, with what may be seen of it (decision 21).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -33,6 +34,8 @@ pub(super) struct Line<'a> {
     reverse_path: String,
     recipients: Vec<String>,
     from: Vec<String>,
+    /// Whether the intention to send it is in the file.
+    is_intended: AtomicBool,
 }
 
 impl<'a> Line<'a> {
@@ -56,6 +59,7 @@ impl<'a> Line<'a> {
             reverse_path: redaction.show(envelope.reverse_path.as_str()),
             recipients: redaction.show_each(recipients),
             from: redaction.show_each(from.iter().map(|mailbox| mailbox.address.as_str())),
+            is_intended: AtomicBool::new(false),
         }
     }
 
@@ -118,7 +122,9 @@ impl<'a> Line<'a> {
             configuration_set: permit.parameters().configuration_set.as_deref(),
             ..self.record(Event::Permitted)
         };
-        self.log.intend(&record, by).await
+        self.log.intend(&record, by).await?;
+        self.is_intended.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     pub(super) async fn relayed(&self, sent: &Sent, took: Duration, by: Instant) -> Reply {
@@ -180,7 +186,11 @@ impl<'a> Line<'a> {
         if let Refusal::Upstream(UpstreamError::Temporary { possible_duplicate, .. }) = refusal {
             record.possible_duplicate = Some(*possible_duplicate);
         }
-        self.log.note(&record, level(refusal));
+        if self.is_intended.load(Ordering::Relaxed) {
+            self.log.follow(&record, level(refusal));
+        } else {
+            self.log.note(&record, level(refusal));
+        }
         reply
     }
 

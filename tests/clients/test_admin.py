@@ -12,7 +12,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from http.client import HTTPResponse
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -250,3 +250,25 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist(start: Start, ses: Ses)
     asked = set(re.findall(r"\b(?:sesgate|process)_[a-z0-9_]+", rules + dashboard))
     assert len(asked) > 20
     assert asked <= exist, asked - exist
+
+
+def test_status_has_no_hash_of_a_secret(start: Start, tmp_path: Path) -> None:
+    # The hash of a file tells whoever guesses what is in it whether the guess was right.
+    secret = tmp_path / "token"
+    secret.write_text(TOKEN + "\n")
+    gate = start(environment={"SESGATE_ADMIN_TOKEN_FILE": str(secret)})
+    assert reload(gate, TOKEN) == 202
+    text = page(gate, "status")[1]
+    loaded = {entry["file"]: entry["sha256"] for entry in json.loads(text)["configuration"]["files"]}
+    assert loaded[str(secret)] is None
+    assert hashlib.sha256(secret.read_bytes()).hexdigest() not in text
+
+
+def test_a_connection_outlasts_any_number_that_came_and_went(gate: Gate) -> None:
+    kept = HTTPConnection("127.0.0.1", gate.admin, timeout=10)
+    for _ in range(2):
+        for _ in range(80):
+            assert page(gate, "livez") == (200, "ok\n")
+        kept.request("GET", "/livez")
+        assert kept.getresponse().read() == b"ok\n"
+    kept.close()

@@ -124,3 +124,23 @@ def test_one_user_leaves_room_for_others(start: Start) -> None:
     assert codes(gate, 1, large(5, MARKETING), MARKETING) == [250]
     for client, _ in held:
         client.close()
+
+
+def test_one_user_does_not_use_up_what_is_for_small_messages(start: Start) -> None:
+    gate = start({"# memory_mib = 512": "memory_mib = 8"})
+    held = []
+    for _ in range(40):
+        client = smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20)
+        client.login("app", "app-password")
+        client.mail(PERMITTED.sender)
+        client.rcpt(PERMITTED.recipients[0])
+        client.putcmd("data")
+        if client.getreply()[0] != 354:
+            break
+        # It begins, and says no more.
+        client.send(PERMITTED.content + b"a line of a message that does not end\r\n" * 5000)
+        held.append(client)
+    assert len(held) >= 5
+    assert codes(gate, 3, MARKETING.content, MARKETING) == [250] * 3
+    for client in held:
+        client.close()
