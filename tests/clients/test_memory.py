@@ -107,40 +107,34 @@ def test_what_was_refused_holds_no_memory(start: Start) -> None:
     staying.close()
 
 
+def announced(gate: Gate, *options: str) -> smtplib.SMTP | None:
+    """A client of `app` that may send content now, or none where there is no room for it."""
+    client = smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20)
+    client.login("app", "app-password")
+    client.ehlo()
+    client.mail(PERMITTED.sender, list(options))
+    client.rcpt(PERMITTED.recipients[0])
+    client.putcmd("data")
+    return client if client.getreply()[0] == 354 else None
+
+
 def test_one_user_leaves_room_for_others(start: Start) -> None:
     gate = start({"# memory_mib = 512": "memory_mib = 16"})
-    held = []
-    for _ in range(3):
-        client = smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20)
-        client.login("app", "app-password")
-        client.ehlo()
-        client.mail(PERMITTED.sender, ["size=2200000"])
-        client.rcpt(PERMITTED.recipients[0])
-        client.putcmd("data")
-        held.append((client, client.getreply()[0]))
+    held = [announced(gate, "size=2200000") for _ in range(3)]
     # A fourth of the same user has no room, one of another has.
-    assert [code for _, code in held] == [354] * 3
+    assert None not in held
     assert codes(gate, 1, large(2)) == [451]
     assert codes(gate, 1, large(5, MARKETING), MARKETING) == [250]
-    for client, _ in held:
-        client.close()
+    del held
 
 
 def test_one_user_does_not_use_up_what_is_for_small_messages(start: Start) -> None:
     gate = start({"# memory_mib = 512": "memory_mib = 8"})
     held = []
-    for _ in range(40):
-        client = smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20)
-        client.login("app", "app-password")
-        client.mail(PERMITTED.sender)
-        client.rcpt(PERMITTED.recipients[0])
-        client.putcmd("data")
-        if client.getreply()[0] != 354:
-            break
+    while len(held) < 40 and (client := announced(gate)):
         # It begins, and says no more.
         client.send(PERMITTED.content + b"a line of a message that does not end\r\n" * 5000)
         held.append(client)
     assert len(held) >= 5
     assert codes(gate, 3, MARKETING.content, MARKETING) == [250] * 3
-    for client in held:
-        client.close()
+    del held
