@@ -101,16 +101,12 @@ pub(crate) fn transaction(content: &str) -> Transaction {
 }
 
 async fn reply(relay: &Relay) -> String {
-    relay
-        .carry_out(
-            &client(),
-            transaction(MESSAGE),
-            memory().share_of("app"),
-            &CancellationToken::new(),
-            Begun::now(),
-        )
-        .await
-        .to_string()
+    reply_to(relay, MESSAGE, &CancellationToken::new()).await
+}
+
+async fn reply_to(relay: &Relay, content: &str, abort: &CancellationToken) -> String {
+    let share = memory().share_of("app");
+    relay.carry_out(&client(), transaction(content), share, abort, Begun::now()).await.to_string()
 }
 
 #[tokio::test]
@@ -222,7 +218,10 @@ async fn what_was_provably_not_taken_is_tried_again() {
     for (script, requests, expected) in cases {
         let fake = FakeSes::start(script.clone()).await;
         assert_eq!(reply(&ses(settings(&fake.url))).await, expected, "{script:?}");
-        assert_eq!(fake.requests().len(), requests, "{script:?}");
+        // Each attempt has the whole message.
+        let sent = fake.requests().into_iter().map(|request| request.message());
+        let sent: Vec<_> = sent.map(|message| String::from_utf8(message).unwrap()).collect();
+        assert_eq!(sent, vec![FORWARDED; requests], "{script:?}");
     }
 }
 
@@ -243,21 +242,16 @@ async fn an_expired_credential_is_asked_for_anew() {
 
 #[tokio::test]
 async fn a_connection_that_breaks_before_the_body_is_tried_again() {
-    let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(500_000));
+    let lines = "line of text\r\n".repeat(500_000);
+    let big = format!("{MESSAGE}{lines}");
     let fake = FakeSes::start([Act::ResetEarly, Act::Take("id")]).await;
     let relay = ses(settings(&fake.url));
-    let reply = relay
-        .carry_out(
-            &client(),
-            transaction(&big),
-            memory().share_of("app"),
-            &CancellationToken::new(),
-            Begun::now(),
-        )
-        .await
-        .to_string();
+    let reply = reply_to(&relay, &big, &CancellationToken::new()).await;
     assert_eq!(reply, "250 Ok id");
-    assert_eq!(fake.requests().len(), 1);
+    let requests = fake.requests();
+    let [request] = requests.as_slice() else { panic!("{}", requests.len()) };
+    let sent = String::from_utf8(request.message()).unwrap();
+    assert!(sent == format!("{FORWARDED}{lines}"), "{} bytes", sent.len());
 }
 
 #[tokio::test]
@@ -284,17 +278,38 @@ async fn an_abort_answers_the_client_and_leaves_the_call() {
     let fake = FakeSes::start([Act::TakeAfter(Duration::from_millis(2500), "late")]).await;
     let relay = ses(settings(&fake.url));
     let abort = CancellationToken::new();
-    let (client, transaction) = (client(), transaction(MESSAGE));
-    let carried =
-        relay.carry_out(&client, transaction, memory().share_of("app"), &abort, Begun::now());
+    let carried = reply_to(&relay, MESSAGE, &abort);
     let soon = async {
         tokio::time::sleep(Duration::from_millis(1000)).await;
         abort.cancel();
     };
     let (reply, ()) = tokio::join!(carried, soon);
-    assert_eq!(reply.to_string(), "451 Temporary service failure");
+    assert_eq!(reply, "451 Temporary service failure");
     relay.settle().await;
     assert_eq!(fake.requests().len(), 1);
+}
+
+/// The end of a drain while the record of a message that SES has taken cannot be written: the client
+/// is told so all the same.
+#[tokio::test]
+async fn an_abort_while_a_record_is_written_keeps_the_250() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, hang) = crate::decision_log::hanging(folder.path());
+    let fake = FakeSes::start([Act::TakeAfter(Duration::from_millis(500), "id")]).await;
+    let relay = Arc::into_inner(ses(settings(&fake.url))).unwrap().with_decision_log(log);
+    let abort = CancellationToken::new();
+    let carried = tokio::time::timeout(Duration::from_secs(3), reply_to(&relay, MESSAGE, &abort));
+    let drained = async {
+        // SES has the message, and the intention is in the file.
+        while fake.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        hang();
+        tokio::time::sleep(Duration::from_millis(1000)).await;
+        abort.cancel();
+    };
+    let (reply, ()) = tokio::join!(carried, drained);
+    assert_eq!(reply.as_deref(), Ok("250 Ok id"));
 }
 
 /// The answer that a call gets after its client was told `451` never starts another attempt.
@@ -313,16 +328,7 @@ async fn a_body_that_is_not_written_in_time_is_cancelled() {
     let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(1_500_000));
     let fake = FakeSes::start([Act::Stall(Duration::from_secs(3))]).await;
     let relay = impatient(settings(&fake.url), Duration::from_millis(300));
-    let reply = relay
-        .carry_out(
-            &client(),
-            transaction(&big),
-            memory().share_of("app"),
-            &CancellationToken::new(),
-            Begun::now(),
-        )
-        .await
-        .to_string();
+    let reply = reply_to(&relay, &big, &CancellationToken::new()).await;
     assert_eq!(reply, "451 Temporary service failure");
     relay.settle().await;
     assert_eq!(fake.requests().len(), 0);
