@@ -563,6 +563,34 @@ def test_required_gives_up_on_a_disk_that_hangs(start: Start, tmp_path: Path) ->
     settle(gate, ledger, [json.loads(line) for line in lines])
 
 
+def test_what_a_hanging_disk_does_not_take_is_in_the_log(start: Start, tmp_path: Path) -> None:
+    """Records of mail that was sent, when the ordinary log has no lines of them otherwise."""
+    hung = tmp_path / "hung"
+    os.mkfifo(hung)
+    gate = start({**to(hung), **REQUIRED, "in_log = true": "in_log = false"})
+    pipe = os.open(hung, os.O_RDONLY | os.O_NONBLOCK)
+    ledger = Ledger()
+    sending = clients(gate, ledger, 8)
+    more(ledger, 451, 8)
+    end(sending)
+    gate.terminate()
+    assert gate.wait(20) == 0
+    written = b""
+    while part := os.read(pipe, 65536):
+        written += part
+    os.close(pipe)
+    # The last line may be cut.
+    records = [json.loads(line) for line in written.decode().split("\n")[:-1]]
+    told = [json.loads(event["record"]) for event in gate.events() if "record" in event]
+    for record in [*records, *told]:
+        VALIDATOR.validate(record)
+    relayed = [record for record in [*records, *told, *in_log(gate)] if record["event"] == "relayed"]
+    known = {f"Ok {record['message_id']}" for record in relayed}
+    answered = {text for account in ledger.sent.values() for text in account.texts if text.startswith("Ok ")}
+    assert answered and answered <= known, answered - known
+    assert [record for record in in_log(gate) if record["event"] == "relayed"], "each is told when it happens"
+
+
 def test_kill_9_leaves_a_record_of_each_mail_that_was_taken(start: Start, tmp_path: Path) -> None:
     file = tmp_path / "decisions.jsonl"
     gate = start({**to(file), **REQUIRED})
