@@ -48,6 +48,17 @@ def large(mib: int, mail: Mail = PERMITTED) -> bytes:
     return mail.content + b"a line of a large message, as they are\r\n" * (mib * MIB // 40)
 
 
+def announced(gate: Gate, *options: str) -> smtplib.SMTP | None:
+    """A client of `app` that may send content now, or none where there is no room for it."""
+    client = smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20)
+    client.login("app", "app-password")
+    client.ehlo()
+    client.mail(PERMITTED.sender, list(options))
+    client.rcpt(PERMITTED.recipients[0])
+    client.putcmd("data")
+    return client if client.getreply()[0] == 354 else None
+
+
 def test_many_large_messages_stay_within_the_budget(start: Start) -> None:
     gate = start({"# memory_mib = 512": "memory_mib = 32"})
     # Checking passwords takes memory of its own, bounded too.
@@ -67,13 +78,8 @@ def test_many_large_messages_stay_within_the_budget(start: Start) -> None:
 
 def test_a_small_message_is_not_held_up_by_large_ones(start: Start) -> None:
     gate = start({"# memory_mib = 512": "memory_mib = 8"})
-    holding = smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20)
-    holding.login("app", "app-password")
-    holding.ehlo()
-    holding.mail(PERMITTED.sender, ["size=6000000"])
-    holding.rcpt(PERMITTED.recipients[0])
-    holding.putcmd("data")
-    assert holding.getreply()[0] == 354
+    holding = announced(gate, "size=6000000")
+    assert holding
     assert codes(gate, 1, large(3)) == [451]
     event = gate.event("the refusal", lambda event: event.get("declared_bytes", 0) > 3 * MIB)
     assert event["level"] == "WARN" and "memory_mib" in event["remedy"]
@@ -105,17 +111,6 @@ def test_what_was_refused_holds_no_memory(start: Start) -> None:
     assert staying.getreply()[0] == 554
     assert codes(gate, 1, large(5)) == [250], "while it stays"
     staying.close()
-
-
-def announced(gate: Gate, *options: str) -> smtplib.SMTP | None:
-    """A client of `app` that may send content now, or none where there is no room for it."""
-    client = smtplib.SMTP("127.0.0.1", gate.starttls, timeout=20)
-    client.login("app", "app-password")
-    client.ehlo()
-    client.mail(PERMITTED.sender, list(options))
-    client.rcpt(PERMITTED.recipients[0])
-    client.putcmd("data")
-    return client if client.getreply()[0] == 354 else None
 
 
 def test_one_user_leaves_room_for_others(start: Start) -> None:

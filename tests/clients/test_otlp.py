@@ -356,12 +356,16 @@ def test_the_end_of_the_relay_sends_what_waits(start: Start, collector: Collecto
     assert "drained" in [line.body.string_value for line in collector.lines()]
 
 
+def behind_tls(certificates: Certificates) -> Collector:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificates.chain, certificates.key)
+    return Collector(tls=tls)
+
+
 def test_a_collector_behind_tls_is_called_with_the_headers_of_the_environment(
     start: Start, certificates: Certificates
 ) -> None:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificates.chain, certificates.key)
-    collector = Collector(tls=tls)
+    collector = behind_tls(certificates)
     trusted = {
         "OTEL_EXPORTER_OTLP_CERTIFICATE": str(certificates.authority),
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20hidden",
@@ -386,9 +390,7 @@ def test_a_collector_behind_tls_is_called_with_the_headers_of_the_environment(
 def test_a_collector_whose_certificate_is_not_trusted_is_told_nothing(
     start: Start, certificates: Certificates
 ) -> None:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificates.chain, certificates.key)
-    collector = Collector(tls=tls)
+    collector = behind_tls(certificates)
     gate = start(environment=collector.environment)
     try:
         assert send(gate, PERMITTED)[0] == 250

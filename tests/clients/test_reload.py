@@ -127,6 +127,22 @@ def test_a_listener_that_speaks_otherwise_ends_what_came_through_it(start: Start
     assert (code, text) == (421, b"Service not available, closing transmission channel")
 
 
+def test_a_listener_that_speaks_otherwise_has_content_under_way_sent_again(start: Start) -> None:
+    gate = start()
+    client = logged_in(gate)
+    client.mail(PERMITTED.sender)
+    client.rcpt(PERMITTED.recipients[0])
+    client.putcmd("data")
+    assert client.getreply()[0] == 354
+    client.send("From: app@example.com\r\n\r\nHello\r\n")
+    edit(gate, "auth_in_clear = true", 'auth_in_clear = true\nsource_ip = "10.1.2.3"')
+    hang_up(gate, IN_USE)
+    client.send(b".\r\n")
+    assert client.getreply() == (451, b"Temporary service failure")
+    assert client.mail(PERMITTED.sender)[0] == 421
+    assert gate.taken() == {}
+
+
 def test_a_password_that_is_replaced_ends_what_logged_in_with_it(start: Start) -> None:
     gate = start()
     client = logged_in(gate)
