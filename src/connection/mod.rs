@@ -7,21 +7,18 @@ mod origin;
 mod room;
 mod service;
 mod user;
+mod wire;
 
-use std::future::poll_fn;
 use std::io::{self, Read};
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
@@ -32,18 +29,13 @@ pub use service::{Deadlines, Service};
 use crate::admission::Place;
 use crate::authorize::Client;
 use crate::memory::Share;
-use crate::smtp::{Phase, Reply, Session, Step};
+use crate::smtp::{Reply, Session, Step};
 use crate::trace::Begun;
 
-/// Bytes read at a time.
-const READ: usize = 16 * 1024;
 /// Replies that wait for the socket before they are written all the same.
 const UNWRITTEN: usize = 64 * 1024;
 /// How late a command is refused by a client that makes many errors.
 const SLOWED: Duration = Duration::from_secs(1);
-/// What a client may still send while its connection is closed, so that the last reply arrives.
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a conversation ended before the session ended it.
 #[derive(Debug, thiserror::Error)]
@@ -367,133 +359,6 @@ impl Connection {
             }
         }
     }
-
-    /// Reads once, after what was said so far has been written. Returns the last reply when the
-    /// session is over.
-    async fn read<S>(&mut self, stream: &mut S) -> Result<Option<Reply>, Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        self.flush(stream).await?;
-        self.hold_room().await;
-        let deadline = self.deadline();
-        let session = &mut self.session;
-        let content = &mut self.content;
-        let read = receive(stream, |bytes| {
-            session.receive(bytes);
-            if let Some(content) = content {
-                content.bytes = content.bytes.saturating_add(bytes.len() as u64);
-            }
-        });
-        tokio::select! {
-            biased;
-            () = self.drain.shutdown.cancelled(), if !self.draining => {}
-            () = self.drain.abort.cancelled() => return Err(Ended::Aborted),
-            read = timeout_at(deadline, read) => return match read {
-                Ok(Ok(0)) => Err(Ended::ByClient),
-                Ok(Ok(_)) => Ok(None),
-                Ok(Err(error)) => Err(error.into()),
-                Err(_) => Ok(Some(self.session.timed_out())),
-            },
-        }
-        self.draining = true;
-        Ok(self.session.shutting_down())
-    }
-
-    fn deadline(&mut self) -> Instant {
-        let deadlines = &self.service.deadlines;
-        let phase = self.session.phase();
-        let declared = self.session.declared_bytes().unwrap_or(0);
-        if phase != Phase::Content {
-            self.content = None;
-        }
-        match phase {
-            Phase::Unauthenticated => self.begun + deadlines.login,
-            Phase::Content => {
-                let content =
-                    self.content.get_or_insert_with(|| Content { begun: now(), bytes: 0 });
-                let by = content.begun + deadlines.earned(content.bytes, declared);
-                by.min(now() + deadlines.content)
-            }
-            Phase::Command | Phase::Closed => {
-                (self.heard + deadlines.command).min(self.begun + deadlines.lifetime)
-            }
-        }
-    }
-
-    fn write(&mut self, reply: &Reply) {
-        tracing::debug!(reply = self.service.relay.shown(reply), "reply");
-        reply.write_to(&mut self.out);
-    }
-
-    /// Writes and flushes: over TLS an unflushed reply can stay in the buffer for ever.
-    async fn flush<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<(), Ended> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        let bound = self.service.deadlines.reply;
-        let written = timeout(bound, async {
-            stream.write_all(&self.out).await?;
-            stream.flush().await
-        });
-        let written = written.await.map_err(|_| Ended::TooSlow("writing a reply", bound));
-        let unheard = self.unheard.take();
-        if let Err(ended) = written.and_then(|written| written.map_err(Ended::from)) {
-            if let Some(reply) = unheard {
-                let error = ended.to_string();
-                tracing::warn!(
-                    reply,
-                    error,
-                    "a client was not told so: expect a duplicate; see how long it waits for an answer"
-                );
-            }
-            return Err(ended);
-        }
-        self.out.clear();
-        self.heard = now();
-        Ok(())
-    }
-
-    /// Ends the connection so that the last reply arrives even if the client is still sending.
-    async fn close<S>(&mut self, stream: &mut S) -> Result<Pause, Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        self.flush(stream).await?;
-        let linger = timeout(LINGER, async {
-            stream.shutdown().await?;
-            let mut left = LINGER_BYTES;
-            while left > 0 {
-                match receive(stream, |_| {}).await? {
-                    0 => break,
-                    length => left = left.saturating_sub(length),
-                }
-            }
-            io::Result::Ok(())
-        });
-        let _ = linger.await;
-        Ok(Pause::Over)
-    }
-}
-
-/// Reads once, hands over what was read, and returns its length; 0 at the end of the stream.
-///
-/// The buffer is on the stack while bytes are there, so that a silent connection needs none.
-async fn receive<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    mut take: impl FnMut(&[u8]),
-) -> io::Result<usize> {
-    poll_fn(|context| {
-        let mut space = [const { MaybeUninit::uninit() }; READ];
-        let mut buffer = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
-        let bytes = buffer.filled();
-        if !bytes.is_empty() {
-            take(bytes);
-        }
-        Poll::Ready(Ok(bytes.len()))
-    })
-    .await
 }
 
 fn now() -> Instant {
