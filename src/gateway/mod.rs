@@ -136,7 +136,7 @@ impl Gateway {
             strip_traceparent: config.otlp.strip_traceparent,
         };
         let asked = ask_ses(&config, &upstream);
-        let has_credentials = upstream.client().is_none();
+        let needs_credentials = upstream.client().is_some();
         let mut relay = Relay::new(rules, upstream, pace.clone(), settings)
             .counted_by(Arc::clone(&metrics))
             .with_decision_log(decisions.clone());
@@ -160,7 +160,7 @@ impl Gateway {
             announce(listener, bound, tls.as_ref());
         }
         let readiness = Readiness::default();
-        if !has_credentials {
+        if needs_credentials {
             readiness.found(vigil::CREDENTIALS, Some("not looked for yet".to_owned()));
         }
         let admin = config.admin;
