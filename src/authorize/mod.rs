@@ -204,6 +204,21 @@ impl Authorizer {
         allowed.ok_or_else(|| Denial::Unsupported("Missing required header 'From'.".to_owned()))
     }
 
+    /// Says whether a message may go with these parameters, which a permit of earlier rules gave it.
+    #[must_use]
+    pub fn confirms(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        header: &HeaderSection,
+        occasion: Occasion,
+        parameters: &Parameters,
+    ) -> bool {
+        let chosen = self.chosen(client, envelope, header);
+        chosen.is_ok_and(|chosen| Parameters::of(chosen.x_ses) == *parameters)
+            && self.decide(client, envelope, header, occasion).is_ok()
+    }
+
     /// Goes through every request that a message makes: each combination of claims with each
     /// resource that it uses. `x_ses` is what holds of its `X-SES-` fields.
     pub fn ask(

@@ -58,7 +58,7 @@ fn place_of(settled: &Settled<'_>) -> String {
 }
 
 /// What the `X-SES-` fields asked for, authorized, as parameters of `SendEmail` (decision 11).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters {
     /// `ConfigurationSetName`.
     pub configuration_set: Option<String>,
@@ -75,7 +75,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    fn of(x_ses: XSes) -> Self {
+    pub(super) fn of(x_ses: XSes) -> Self {
         // SES reads SOURCE-ARN and FROM-ARN as one; two that differ were refused.
         let from_arn = x_ses.from_arn.or(x_ses.source_arn);
         Self {

@@ -25,7 +25,7 @@ use crate::redact::Redaction;
 use crate::rules::Rules;
 use crate::smtp::{Envelope, Reply, Transaction};
 use crate::trace::{self, Begun, Kind, Trace};
-use crate::upstream::{Held, Upstream, UpstreamError};
+use crate::upstream::{Held, InForce, Upstream, UpstreamError};
 use line::{Line, Sent, shown};
 use traced::Traced;
 
@@ -45,7 +45,7 @@ pub struct Settings {
 /// Carries out transactions.
 #[derive(Debug)]
 pub struct Relay {
-    rules: ArcSwap<Rules>,
+    rules: Arc<ArcSwap<Rules>>,
     upstream: Upstream,
     pace: Pace,
     inventory: Option<Inventory>,
@@ -58,7 +58,7 @@ impl Relay {
     /// Puts the parts together.
     #[must_use]
     pub fn new(rules: Rules, upstream: Upstream, pace: Pace, settings: Settings) -> Self {
-        let rules = ArcSwap::from_pointee(rules);
+        let rules = Arc::new(ArcSwap::from_pointee(rules));
         let (decisions, metrics) = (DecisionLog::default(), Arc::default());
         Self { rules, upstream, pace, inventory: None, decisions, settings, metrics }
     }
@@ -104,7 +104,7 @@ impl Relay {
     /// Returns a client as the rules of the moment know it.
     #[must_use]
     pub fn known(&self, client: &Client) -> Option<Client> {
-        self.rules.load().known(client, occasion().now)
+        self.rules.load().known(client, moment())
     }
 
     /// Decides about a message whose header section is complete: one that is refused here need not
@@ -223,7 +223,7 @@ impl Relay {
         let waited = begun.elapsed();
         self.metrics.waited(waited);
         let deciding = trace::step("decide", Kind::Internal);
-        let permit = self.permit(client, transaction, id)?;
+        let (permit, in_force) = self.permit(client, transaction, id)?;
         drop(deciding);
         tokio::select! {
             biased;
@@ -236,7 +236,7 @@ impl Relay {
         let handed = now();
         let sent = tokio::select! {
             biased;
-            sent = self.upstream.send(permit, Held { share, turn }, by) => sent.map_err(Refusal::from),
+            sent = self.upstream.send(permit, Held { share, turn, in_force }, by) => sent.map_err(Refusal::from),
             () = abort.cancelled() => Err(ended_early("before the upstream answered", true)),
         };
         let answer = sent.as_ref().map_or_else(Refusal::name, |_| "taken");
@@ -280,26 +280,39 @@ impl Relay {
         Ok(self.pace.turn(&user.name, budget, recipients, by).await?)
     }
 
-    /// The binding decision, by the rules of this moment.
+    /// The binding decision, by the rules of this moment, and what says whether they still hold.
     fn permit(
         &self,
         client: &Client,
         mut transaction: Transaction,
         id: Uuid,
-    ) -> Result<Permit, Refusal> {
+    ) -> Result<(Permit, InForce), Refusal> {
         if self.settings.strip_traceparent && transaction.header.has_trace_fields() {
             Arc::make_mut(&mut transaction.header).remove_trace_fields();
         }
-        let rules = self.rules.load();
-        let occasion = Occasion { id, now: occasion().now };
+        let rules = self.rules.load_full();
+        let occasion = Occasion { id, now: moment() };
         let client = rules.known(client, occasion.now).ok_or(Refusal::NoUser)?;
+        let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let started = now();
         let permit = rules
             .authorizer
             .permit(&client, transaction, occasion)
             .map_err(|source| self.denied(id, source));
         self.decided(&client, permit.as_ref().map(Permit::verdict), started.elapsed());
-        permit
+        let permit = permit?;
+        let parameters = permit.parameters().clone();
+        let current = Arc::clone(&self.rules);
+        let in_force = InForce::new(move || {
+            let now = current.load();
+            let occasion = Occasion { id, now: moment() };
+            // Other rules may still permit the very same.
+            Arc::ptr_eq(&rules, &now)
+                || now.known(&client, occasion.now).is_some_and(|client| {
+                    now.authorizer.confirms(&client, &envelope, &header, occasion, &parameters)
+                })
+        });
+        Ok((permit, in_force))
     }
 
     /// Counts a decision by policies.
@@ -416,9 +429,12 @@ fn ended_early(when: &str, possible_duplicate: bool) -> Refusal {
 }
 
 fn occasion() -> Occasion {
+    Occasion { id: Uuid::now_v7(), now: moment() }
+}
+
+fn moment() -> SystemTime {
     #[expect(clippy::disallowed_methods, reason = "the moment of the decision (decision 8)")]
-    let now = SystemTime::now();
-    Occasion { id: Uuid::now_v7(), now }
+    SystemTime::now()
 }
 
 fn now() -> Instant {

@@ -14,6 +14,8 @@ pub use error::UpstreamError;
 pub use outbox::Outbox;
 pub use ses::{Ses, SesSettings, client, credential_chain};
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use crate::authorize::Permit;
@@ -28,6 +30,47 @@ pub struct Held {
     pub share: Share,
     /// Its turn.
     pub turn: Turn,
+    /// Whether it may still go.
+    pub in_force: InForce,
+}
+
+/// Says whether the rules that permitted a message are still in force (decision 19). Asked at the last
+/// moment: what waits for a call, for another attempt or for a slow network is overtaken by a reload.
+#[derive(Clone)]
+pub struct InForce(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl InForce {
+    /// Asks that.
+    #[must_use]
+    pub fn new(ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    fn holds(&self) -> bool {
+        (self.0)()
+    }
+
+    /// What becomes of a message otherwise: its client sends it again, and the new rules decide.
+    fn overtaken() -> UpstreamError {
+        UpstreamError::Temporary {
+            detail: "the rules changed before the message was handed over".to_owned(),
+            said: None,
+            remedy: "nothing to do: the client sends it again, and the new rules decide",
+            possible_duplicate: false,
+        }
+    }
+}
+
+impl Default for InForce {
+    fn default() -> Self {
+        Self::new(|| true)
+    }
+}
+
+impl std::fmt::Debug for InForce {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("InForce").field(&self.holds()).finish()
+    }
 }
 
 /// Where permitted mail goes.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Held, UpstreamError};
+use super::{Held, InForce, UpstreamError};
 use crate::authorize::Permit;
 
 /// No message takes that long to write.
@@ -62,14 +62,18 @@ impl Outbox {
         let written = tokio::task::spawn_blocking(move || {
             // Whole: the share too is held for as long as the disk takes.
             let held = held;
+            if !held.in_force.holds() {
+                return Ok(None);
+            }
             let written = write(&directory, &permit);
             if written.is_ok() {
                 held.turn.taken();
             }
-            written
+            written.map(Some)
         });
         let detail = match tokio::time::timeout_at(by, written).await {
-            Ok(Ok(Ok(id))) => return Ok(id),
+            Ok(Ok(Ok(Some(id)))) => return Ok(id),
+            Ok(Ok(Ok(None))) => return Err(InForce::overtaken()),
             Ok(Ok(Err(error))) => error.to_string(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => {

@@ -18,6 +18,8 @@ use aws_smithy_types::config_bag::ConfigBag;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::InForce;
+
 const WRITING: u8 = 0;
 const WRITTEN: u8 = 1;
 const CANCELLED: u8 = 2;
@@ -34,9 +36,15 @@ struct State {
     reached: AtomicU8,
     attempts: AtomicU32,
     abandoned: AtomicBool,
+    in_force: InForce,
 }
 
 impl Progress {
+    /// Of a call whose last piece is handed over only while `in_force` holds.
+    pub(super) fn new(in_force: InForce) -> Self {
+        Self(Arc::new(State { in_force, ..State::default() }))
+    }
+
     /// Whether the whole request may have reached SES.
     pub(super) fn is_written(&self) -> bool {
         self.0.reached.load(Ordering::SeqCst) == WRITTEN
@@ -73,10 +81,12 @@ impl Progress {
 
     /// Opens the gate for the last piece.
     fn finish(&self) -> bool {
-        self.0
-            .reached
-            .compare_exchange(WRITING, WRITTEN, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
+        self.0.in_force.holds()
+            && self
+                .0
+                .reached
+                .compare_exchange(WRITING, WRITTEN, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
     }
 
     /// A new attempt begins: nothing of it is written.
@@ -214,6 +224,15 @@ mod tests {
             assert!(!progress.is_written());
         }
     }
+
+    #[tokio::test]
+    async fn a_request_that_rules_have_overtaken_never_becomes_whole() {
+        let progress = Progress::new(InForce::new(|| false));
+        let lengths = pieces(&progress, 2 * PIECE + 1, usize::MAX).await;
+        assert_eq!(lengths, [PIECE, PIECE]);
+        assert!(!progress.is_written());
+    }
+
     #[tokio::test]
     async fn an_abandoned_call_makes_no_further_attempt() {
         let progress = Progress::default();

@@ -8,7 +8,9 @@ use aws_credential_types::{Credentials, provider::ProvideCredentials};
 use serde_json::json;
 use sesgate::address::Address;
 use sesgate::authorize::Client;
+use sesgate::principals::{Principals, User};
 use sesgate::relay::{self, Relay};
+use sesgate::rules::Rules;
 use sesgate::smtp::{Envelope, HeaderSection, Transaction};
 use sesgate::trace::Begun;
 use sesgate::upstream::{Ses, SesSettings, Upstream};
@@ -331,6 +333,83 @@ async fn a_body_that_is_not_written_in_time_is_cancelled() {
     let reply = reply_to(&relay, &big, &CancellationToken::new()).await;
     assert_eq!(reply, "451 Temporary service failure");
     relay.settle().await;
+    assert_eq!(fake.requests().len(), 0);
+}
+
+/// Rules that have no user `app`.
+fn nobody() -> Rules {
+    let nobody = Principals::new(Vec::new(), 1).unwrap();
+    Rules { principals: Arc::new(nobody), ..rules() }
+}
+
+/// The user `app` with that policy.
+fn principals_of(policy: &str) -> Principals {
+    let user = User { principal: principal("app", policy), passwords: Vec::new() };
+    Principals::new(vec![user], 1).unwrap()
+}
+
+const DENYING: &str = r#"{ "Version": "2012-10-17", "Statement": [
+    { "Effect": "Allow", "Action": "*", "Resource": "*" },
+    { "Effect": "Deny", "Action": "*", "Resource": "*",
+      "Condition": { "StringEquals": { "ses:FromAddress": "ADDRESS" } } }] }"#;
+
+/// What a message was permitted by counts until its last byte is handed over (decision 19).
+#[tokio::test]
+async fn a_message_that_waits_is_overtaken_by_other_rules() {
+    const OVERTAKEN: &str = "451 Temporary service failure";
+    let throttle = Act::RefuseAfter(Duration::from_millis(300), 429, "TooManyRequestsException");
+    let slow = Act::TakeAfter(Duration::from_millis(600), "id");
+    let rule = |policy: &str| Rules { principals: Arc::new(principals_of(policy)), ..rules() };
+    let denying = || rule(&DENYING.replace("ADDRESS", "app@example.com"));
+    let other = || rule(&DENYING.replace("ADDRESS", "other@example.com"));
+    // What SES does, how many calls there may be, the new rules, and the replies to messages of which
+    // those after the first wait.
+    for (script, calls, new, expected, sent) in [
+        (vec![throttle.clone(), Act::Take("id")], 4, nobody(), vec![OVERTAKEN], 1),
+        (vec![throttle.clone(), Act::Take("id")], 4, denying(), vec![OVERTAKEN], 1),
+        (vec![throttle, Act::Take("id")], 4, other(), vec!["250 Ok id"], 2),
+        (vec![slow.clone(), Act::Take("2")], 1, denying(), vec!["250 Ok id", OVERTAKEN], 1),
+        (vec![slow, Act::Take("2")], 1, other(), vec!["250 Ok id", "250 Ok 2"], 2),
+    ] {
+        let fake = FakeSes::start(script.clone()).await;
+        let relay = ses(SesSettings { calls, ..settings(&fake.url) });
+        let mut waiting = Vec::new();
+        for _ in &expected {
+            let relay = Arc::clone(&relay);
+            waiting.push(tokio::spawn(async move { reply(&relay).await }));
+            while fake.requests().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        relay.renew(new);
+        let mut replies = Vec::new();
+        for one in waiting {
+            replies.push(one.await.unwrap());
+        }
+        assert_eq!(replies, expected, "{script:?}");
+        assert_eq!(fake.requests().len(), sent, "{script:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_its_record_is_overtaken_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, hang) = crate::decision_log::hanging(folder.path());
+    hang();
+    let fake = FakeSes::start([Act::Take("id")]).await;
+    let relay = Arc::into_inner(ses(settings(&fake.url))).unwrap().with_decision_log(log);
+    let abort = CancellationToken::new();
+    let carried = reply_to(&relay, MESSAGE, &abort);
+    let renewed = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        relay.renew(nobody());
+        // The disk goes on.
+        let pipe = std::fs::File::open(folder.path().join("pipe")).unwrap();
+        std::thread::spawn(move || std::io::copy(&mut { pipe }, &mut std::io::sink()));
+    };
+    let (reply, ()) = tokio::join!(carried, renewed);
+    assert_eq!(reply, "451 Temporary service failure");
     assert_eq!(fake.requests().len(), 0);
 }
 

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use super::credentials::Refreshing;
 use super::progress::Progress;
-use super::{Held, UpstreamError};
+use super::{Held, InForce, UpstreamError};
 use crate::authorize::Permit;
 use crate::decision_log::DecisionLog;
 use crate::metrics::Metrics;
@@ -140,7 +140,7 @@ impl Ses {
         by: Instant,
     ) -> Result<String, UpstreamError> {
         let id = permit.id();
-        let progress = Progress::default();
+        let progress = Progress::new(held.in_force.clone());
         let work = Box::pin(self.call(permit, held, progress.clone()));
         let (calls, decisions) = (self.calls.clone(), self.decisions.clone());
         let call = Call::new(work, id, progress.clone(), calls, decisions);
@@ -215,6 +215,9 @@ impl Ses {
                     &progress,
                 )),
             };
+            if outcome.is_err() && !progress.is_written() && !held.in_force.holds() {
+                return Err(InForce::overtaken());
+            }
             if outcome.as_ref().err().is_none_or(UpstreamError::is_possible_duplicate) {
                 held.turn.taken();
             }
