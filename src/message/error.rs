@@ -119,6 +119,11 @@ pub enum FieldError {
     /// A quoted string, comment or bracket without its end.
     #[error("has '{0}' without its end.")]
     Open(char),
+    /// A line that ends within quotes or a comment, where some readers end those too.
+    #[error(
+        "has a line break within quotes or a comment: break the line elsewhere, or not at all."
+    )]
+    Folded,
     /// A character that has to be quoted.
     #[error("has '{0}' where it cannot be: put names with special characters in quotes.")]
     Special(char),

@@ -10,8 +10,8 @@ use crate::address::{Address, AddressError, excerpt, is_atext};
 
 /// Reads From, Sender, Resent-From and Resent-Sender: mailboxes, commas, nothing else.
 pub(super) fn mailboxes(field: &'static str, value: &[u8]) -> Result<Vec<Mailbox>, MessageError> {
-    let text = unfold(value).map_err(|error| MessageError::Field { field, error })?;
-    let mailboxes = List { strict: true, ..List::default() }.read(&text);
+    let (text, folds) = unfold(value).map_err(|error| MessageError::Field { field, error })?;
+    let mailboxes = List { strict: true, ..List::default() }.read(&text, &folds);
     let mailboxes = mailboxes.map_err(|problem| problem.within(field))?;
     if mailboxes.is_empty() {
         return Err(MessageError::Field { field, error: FieldError::Empty });
@@ -21,15 +21,15 @@ pub(super) fn mailboxes(field: &'static str, value: &[u8]) -> Result<Vec<Mailbox
 
 /// Reads To, Cc and Bcc: mailboxes and groups, perhaps with comments and needless commas, or nothing.
 pub(super) fn addresses(field: &'static str, value: &[u8]) -> Result<Vec<Address>, MessageError> {
-    let text = unfold(value).map_err(|error| MessageError::Field { field, error })?;
+    let (text, folds) = unfold(value).map_err(|error| MessageError::Field { field, error })?;
     check_broken_words(&text).map_err(|error| MessageError::Field { field, error })?;
-    let mailboxes = List::default().read(&text).map_err(|problem| problem.within(field))?;
+    let mailboxes = List::default().read(&text, &folds).map_err(|problem| problem.within(field))?;
     Ok(mailboxes.into_iter().map(|mailbox| mailbox.address).collect())
 }
 
 /// Reads Return-Path: an address in brackets or bare, or `<>`, which names none.
 pub(super) fn path(field: &'static str, value: &[u8]) -> Result<Option<Address>, MessageError> {
-    let text = unfold(value).map_err(|error| MessageError::Field { field, error })?;
+    let (text, _) = unfold(value).map_err(|error| MessageError::Field { field, error })?;
     let text = text.trim_matches(BLANKS);
     let path = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
     if path == Some("") {
@@ -41,17 +41,26 @@ pub(super) fn path(field: &'static str, value: &[u8]) -> Result<Option<Address>,
     }
 }
 
-/// Takes the line ends out (RFC 5322 section 2.2.3). What is left is printable ASCII and blanks.
-pub(super) fn unfold(value: &[u8]) -> Result<String, FieldError> {
-    let bytes: Vec<u8> =
-        value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+/// Takes the line ends out (RFC 5322 section 2.2.3), and says before which bytes of the text they were.
+/// What is left is printable ASCII and blanks.
+pub(super) fn unfold(value: &[u8]) -> Result<(String, Vec<usize>), FieldError> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut folds = Vec::new();
+    for byte in value {
+        match byte {
+            b'\r' => {}
+            b'\n' => folds.push(bytes.len()),
+            other => bytes.push(*other),
+        }
+    }
     if !bytes.is_ascii() {
         return Err(FieldError::EightBit);
     }
     if bytes.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return Err(FieldError::Control);
     }
-    String::from_utf8(bytes).map_err(|_| FieldError::EightBit)
+    let text = String::from_utf8(bytes).map_err(|_| FieldError::EightBit)?;
+    Ok((text, folds))
 }
 
 /// Names of recipients are no facts, so an encoded word that is none does no harm to a reading. The
@@ -111,8 +120,9 @@ struct List {
 }
 
 impl List {
-    fn read(mut self, text: &str) -> Result<Vec<Mailbox>, Problem> {
-        let mut tokens = Tokens { rest: text };
+    /// Reads a text that had line ends at `folds`.
+    fn read(mut self, text: &str, folds: &[usize]) -> Result<Vec<Mailbox>, Problem> {
+        let mut tokens = Tokens { text, rest: text, folds, is_folded: false, hides_at: false };
         while let Some((token, blank_before)) = tokens.next_token()? {
             let is_comma = matches!(token, Token::Comma);
             match token {
@@ -127,6 +137,12 @@ impl List {
                 Token::Semicolon => self.close_group()?,
             }
             self.after_comma = is_comma;
+        }
+        // Python's `email.utils` ends quotes and comments at a CR, and reads on within what is left of
+        // them. Without an `@` in any it finds no address of its own there, so that names of
+        // recipients, which are no facts, may be folded.
+        if tokens.is_folded && (self.strict || tokens.hides_at) {
+            return Err(FieldError::Folded.into());
         }
         if self.in_group {
             return Err(FieldError::OpenGroup.into());
@@ -249,7 +265,14 @@ enum Token<'a> {
 }
 
 struct Tokens<'a> {
+    text: &'a str,
     rest: &'a str,
+    /// Before which bytes of the text a line ended, in order.
+    folds: &'a [usize],
+    /// A line ended within quotes or a comment.
+    is_folded: bool,
+    /// Quotes or a comment have an `@` in them.
+    hides_at: bool,
 }
 
 impl<'a> Tokens<'a> {
@@ -270,8 +293,16 @@ impl<'a> Tokens<'a> {
             ',' => Token::Comma,
             ':' => Token::Colon,
             ';' => Token::Semicolon,
-            '"' => Token::Quoted(self.quoted()?),
-            '(' => Token::Comment(self.comment()?),
+            '"' => {
+                let quoted = self.quoted()?;
+                self.passed(characters.as_str(), &quoted);
+                Token::Quoted(quoted)
+            }
+            '(' => {
+                let comment = self.comment()?;
+                self.passed(characters.as_str(), comment);
+                Token::Comment(comment)
+            }
             '<' => {
                 let (inside, rest) = self.rest.split_once('>').ok_or(FieldError::Open('<'))?;
                 self.rest = rest;
@@ -280,6 +311,15 @@ impl<'a> Tokens<'a> {
             other => return Err(FieldError::Special(other)),
         };
         Ok(Some((token, blank_before)))
+    }
+
+    /// Notes what readers that end it at a fold could find in quotes or a comment, which began before
+    /// `begun` and ended before what is left.
+    fn passed(&mut self, begun: &str, inside: &str) {
+        let (start, end) = (self.text.len() - begun.len(), self.text.len() - self.rest.len());
+        let next = self.folds.partition_point(|fold| *fold < start);
+        self.is_folded |= self.folds.get(next).is_some_and(|fold| *fold < end);
+        self.hides_at |= inside.contains('@');
     }
 
     fn quoted(&mut self) -> Result<String, FieldError> {

@@ -38,7 +38,7 @@ pub(super) struct TraceFields {
 impl TraceFields {
     /// Takes a field in if it is one of the two.
     pub(super) fn read(&mut self, field: &Field<'_>) -> bool {
-        let text = |field: &Field<'_>| unfold(field.value).ok();
+        let text = |field: &Field<'_>| unfold(field.value).ok().map(|(text, _)| text);
         if field.is("traceparent") {
             self.parents.push(text(field).and_then(|text| parent(text.trim_matches(BLANKS))));
         } else if field.is("tracestate") {

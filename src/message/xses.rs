@@ -86,7 +86,7 @@ impl XSes {
         let Some(&field) = KNOWN.iter().find(|known| known.eq_ignore_ascii_case(name)) else {
             return Ok(());
         };
-        let text = unfold(value).map_err(|error| MessageError::Field { field, error })?;
+        let (text, _) = unfold(value).map_err(|error| MessageError::Field { field, error })?;
         let text = text.trim_matches(BLANKS);
         let is_first = match field {
             CONFIGURATION_SET => set(&mut self.configuration_set, named(text)),
