@@ -62,8 +62,7 @@ pub(super) fn set_author<'m>(context: &mut Context<'m>, author: &'m Mailbox) {
     context.set_spelled("ses:FromAddress", spelled(&author.address));
     match &author.display_name {
         Some(name) => {
-            let written = Some(name.written()).filter(|written| *written != name.decoded());
-            let value = Spelled::from(name.decoded()).with_spellings(written);
+            let value = Spelled::from(name.decoded()).with_spellings(name.spellings());
             context.set_spelled("ses:FromDisplayName", value);
         }
         None => context.remove("ses:FromDisplayName"),

@@ -11,6 +11,7 @@ mod fields;
 mod header;
 mod names;
 mod opinion;
+mod spellings;
 mod traceparent;
 mod xses;
 
@@ -81,11 +82,18 @@ impl DisplayName {
         &self.decoded
     }
 
-    /// Returns the name with its encoded words as they are, for Deny (decision 7): quotes off, runs of
-    /// blanks one blank.
+    /// Returns the name with its encoded words as they are: quotes off, runs of blanks one blank.
     #[must_use]
     pub fn written(&self) -> &str {
         &self.written
+    }
+
+    /// Returns the other spellings of this name, for Deny alone (decision 7): as written, in lower
+    /// case, without what cannot be seen, with compatible characters as plain ones. Never the decoded
+    /// name itself, each once, six at most.
+    #[must_use]
+    pub fn spellings(&self) -> Vec<String> {
+        spellings::of_name(&self.decoded, &self.written)
     }
 }
 
