@@ -22,6 +22,10 @@ pub(crate) enum Act {
     Refuse(u16, &'static str, &'static str),
     /// Answers with exactly this status and body.
     Answer(u16, &'static str),
+    /// Answers with these bytes, then closes.
+    Bytes(&'static [u8]),
+    /// Answers with this status after the headers, and reads nothing more for a while.
+    AnswerEarly(u16),
     /// Closes after the headers, before the body is read.
     ResetEarly,
     /// Reads everything, then closes without an answer.
@@ -217,6 +221,11 @@ impl FakeSes {
                     return;
                 }
                 Act::Stall(time) => return tokio::time::sleep(time).await,
+                Act::AnswerEarly(status) => {
+                    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+                    let _ = socket.write_all(answer.as_bytes()).await;
+                    return tokio::time::sleep(Duration::from_secs(3)).await;
+                }
                 _ => {}
             }
             let Some(recorded) = body(&mut socket, &mut unread, &head).await else { return };
@@ -246,11 +255,15 @@ impl FakeSes {
                     (status, code, "{}".to_owned())
                 }
                 Act::Answer(status, body) => (status, "", body.to_owned()),
+                Act::Bytes(bytes) => {
+                    let _ = socket.write_all(bytes).await;
+                    return;
+                }
                 Act::Rubbish => {
                     let _ = socket.write_all(b"this is no HTTP\r\n\r\n").await;
                     return;
                 }
-                Act::ResetEarly | Act::ResetLate | Act::Stall(_) => return,
+                Act::ResetEarly | Act::ResetLate | Act::Stall(_) | Act::AnswerEarly(_) => return,
             };
             let answer = format!(
                 "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\

@@ -201,6 +201,89 @@ async fn each_answer_of_ses_has_its_reply() {
     }
 }
 
+/// An answer that does not prove that SES did not take the message is said to leave a doubt, and no
+/// answer makes a second request but those that prove it (decision 15).
+#[tokio::test]
+async fn what_ses_may_have_taken_is_a_possible_duplicate() {
+    const GZIP: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+        Content-Encoding: gzip\r\nContent-Length: 10\r\n\r\n\x1f\x8b\x08\0\0\0\0\0\0\x03";
+    const CUT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{\"MessageId\":\"01";
+    const NOTHING: &[u8] = b"HTTP/1.1 204 X\r\n\r\n";
+    const MOVED: &[u8] = b"HTTP/1.1 307 X\r\nLocation: /v2/email/outbound-emails\r\n\
+        Content-Length: 0\r\n\r\n";
+    for (act, doubtful) in [
+        (Act::Bytes(GZIP), true),
+        (Act::Bytes(CUT), true),
+        (Act::Bytes(NOTHING), true),
+        (Act::Answer(200, "{}"), true),
+        (Act::Answer(200, ""), true),
+        (Act::Answer(200, r#"{"MessageId":"0107"#), true),
+        (Act::Answer(200, r#"{"MessageId":7}"#), true),
+        (Act::Answer(200, r#"{"MessageId":["0107"]}"#), true),
+        (Act::Answer(200, r#"{"MessageId":""}"#), true),
+        (Act::Answer(202, "<html>"), true),
+        (Act::Bytes(MOVED), true),
+        (Act::Answer(302, ""), true),
+        (Act::Answer(408, ""), true),
+        (Act::Refuse(408, "RequestTimeoutException", "x"), true),
+        (Act::Refuse(400, "RequestTimeout", "x"), true),
+        (Act::Refuse(409, "ConflictException", "x"), true),
+        (Act::Refuse(500, "InternalFailure", "x"), true),
+        (Act::Answer(502, "<html>"), true),
+        (Act::Answer(503, ""), true),
+        (Act::ResetLate, true),
+        (Act::Rubbish, true),
+        (Act::Answer(407, ""), false),
+        (Act::Answer(403, "<html>"), false),
+        (Act::Refuse(403, "AccessDeniedException", "x"), false),
+        (Act::Refuse(400, "BadRequestException", "x"), false),
+        (Act::Refuse(404, "NotFoundException", "x"), false),
+        (Act::Refuse(400, "LimitExceededException", "x"), false),
+    ] {
+        let fake = FakeSes::start([act.clone()]).await;
+        let relay = ses(settings(&fake.url));
+        let reply = reply(&relay).await;
+        if doubtful {
+            assert_eq!(reply, "451 Temporary service failure", "{act:?}");
+        }
+        assert_eq!(fake.requests().len(), 1, "sent again after {act:?}");
+        assert_eq!(possible_duplicates(&relay), u64::from(doubtful), "{act:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_before_the_whole_message_leaves_no_doubt() {
+    let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(1_500_000));
+    for status in [307, 408, 503] {
+        let fake = FakeSes::start([Act::AnswerEarly(status)]).await;
+        let relay = ses(settings(&fake.url));
+        let reply = reply_to(&relay, &big, &CancellationToken::new()).await;
+        assert_eq!(reply, "451 Temporary service failure");
+        assert_eq!(fake.requests().len(), 0);
+        assert_eq!(possible_duplicates(&relay), 0, "{status}");
+    }
+}
+
+/// As the metrics say.
+fn possible_duplicates(relay: &Relay) -> u64 {
+    let text = relay.metrics().text(Nothing);
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("sesgate_possible_duplicates_total "));
+    line.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl prometheus_client::collector::Collector for Nothing {
+    fn encode(
+        &self,
+        _: prometheus_client::encoding::DescriptorEncoder<'_>,
+    ) -> Result<(), std::fmt::Error> {
+        Ok(())
+    }
+}
+
 /// Only what SES provably did not take is tried again within the dialogue (decision 15).
 #[tokio::test]
 async fn what_was_provably_not_taken_is_tried_again() {

@@ -106,13 +106,24 @@ pub(super) fn refused(
         return unknown("no answer of SES".to_owned(), Some(said), progress);
     };
     let status = service.raw().status().as_u16();
+    if (200..300).contains(&status) {
+        let said = DisplayErrorContext(service.err()).to_string();
+        return unknown(
+            format!("the answer of SES, {status}, cannot be read"),
+            Some(said),
+            progress,
+        );
+    }
     let code = service.err().code().unwrap_or_default();
     let message = service.err().message().unwrap_or(code);
-    meaning(status, code, message)
+    // Nothing more of the request goes out behind its answer.
+    let written = !progress.cancel();
+    meaning(status, code, message, written)
 }
 
-/// The meaning of an HTTP status, an error code and its message.
-fn meaning(status: u16, code: &str, message: &str) -> UpstreamError {
+/// The meaning of an HTTP status that is no success, an error code and its message, as the answer to a
+/// request that was wholly `written` or not.
+fn meaning(status: u16, code: &str, message: &str, written: bool) -> UpstreamError {
     let text = message.to_owned();
     if is_throttle(Some(code), Some(status)) || code == "LimitExceededException" {
         return UpstreamError::Throttled(text);
@@ -146,12 +157,22 @@ fn meaning(status: u16, code: &str, message: &str) -> UpstreamError {
         _ => UpstreamError::Temporary {
             detail: format!("the answer was {status} {code}"),
             said: Some(text).filter(|text| !text.is_empty()),
-            remedy: "trouble at SES: if it lasts, see the AWS health dashboard",
-            // Since the whole request was read and answered with an error, SES says it was not
-            // taken; a 5xx leaves a doubt.
-            possible_duplicate: status >= 500,
+            remedy: match status {
+                300..400 => {
+                    "SES does not redirect: check `endpoint_url` and proxies on the way to SES"
+                }
+                _ => "trouble at SES: if it lasts, see the AWS health dashboard",
+            },
+            possible_duplicate: written && leaves_doubt(status, kind),
         },
     }
+}
+
+/// Whether an error may be answered to a message that was taken all the same: trouble that began
+/// behind the reading of it, and whatever is no answer of SES. A request that it finds fault with was
+/// read, and not taken.
+fn leaves_doubt(status: u16, kind: &str) -> bool {
+    !(400..500).contains(&status) || matches!(status, 408 | 409) || TROUBLE.contains(&kind)
 }
 
 fn remedy_for(code: &str) -> &'static str {
@@ -243,25 +264,47 @@ mod tests {
             (400, "SomethingNew", "x", E::Failed(text("x"))),
         ];
         for (status, code, message, expected) in cases {
-            assert_eq!(meaning(status, code, message), expected, "{status} {code} {message}");
+            for written in [true, false] {
+                let found = meaning(status, code, message, written);
+                assert_eq!(found, expected, "{status} {code} {message}");
+            }
         }
     }
 
     #[test]
     fn trouble_of_the_relay_or_of_ses_is_temporary() {
-        let duplicate = |status, code: &str| match meaning(status, code, "x") {
-            UpstreamError::Temporary { possible_duplicate, .. } => possible_duplicate,
-            other => panic!("{status} {code}: {other}"),
+        let duplicate = |status, code: &str| {
+            let [written, not] =
+                [true, false].map(|written| match meaning(status, code, "x", written) {
+                    UpstreamError::Temporary { possible_duplicate, .. } => possible_duplicate,
+                    other => panic!("{status} {code}: {other}"),
+                });
+            assert!(!not, "{status} {code}: what was not written cannot be taken");
+            written
         };
-        for code in CREDENTIALS.into_iter().chain(TROUBLE) {
-            for code in [code.to_owned(), format!("{code}Exception")] {
-                assert!(!duplicate(403, &code), "{code}");
-                assert!(!duplicate(400, &code), "{code}");
-            }
+        let both = |code: &str| [code.to_owned(), format!("{code}Exception")];
+        for code in CREDENTIALS.into_iter().flat_map(both) {
+            assert!(!duplicate(403, &code) && !duplicate(400, &code), "{code}");
         }
-        assert!(!duplicate(400, ""), "no answer of SES");
-        assert!(!duplicate(409, "SomethingNew"));
-        assert!(duplicate(500, "InternalFailure"));
-        assert!(duplicate(503, "ServiceUnavailable"));
+        for code in TROUBLE.into_iter().flat_map(both) {
+            assert!(duplicate(403, &code) && duplicate(400, &code), "{code}");
+        }
+        for (status, code, expected) in [
+            (300, "", true),
+            (307, "", true),
+            (400, "", false),
+            (401, "", false),
+            (403, "SomethingNew", false),
+            (404, "", false),
+            (407, "", false),
+            (408, "", true),
+            (409, "SomethingNew", true),
+            (500, "InternalFailure", true),
+            (502, "", true),
+            (503, "ServiceUnavailable", true),
+            (999, "", true),
+        ] {
+            assert_eq!(duplicate(status, code), expected, "{status} {code}");
+        }
     }
 }
