@@ -4,13 +4,14 @@ use std::time::SystemTime;
 
 use super::Client;
 use super::claims::spelled;
+use super::resources::Resource;
 use crate::address::Address;
 use crate::identities::Account;
 use crate::message::Mailbox;
 use crate::policy::{Context, Spelled};
 use crate::principals::Principal;
 
-/// The keys that are the same for all claims.
+/// The keys that are the same for all requests of a message.
 pub(super) fn of_client<'m>(
     client: &'m Client,
     ehlo: &'m str,
@@ -36,7 +37,6 @@ pub(super) fn of_client<'m>(
     context.set("aws:SecureTransport", if client.secure_transport { "true" } else { "false" });
     context.set("aws:UserAgent", ehlo);
     context.set("aws:RequestedRegion", account.region.as_str());
-    context.set("aws:ResourceAccount", account.id.as_str());
     context.set("aws:PrincipalIsAWSService", "false");
     context.set("aws:ViaAWSService", "false");
     principal_keys(&mut context, &client.principal);
@@ -58,24 +58,39 @@ pub fn principal_keys<'m>(context: &mut Context<'m>, principal: &'m Principal) {
 }
 
 /// The keys of an author.
-pub(super) fn set_author<'m>(context: &mut Context<'m>, author: &'m Mailbox) {
+pub(super) fn of_author(author: &Mailbox) -> Context<'_> {
+    let mut context = Context::new();
     context.set_spelled("ses:FromAddress", spelled(&author.address));
-    match &author.display_name {
-        Some(name) => {
-            let value = Spelled::from(name.decoded()).with_spellings(name.spellings());
-            context.set_spelled("ses:FromDisplayName", value);
-        }
-        None => context.remove("ses:FromDisplayName"),
+    if let Some(name) = &author.display_name {
+        context.set_spelled(
+            "ses:FromDisplayName",
+            Spelled::from(name.decoded()).with_spellings(name.spellings()),
+        );
     }
+    context
 }
 
 /// The key of a feedback address.
-pub(super) fn set_feedback<'m>(context: &mut Context<'m>, feedback: &'m Address) {
+pub(super) fn of_feedback(feedback: &Address) -> Context<'_> {
+    let mut context = Context::new();
     context.set_spelled("ses:FeedbackAddress", spelled(feedback));
+    context
+}
+
+/// The keys of a resource.
+pub(super) fn of_resource<'m>(resource: &'m Resource<'m>) -> Context<'m> {
+    let mut context = Context::new();
+    context.set("aws:ResourceAccount", resource.account);
+    for (key, value) in resource.tags {
+        context.set(key, value.as_str());
+    }
+    context
 }
 
 /// The key of recipients.
-pub(super) fn set_recipients<'m>(context: &mut Context<'m>, recipients: &[&'m Address]) {
+pub(super) fn of_recipients<'m>(recipients: &[&'m Address]) -> Context<'m> {
+    let mut context = Context::new();
     let recipients = recipients.iter().map(|address| spelled(address)).collect();
     context.set_list("ses:Recipients", recipients);
+    context
 }

@@ -7,6 +7,7 @@ mod claims;
 mod context;
 mod delegates;
 mod permit;
+mod requests;
 mod resources;
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,18 +17,17 @@ use std::time::SystemTime;
 use uuid::Uuid;
 
 pub use permit::{Parameters, Permit, Verdict};
+pub use requests::{Asked, Message};
 
-use crate::address::Address;
 use crate::identities::{Account, Identities, Unsure};
-use crate::message::{HeaderSection, Mailbox, XSes};
-use crate::policy::{self, Context, Decision, Layers, Policy, Request};
+use crate::message::{HeaderSection, XSes};
+use crate::policy::{Context, Decision, Layers, Policy, StepBudget};
 use crate::principals::{Chosen, Matched, Principal};
 use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
 use claims::Claims;
 pub use context::principal_keys;
 use delegates::Delegates;
-use resources::Resource;
 
 /// Who is at the other end of a connection, as policies see it (decision 8).
 #[derive(Debug, Clone)]
@@ -67,6 +67,23 @@ pub struct Occasion {
     pub id: Uuid,
     /// `aws:CurrentTime`, one moment for all claims.
     pub now: SystemTime,
+    /// How many steps it may take; [`STEPS`] at most.
+    pub steps: u64,
+}
+
+/// The most steps that a decision takes: about 20 ms.
+///
+/// The largest message that the limits of `message` and `smtp` admit needs less against a score of
+/// statements with a hundred patterns each. What needs more is refused.
+pub const STEPS: u64 = 20_000_000;
+
+/// A complete message that got no permit.
+#[derive(Debug)]
+pub struct NotPermitted {
+    /// Why.
+    pub denial: Denial,
+    /// The message, with which another decision can be asked for.
+    pub transaction: Transaction,
 }
 
 /// Why a message gets no permit.
@@ -92,40 +109,15 @@ pub enum Denial {
         /// The addresses.
         identities: Vec<String>,
     },
+    /// The decision takes more steps than it may.
+    #[error("the policies take too long to evaluate: the message has too many addresses for them")]
+    TooManySteps,
     /// Nothing can be said about the message yet.
     #[error("identity `{}`: {}", .0.identity, .0.reason)]
     Unsure(Unsure),
     /// The message asks for something that the relay does not do for this user.
     #[error("{0}")]
     Unsupported(String),
-}
-
-/// One request of a message: a combination of claims, and a resource that it uses.
-pub struct Asked<'a> {
-    /// The author's mailbox.
-    pub author: &'a Mailbox,
-    /// The feedback address.
-    pub feedback: &'a Address,
-    /// The recipients.
-    pub recipients: &'a [&'a Address],
-    /// The policies that apply.
-    pub layers: Layers<'a>,
-    /// What they are asked.
-    pub request: Request<'a>,
-    /// Only what denies it counts: it may not be used at all.
-    deny_alone: bool,
-    /// Why nothing can be said about it.
-    unsure: Option<&'a Unsure>,
-    /// The place of the resource in the order of decision 13.
-    rank: usize,
-}
-
-impl<'a> Asked<'a> {
-    /// Asks the policies.
-    #[must_use]
-    pub fn decision(&self) -> Decision<'a> {
-        policy::evaluate(&self.layers, &self.request)
-    }
 }
 
 /// Decides about messages.
@@ -162,7 +154,9 @@ impl Authorizer {
         let mut allowed = None;
         let mut denied: Option<(usize, Denial)> = None;
         let mut unsure = None;
-        self.ask(client, envelope, header, &chosen.x_ses, occasion.now, |asked| {
+        let budget = StepBudget::of(occasion.steps);
+        let message = Message { envelope, header, x_ses: &chosen.x_ses };
+        self.ask(client, message, occasion.now, &budget, |asked| {
             if unsure.is_none() {
                 unsure = asked.unsure.cloned();
             }
@@ -175,7 +169,7 @@ impl Authorizer {
             }) {
                 return;
             }
-            let decision = asked.decision();
+            let Some(decision) = asked.decision() else { return };
             if asked.deny_alone && matches!(decision, Decision::ImplicitlyDenied) {
                 return;
             }
@@ -191,6 +185,9 @@ impl Authorizer {
                 denied = Some((asked.rank, denial));
             }
         });
+        if budget.is_used_up() {
+            return Err(Denial::TooManySteps);
+        }
         match (denied, unsure) {
             (Some((_, Denial::Policy { verdict, .. })), Some(unsure)) if !verdict.is_explicit() => {
                 return Err(Denial::Unsure(unsure));
@@ -219,70 +216,6 @@ impl Authorizer {
             && self.decide(client, envelope, header, occasion).is_ok()
     }
 
-    /// Goes through every request that a message makes: each combination of claims with each
-    /// resource that it uses. `x_ses` is what holds of its `X-SES-` fields.
-    pub fn ask(
-        &self,
-        client: &Client,
-        envelope: &Envelope,
-        header: &HeaderSection,
-        x_ses: &XSes,
-        now: SystemTime,
-        mut each: impl FnMut(&Asked<'_>),
-    ) {
-        let principal = &client.principal;
-        let claims = Claims::new(envelope, header, principal.envelope_recipients_only);
-        let resources = resources::of(&self.account, &self.identities, &claims, envelope, x_ses);
-        let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
-        let mut context = self.context(client, &envelope.ehlo, now);
-        for recipients in &claims.recipients {
-            context::set_recipients(&mut context, recipients);
-            for feedback in claims.feedback.iter().copied() {
-                context::set_feedback(&mut context, feedback);
-                for author in claims.authors.iter().copied() {
-                    context::set_author(&mut context, author);
-                    for (rank, resource) in resources.iter().enumerate() {
-                        let used = |resource: &Resource<'_>| resource.is_used_by(author, feedback);
-                        let mut earlier = resources.iter().take(rank);
-                        if !used(resource)
-                            || earlier.any(|earlier| earlier.is_same_as(resource) && used(earlier))
-                        {
-                            continue;
-                        }
-                        for (key, value) in resource.tags {
-                            context.set(key, value.as_str());
-                        }
-                        context.set("aws:ResourceAccount", resource.account);
-                        let request = Request {
-                            action: ACTION,
-                            resource: &resource.arn,
-                            parents: &resource.parents,
-                            resource_account: resource.account,
-                            principal: &who,
-                            context: &context,
-                        };
-                        let mut layers = self.layers(principal, resource.policies);
-                        layers.rcps = &resource.denying;
-                        let unsure = resource.unsure.as_ref();
-                        each(&Asked {
-                            author,
-                            feedback,
-                            recipients,
-                            layers,
-                            request,
-                            deny_alone: resource.deny_alone,
-                            unsure,
-                            rank,
-                        });
-                        for (key, _) in resource.tags {
-                            context.remove(key);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
     /// Decides about a complete message and hands out the permit to send it.
     ///
     /// # Errors
@@ -292,10 +225,17 @@ impl Authorizer {
         client: &Client,
         transaction: Transaction,
         occasion: Occasion,
-    ) -> Result<Permit, Denial> {
-        let verdict = self.decide(client, &transaction.envelope, &transaction.header, occasion)?;
-        let chosen = self.chosen(client, &transaction.envelope, &transaction.header)?;
-        Ok(Permit::new(client, transaction, occasion, verdict, chosen))
+    ) -> Result<Permit, Box<NotPermitted>> {
+        let Transaction { envelope, header, .. } = &transaction;
+        let decided = self
+            .decide(client, envelope, header, occasion)
+            .and_then(|verdict| Ok((verdict, self.chosen(client, envelope, header)?)));
+        match decided {
+            Ok((verdict, chosen)) => {
+                Ok(Permit::new(client, transaction, occasion, verdict, chosen))
+            }
+            Err(denial) => Err(Box::new(NotPermitted { denial, transaction })),
+        }
     }
 
     /// Returns the context keys that do not depend on a message.
@@ -306,7 +246,9 @@ impl Authorizer {
         ehlo: &'m str,
         now: SystemTime,
     ) -> Context<'m> {
-        context::of_client(client, ehlo, now, &self.account)
+        let mut context = context::of_client(client, ehlo, now, &self.account);
+        context.set("aws:ResourceAccount", self.account.id.as_str());
+        context
     }
 
     /// Returns the policies that apply to a user; `resource` are those of an identity.
@@ -378,6 +320,3 @@ impl Authorizer {
         Err(Denial::NotVerified { region: self.account.region.clone(), identities })
     }
 }
-
-/// What the SMTP endpoint of SES is authorized as.
-const ACTION: &str = "ses:SendRawEmail";

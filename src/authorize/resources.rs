@@ -6,7 +6,7 @@ use super::claims::Claims;
 use super::delegates::Delegates;
 use crate::address::Address;
 use crate::identities::{Account, Delegated, Identities, Identity, Unsure, related};
-use crate::message::{IdentityArn, Mailbox, XSes};
+use crate::message::{IdentityArn, XSes};
 use crate::policy::Policy;
 use crate::smtp::Envelope;
 
@@ -27,29 +27,26 @@ pub(super) struct Resource<'m> {
     pub(super) tags: &'m [(String, String)],
     /// It may not be used at all: only what denies it counts.
     pub(super) deny_alone: bool,
-    concerns: Concern<'m>,
+    concerns: Concern,
 }
 
 /// Which claims a resource is asked about.
-enum Concern<'m> {
-    Author(&'m Mailbox),
-    Feedback(&'m Address),
+enum Concern {
+    /// Those of this author, by its number among the claims.
+    Author(usize),
+    /// Those of this feedback address.
+    Feedback(usize),
     Everything,
 }
 
 impl<'m> Resource<'m> {
-    /// Whether a combination of claims uses this resource.
-    pub(super) fn is_used_by(&self, author: &Mailbox, feedback: &Address) -> bool {
+    /// Whether claims of these authors and feedback addresses, by their numbers, use this resource.
+    pub(super) fn is_used_by(&self, author: usize, feedback: usize) -> bool {
         match self.concerns {
-            Concern::Author(mailbox) => mailbox == author,
-            Concern::Feedback(address) => address == feedback,
+            Concern::Author(number) => number == author,
+            Concern::Feedback(number) => number == feedback,
             Concern::Everything => true,
         }
-    }
-
-    /// Whether asking about the other one would be the same question again.
-    pub(super) fn is_same_as(&self, other: &Self) -> bool {
-        self.arn == other.arn && self.parents == other.parents
     }
 
     /// The identity of another account that an address is sent with.
@@ -58,7 +55,7 @@ impl<'m> Resource<'m> {
         identities: &'m Identities,
         delegated: &'m Delegated,
         address: &Address,
-        concerns: Concern<'m>,
+        concerns: Concern,
     ) -> Self {
         let arn = &delegated.arn;
         let own = Self::of_address(account, identities, address, concerns);
@@ -82,7 +79,7 @@ impl<'m> Resource<'m> {
         account: &'m Account,
         identities: &'m Identities,
         address: &Address,
-        concerns: Concern<'m>,
+        concerns: Concern,
     ) -> Self {
         let covering = identities.covering(address);
         Self::identity(account, identities, covering, address.as_str(), concerns)
@@ -94,7 +91,7 @@ impl<'m> Resource<'m> {
         identities: &'m Identities,
         known: Option<&'m Identity>,
         name: &str,
-        concerns: Concern<'m>,
+        concerns: Concern,
     ) -> Self {
         let related = related(name);
         let arn = |name: &str| account.arn(&format!("identity/{name}"));
@@ -141,13 +138,13 @@ pub(super) fn of<'m>(
         None => Resource::of_address(account, identities, address, concerns),
     };
     let mut resources: Vec<Resource<'m>> = Vec::new();
-    for mailbox in claims.authors.iter().copied() {
+    for (number, mailbox) in claims.authors.iter().enumerate() {
         let delegated = delegates.of_author(x_ses, &mailbox.address);
-        resources.push(identity(&mailbox.address, delegated, Concern::Author(mailbox)));
+        resources.push(identity(&mailbox.address, delegated, Concern::Author(number)));
     }
-    for feedback in claims.feedback.iter().copied() {
+    for (number, feedback) in claims.feedback.iter().enumerate() {
         let delegated = delegates.of_feedback(x_ses, feedback);
-        resources.push(identity(feedback, delegated, Concern::Feedback(feedback)));
+        resources.push(identity(feedback, delegated, Concern::Feedback(number)));
     }
     let arns = [&x_ses.source_arn, &x_ses.from_arn, &x_ses.return_path_arn];
     let own = |arn: &&IdentityArn| arn.account() == account.id;

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::budget::StepBudget;
 use super::pattern::{Pattern, Piece, Reach};
 use super::request::Context;
 use super::variable::{Syntax, Template};
@@ -55,18 +56,32 @@ impl ArnOperand {
         }
     }
 
+    /// The context keys of its variables.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        let template = match self {
+            ArnOperand::Variable(template) => Some(template),
+            ArnOperand::Every | ArnOperand::Fixed(_) => None,
+        };
+        template.into_iter().flat_map(Template::variables)
+    }
+
     /// Compares with the fields of the request's ARN, each for itself.
-    pub(super) fn compare(&self, value: &[&str; 6], context: &Context<'_>) -> Comparison {
+    pub(super) fn compare(
+        &self,
+        value: &[&str; 6],
+        context: &Context<'_>,
+        budget: &StepBudget,
+    ) -> Comparison {
         match self {
             ArnOperand::Every => Comparison::Match,
-            ArnOperand::Fixed(fields) => compare_fields(fields, value),
+            ArnOperand::Fixed(fields) => compare_fields(fields, value, budget),
             ArnOperand::Variable(template) => template
                 .with(context, |pattern| {
                     if is_every(pattern) {
                         return Comparison::Match;
                     }
                     match split(pattern) {
-                        Some(fields) => compare_fields(&fields, value),
+                        Some(fields) => compare_fields(&fields, value, budget),
                         None => Comparison::Malformed,
                     }
                 })
@@ -79,8 +94,12 @@ fn is_every(pattern: &Pattern<'_>) -> bool {
     matches!(pattern.pieces(), [Piece::Any(Reach::Anything)])
 }
 
-fn compare_fields(patterns: &[Pattern<'_>; 6], value: &[&str; 6]) -> Comparison {
-    let all = patterns.iter().zip(value).all(|(pattern, field)| pattern.matches(field));
+fn compare_fields(
+    patterns: &[Pattern<'_>; 6],
+    value: &[&str; 6],
+    budget: &StepBudget,
+) -> Comparison {
+    let all = patterns.iter().zip(value).all(|(pattern, field)| pattern.matches(field, budget));
     if all { Comparison::Match } else { Comparison::Mismatch }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
+use super::budget::StepBudget;
 use super::error::{Problems, quoted};
 use super::json;
 use super::operand::Operands;
@@ -24,13 +25,24 @@ pub struct Condition {
     line: usize,
 }
 
-/// How a condition came out.
+/// How a condition came out, or whether a statement is about a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Held<'a> {
     No,
     Yes,
     /// Only because of another spelling of a value.
     BySpelling(SpellingUsed<'a>),
+}
+
+impl<'a> Held<'a> {
+    /// Both together. Of two spellings the first is told.
+    pub(super) fn and(self, other: Held<'a>) -> Held<'a> {
+        match (self, other) {
+            (Held::No, _) | (_, Held::No) => Held::No,
+            (Held::Yes, other) => other,
+            (by_spelling, _) => by_spelling,
+        }
+    }
 }
 
 impl Condition {
@@ -123,11 +135,21 @@ impl Condition {
         self.line
     }
 
+    /// The context keys that decide it: its own, and those whose values its operands hold.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.folded_key.as_ref()).chain(self.operands.variables())
+    }
+
     /// Evaluates the condition in a statement of the given effect.
     ///
     /// In a Deny, a positive String operator that does not hold for the values as written is tried
     /// with their other spellings too (decision 7).
-    pub(super) fn held<'a>(&self, context: &'a Context<'a>, effect: Effect) -> Held<'a> {
+    pub(super) fn held<'a>(
+        &self,
+        context: &'a Context<'a>,
+        effect: Effect,
+        budget: &StepBudget,
+    ) -> Held<'a> {
         let entry = context.find(&self.folded_key);
         if let Operands::Null(operands) = &self.operands {
             let holds = operands.contains(&entry.is_none());
@@ -139,8 +161,9 @@ impl Condition {
         if self.operands.is_empty() {
             return Held::No;
         }
-        let plain =
-            |text: &str| self.operands.hold_for(text, self.operator.negated, context, effect);
+        let plain = |text: &str| {
+            self.operands.hold_for(text, self.operator.negated, context, effect, budget)
+        };
         let holds = match self.operator.qualifier {
             Some(Qualifier::ForAllValues) => entry.values().iter().all(|value| plain(value.text())),
             Some(Qualifier::ForAnyValue) => entry.values().iter().any(|value| plain(value.text())),
@@ -221,5 +244,6 @@ fn read_operands<'t>(
             problems.add(at, format!("value {}: {problem}", quoted(text)));
         }
     }
+    operands.build_index();
     (operands, written)
 }

@@ -9,22 +9,36 @@ use super::request::Request;
 use super::statement::{Effect, Outcome, SpellingUsed, Statement};
 
 /// The policies that apply to a request, by layer.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Layers<'a> {
+#[derive(Debug)]
+pub struct Layers<'a, P = Arc<Policy>> {
     /// Identity policies of the user and its groups, or of the role.
-    pub identity: &'a [Arc<Policy>],
+    pub identity: &'a [P],
     /// The permissions boundary; one that is present but empty allows nothing.
-    pub boundary: Option<&'a [Arc<Policy>]>,
+    pub boundary: Option<&'a [P]>,
     /// The session policies; present but empty allows nothing.
-    pub session: Option<&'a [Arc<Policy>]>,
+    pub session: Option<&'a [P]>,
     /// Service control policies, one list a level: root, each organizational unit, account. Every
     /// level must allow. Empty for a management account and for service-linked roles.
-    pub scps: &'a [Vec<Arc<Policy>>],
+    pub scps: &'a [Vec<P>],
     /// Resource control policies of all levels. `RCPFullAWSAccess` is always attached, so that only
     /// their denies count.
-    pub rcps: &'a [Arc<Policy>],
+    pub rcps: &'a [P],
     /// Policies of the resource.
-    pub resource: &'a [Arc<Policy>],
+    pub resource: &'a [P],
+}
+
+impl<P> Clone for Layers<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for Layers<'_, P> {}
+
+impl<P> Default for Layers<'_, P> {
+    fn default() -> Self {
+        Self { identity: &[], boundary: None, session: None, scps: &[], rcps: &[], resource: &[] }
+    }
 }
 
 /// What the policies say.
@@ -70,9 +84,9 @@ impl fmt::Display for Decision<'_> {
 /// Displayed as ``name:line: statement `Sid` ``.
 #[derive(Debug, Clone, Copy)]
 pub struct Settled<'a> {
-    policy: &'a Policy,
-    statement: &'a Statement,
-    spelling: Option<SpellingUsed<'a>>,
+    pub(super) policy: &'a Policy,
+    pub(super) statement: &'a Statement,
+    pub(super) spelling: Option<SpellingUsed<'a>>,
 }
 
 impl<'a> Settled<'a> {
@@ -114,75 +128,67 @@ impl fmt::Display for Settled<'_> {
 /// session policy; one that names its account grants nothing by itself). From another account both
 /// the principal's policies and a resource policy must allow.
 pub fn evaluate<'a>(layers: &Layers<'a>, request: &Request<'a>) -> Decision<'a> {
-    if let Some(denied) = explicit_deny(layers, request) {
-        return Decision::ExplicitlyDenied(denied);
+    let applying = |policy: &'a Arc<Policy>, effect| {
+        let statements = policy.statements().iter().filter(move |it| it.effect() == effect);
+        statements.filter_map(move |statement| match statement.outcome(request) {
+            Outcome::Applies(spelling) => Some(Settled { policy, statement, spelling }),
+            _ => None,
+        })
+    };
+    combine(layers, request.principal, request.resource_account, applying)
+}
+
+/// Combines the layers; `applying` finds the statements of a policy that apply.
+pub(super) fn combine<'a, P, S: Iterator<Item = Settled<'a>>>(
+    layers: &Layers<'a, P>,
+    principal: &Principal<'_>,
+    resource_account: &str,
+    applying: impl Fn(&'a P, Effect) -> S,
+) -> Decision<'a> {
+    let first = |policies: &'a [P], effect| {
+        policies.iter().find_map(|policy| applying(policy, effect).next())
+    };
+    let allow = |policies| first(policies, Effect::Allow);
+    // An Allow of a resource policy that names the principal at least as directly as `furthest`.
+    let grant = |furthest| {
+        let names = |settled: &Settled<'a>| {
+            settled.statement.naming(principal).is_some_and(|naming| naming <= furthest)
+        };
+        layers.resource.iter().find_map(|policy| applying(policy, Effect::Allow).find(names))
+    };
+    let Layers { identity, boundary, session, scps, rcps, resource } = *layers;
+    let limits = [boundary, session];
+    let everything = [identity, boundary.unwrap_or_default(), session.unwrap_or_default()]
+        .into_iter()
+        .chain(scps.iter().map(Vec::as_slice))
+        .chain([rcps, resource]);
+    for policies in everything {
+        if let Some(denied) = first(policies, Effect::Deny) {
+            return Decision::ExplicitlyDenied(denied);
+        }
     }
-    let scps_allow = layers.scps.iter().all(|level| allow(level, request).is_some());
+    let scps_allow = scps.iter().all(|level| allow(level).is_some());
     if !scps_allow {
         return Decision::ImplicitlyDenied;
     }
-    let limits_allow = [layers.boundary, layers.session]
-        .iter()
-        .flatten()
-        .all(|policies| allow(policies, request).is_some());
+    let limits_allow = limits.into_iter().flatten().all(|policies| allow(policies).is_some());
     let own = if !limits_allow {
         None
-    } else if matches!(request.principal, Principal::Root { .. }) {
+    } else if matches!(principal, Principal::Root { .. }) {
         Some(None)
     } else {
-        allow(layers.identity, request).map(Some)
+        allow(identity).map(Some)
     };
-    let granted = if request.principal.account() == request.resource_account {
+    let granted = if principal.account() == resource_account {
         own.or_else(|| {
             let furthest = if limits_allow { Naming::Role } else { Naming::Itself };
-            grant(layers.resource, request, furthest).map(Some)
+            grant(furthest).map(Some)
         })
     } else {
-        own.filter(|_| grant(layers.resource, request, Naming::Account).is_some())
+        own.filter(|_| grant(Naming::Account).is_some())
     };
     match granted {
         Some(settled) => Decision::Allowed(settled),
         None => Decision::ImplicitlyDenied,
     }
-}
-
-fn explicit_deny<'a>(layers: &Layers<'a>, request: &Request<'a>) -> Option<Settled<'a>> {
-    let Layers { identity, boundary, session, scps, rcps, resource } = *layers;
-    let scps = scps.iter().flatten();
-    [identity, boundary.unwrap_or_default(), session.unwrap_or_default()]
-        .into_iter()
-        .flatten()
-        .chain(scps)
-        .chain(rcps)
-        .chain(resource)
-        .find_map(|policy| applying(policy, Effect::Deny, request).next())
-}
-
-fn allow<'a>(policies: &'a [Arc<Policy>], request: &Request<'a>) -> Option<Settled<'a>> {
-    policies.iter().find_map(|policy| applying(policy, Effect::Allow, request).next())
-}
-
-/// Finds an Allow of a resource policy that names the principal at least as directly as `furthest`.
-fn grant<'a>(
-    policies: &'a [Arc<Policy>],
-    request: &Request<'a>,
-    furthest: Naming,
-) -> Option<Settled<'a>> {
-    policies.iter().find_map(|policy| {
-        applying(policy, Effect::Allow, request).find(|settled| {
-            settled.statement.naming(request).is_some_and(|naming| naming <= furthest)
-        })
-    })
-}
-
-fn applying<'a>(
-    policy: &'a Policy,
-    effect: Effect,
-    request: &Request<'a>,
-) -> impl Iterator<Item = Settled<'a>> {
-    let statements = policy.statements().iter().filter(move |it| it.effect() == effect);
-    statements.filter_map(move |statement| match statement.outcome(request) {
-        Outcome::Applies(spelling) => Some(Settled { policy, statement, spelling }),
-        _ => None,
-    })
 }

@@ -21,12 +21,14 @@
 
 mod action;
 mod arn;
+mod budget;
 mod condition;
 mod date;
 mod document;
 mod error;
 mod evaluate;
 mod explain;
+mod family;
 mod json;
 pub mod lint;
 mod network;
@@ -34,6 +36,7 @@ mod number;
 mod operand;
 mod operator;
 mod pattern;
+mod pattern_set;
 mod principal;
 mod request;
 mod resource;
@@ -41,11 +44,13 @@ mod statement;
 mod text;
 mod variable;
 
+pub use budget::StepBudget;
 pub use condition::Condition;
 pub use document::{Policy, PolicyKind};
 pub use error::{PolicyError, PolicyErrors};
 pub use evaluate::{Decision, Layers, Settled, evaluate};
 pub use explain::{Explained, explain};
+pub use family::{Family, Narrowed, Resource, evaluate_narrowed};
 pub use principal::Principal;
 pub use request::{Context, Request, Spelled, is_list_key};
 pub use statement::{Effect, Outcome, SpellingUsed, Statement};

@@ -5,10 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::arn::{self, ArnOperand, Comparison};
+use super::budget::StepBudget;
 use super::date;
 use super::network::{Address, Network};
 use super::number::Number;
 use super::operator::{Family, Operator, Relation};
+use super::pattern_set::PatternSet;
 use super::request::Context;
 use super::statement::Effect;
 use super::text;
@@ -18,8 +20,8 @@ use super::variable::{Syntax, Template};
 #[derive(Debug, Clone)]
 pub(super) enum Operands {
     /// StringEquals and StringLike.
-    Text(Vec<Template>),
-    Folded(Vec<FoldedText>),
+    Text(PatternSet),
+    Folded(FoldedTexts),
     Numeric(Relation, Vec<Number<'static>>),
     Date(Relation, Vec<i64>),
     Bool(Vec<bool>),
@@ -30,20 +32,20 @@ pub(super) enum Operands {
     Null(Vec<bool>),
 }
 
-/// An operand of the IgnoreCase operators.
-#[derive(Debug, Clone)]
-pub(super) enum FoldedText {
-    /// In lower case.
-    Fixed(Box<str>),
-    Variable(Template),
+/// Operands of the IgnoreCase operators.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FoldedTexts {
+    /// In lower case, sorted.
+    fixed: Vec<Box<str>>,
+    variable: Vec<Template>,
 }
 
 impl Operands {
     /// Returns no operands, of the family of the operator.
     pub(super) fn none(family: Family) -> Operands {
         match family {
-            Family::StringEquals | Family::StringLike => Operands::Text(Vec::new()),
-            Family::StringEqualsIgnoreCase => Operands::Folded(Vec::new()),
+            Family::StringEquals | Family::StringLike => Operands::Text(PatternSet::default()),
+            Family::StringEqualsIgnoreCase => Operands::Folded(FoldedTexts::default()),
             Family::Numeric(relation) => Operands::Numeric(relation, Vec::new()),
             Family::Date(relation) => Operands::Date(relation, Vec::new()),
             Family::Bool => Operands::Bool(Vec::new()),
@@ -75,13 +77,7 @@ impl Operands {
                 all.push(Template::parse(operand, Syntax { variables, wildcards })?);
             }
             Operands::Folded(all) => {
-                let template = Template::parse(operand, Syntax { variables, wildcards })?;
-                all.push(match template {
-                    Template::Fixed(pattern) => {
-                        FoldedText::Fixed(text::lower(pattern.text()).into())
-                    }
-                    variable @ Template::Variable(_) => FoldedText::Variable(variable),
-                });
+                all.push(Template::parse(operand, Syntax { variables, wildcards })?);
             }
             Operands::Numeric(_, all) => {
                 let number = Number::parse(operand)
@@ -106,10 +102,31 @@ impl Operands {
         Ok(())
     }
 
+    /// Prepares for many values, when all operands are there.
+    pub(super) fn build_index(&mut self) {
+        if let Operands::Text(all) = self {
+            all.build_index();
+        }
+    }
+
+    /// The context keys whose values the operands hold.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        let (text, folded, arns) = match self {
+            Operands::Text(all) => (Some(all), None, None),
+            Operands::Folded(all) => (None, Some(all), None),
+            Operands::Arn(all) => (None, None, Some(all)),
+            _ => (None, None, None),
+        };
+        let text = text.into_iter().flat_map(PatternSet::variables);
+        let folded = folded.into_iter().flat_map(|all| &all.variable);
+        let arns = arns.into_iter().flatten();
+        text.chain(folded.flat_map(Template::variables)).chain(arns.flat_map(ArnOperand::variables))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Operands::Text(all) => all.is_empty(),
-            Operands::Folded(all) => all.is_empty(),
+            Operands::Folded(all) => all.fixed.is_empty() && all.variable.is_empty(),
             Operands::Numeric(_, all) => all.is_empty(),
             Operands::Date(_, all) => all.is_empty(),
             Operands::Bool(all) | Operands::Null(all) => all.is_empty(),
@@ -129,37 +146,38 @@ impl Operands {
         negated: bool,
         context: &Context<'_>,
         effect: Effect,
+        budget: &StepBudget,
     ) -> bool {
+        // The value is read once, and compared with each operand by the families that keep a list.
+        budget.spend(10 + value.len());
         match self {
-            Operands::Text(all) => {
-                let is_match = |operand: &Template| {
-                    operand.with(context, |pattern| pattern.matches(value)).unwrap_or(false)
-                };
-                all.iter().any(is_match) != negated
-            }
-            Operands::Folded(all) => {
-                all.iter().any(|operand| operand.equals(value, context)) != negated
-            }
+            Operands::Text(all) => all.matches(value, context, budget) != negated,
+            Operands::Folded(all) => all.hold(value, context, budget) != negated,
             Operands::Numeric(relation, all) => match Number::parse(value) {
                 Some(number) => {
+                    budget.spend(20 * all.len());
                     all.iter().any(|operand| relation.holds(number.compare(operand))) != negated
                 }
                 None => negated,
             },
             Operands::Date(relation, all) => match date::parse(value) {
                 Some(millis) => {
+                    budget.spend(all.len());
                     all.iter().any(|operand| relation.holds(millis.cmp(operand))) != negated
                 }
                 None => negated,
             },
             Operands::Bool(all) => all.contains(&is_true(value)),
-            Operands::Binary(all) => all.iter().any(|operand| operand.as_ref() == value),
+            Operands::Binary(all) => {
+                budget.spend(4 * all.len());
+                all.iter().any(|operand| operand.as_ref() == value)
+            }
             Operands::IpAddress(all) => match Address::parse(value) {
                 Some(address) => all.iter().any(|network| network.contains(address)) != negated,
                 None => false,
             },
             Operands::Arn(all) => match arn::fields(value) {
-                Some(fields) => arn_holds(all, &fields, negated, context, effect),
+                Some(fields) => arn_holds(all, &fields, negated, context, effect, budget),
                 None => false,
             },
             // Asks about the key, not about values.
@@ -176,9 +194,10 @@ fn arn_holds(
     negated: bool,
     context: &Context<'_>,
     effect: Effect,
+    budget: &StepBudget,
 ) -> bool {
     for operand in operands {
-        match operand.compare(value, context) {
+        match operand.compare(value, context, budget) {
             Comparison::Match => return !negated,
             Comparison::Malformed => return effect == Effect::Deny,
             Comparison::Mismatch => {}
@@ -187,14 +206,36 @@ fn arn_holds(
     negated
 }
 
-impl FoldedText {
-    fn equals(&self, value: &str, context: &Context<'_>) -> bool {
-        match self {
-            FoldedText::Fixed(lowered) => text::equals_lowered(value, lowered),
-            FoldedText::Variable(template) => template
-                .with(context, |pattern| text::equals_lowered(value, &text::lower(pattern.text())))
-                .unwrap_or(false),
+impl FoldedTexts {
+    fn push(&mut self, template: Template) {
+        match template {
+            variable @ Template::Variable(_) => self.variable.push(variable),
+            Template::Fixed(pattern) => {
+                let lowered = text::lower(pattern.text());
+                if let Err(at) = self.place(&lowered) {
+                    self.fixed.insert(at, lowered.into());
+                }
+            }
         }
+    }
+
+    fn place(&self, lowered: &str) -> Result<usize, usize> {
+        self.fixed.binary_search_by(|known| known.as_ref().cmp(lowered))
+    }
+
+    fn hold(&self, value: &str, context: &Context<'_>, budget: &StepBudget) -> bool {
+        let fixed = match self.fixed.as_slice() {
+            // Without a copy of the value in lower case.
+            [only] => text::equals_lowered(value, only),
+            [] => false,
+            _ => self.place(&text::lower(value)).is_ok(),
+        };
+        fixed
+            || self.variable.iter().any(|template| {
+                budget.spend(100);
+                let equals = |text: &str| text::equals_lowered(value, &text::lower(text));
+                template.with(context, |pattern| equals(pattern.text())).unwrap_or(false)
+            })
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use super::budget::StepBudget;
+
 /// How far a wildcard goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -69,22 +71,32 @@ impl<'a> Pattern<'a> {
         &mut self.pieces
     }
 
-    /// Tells whether the whole of `value` matches.
-    pub(super) fn matches(&self, value: &str) -> bool {
+    /// The texts between the wildcards: every match holds each of them.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// Tells whether the whole of `value` matches; not when the budget is used up.
+    pub(super) fn matches(&self, value: &str, budget: &StepBudget) -> bool {
         if self.pieces.contains(&Piece::Any(Reach::Field)) {
-            self.matches_by_reach(value.as_bytes())
+            self.matches_by_reach(value.as_bytes(), budget)
         } else {
-            self.matches_by_retreat(value.as_bytes(), |text, value| value.starts_with(text))
+            let starts = |text: &[u8], value: &[u8]| value.starts_with(text);
+            self.matches_by_retreat(value.as_bytes(), starts, budget)
         }
     }
 
     /// Tells whether the whole of `value` matches when ASCII letters of both cases are the same.
     ///
     /// For patterns whose wildcards go over everything, which is what actions have.
-    pub(super) fn matches_ignoring_ascii_case(&self, value: &str) -> bool {
-        self.matches_by_retreat(value.as_bytes(), |text, value| {
+    pub(super) fn matches_ignoring_ascii_case(&self, value: &str, budget: &StepBudget) -> bool {
+        let starts = |text: &[u8], value: &[u8]| {
             value.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text))
-        })
+        };
+        self.matches_by_retreat(value.as_bytes(), starts, budget)
     }
 
     /// Goes through pattern and value side by side; on a mismatch the latest `*` takes one unit
@@ -92,10 +104,19 @@ impl<'a> Pattern<'a> {
     ///
     /// The latest is enough because a `*` takes anything: an earlier one has nothing to gain from
     /// taking more.
-    fn matches_by_retreat(&self, value: &[u8], starts: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+    fn matches_by_retreat(
+        &self,
+        value: &[u8],
+        starts: impl Fn(&[u8], &[u8]) -> bool,
+        budget: &StepBudget,
+    ) -> bool {
         let (mut piece, mut at) = (0, 0);
         let mut latest_any = None;
         loop {
+            budget.spend(4);
+            if budget.is_used_up() {
+                return false;
+            }
             let next = match self.pieces.get(piece) {
                 Some(Piece::Any(_)) => {
                     match self.pieces.get(piece + 1..) {
@@ -134,12 +155,16 @@ impl<'a> Pattern<'a> {
     /// Goes through the pattern piece by piece, with the set of places in the value reached so far.
     ///
     /// Needed when a `*` may not cross a colon: then an earlier `*` may have to take more.
-    fn matches_by_reach(&self, value: &[u8]) -> bool {
+    fn matches_by_reach(&self, value: &[u8], budget: &StepBudget) -> bool {
         let mut reached = vec![false; value.len() + 1];
         if let Some(start) = reached.first_mut() {
             *start = true;
         }
         for piece in &self.pieces {
+            budget.spend(100 + 4 * value.len());
+            if budget.is_used_up() {
+                return false;
+            }
             let mut next_reached = vec![false; value.len() + 1];
             let mut spread_to = None;
             for (at, _) in reached.iter().enumerate().filter(|(_, reached)| **reached) {

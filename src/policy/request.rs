@@ -1,6 +1,7 @@
 //! What a policy is asked: action, resource, principal and context keys.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::date;
@@ -104,6 +105,8 @@ impl<'a> From<Cow<'a, str>> for Spelled<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Context<'a> {
     entries: Vec<Entry<'a>>,
+    /// Contexts whose keys are here too.
+    others: Vec<&'a Context<'a>>,
 }
 
 /// A context key with its values; never without one.
@@ -192,6 +195,11 @@ impl<'a> Context<'a> {
         Context::default()
     }
 
+    /// Returns a context with the keys of all these; where two have the same, that of the first.
+    pub fn joined(others: impl IntoIterator<Item = &'a Context<'a>>) -> Self {
+        Context { entries: Vec::new(), others: others.into_iter().collect() }
+    }
+
     /// Sets a key to one value, in place of what it had.
     pub fn set(&mut self, key: &str, value: impl Into<Cow<'a, str>>) {
         self.set_spelled(key, Spelled::from(value.into()));
@@ -233,7 +241,7 @@ impl<'a> Context<'a> {
         self.entries.binary_search_by(|entry| entry.folded_key.as_ref().cmp(folded_key))
     }
 
-    /// Removes a key.
+    /// Removes a key that was set here.
     pub fn remove(&mut self, key: &str) {
         if let Ok(at) = self.place(&fold_key(key)) {
             self.entries.remove(at);
@@ -253,12 +261,29 @@ impl<'a> Context<'a> {
     /// Iterates over the keys, as they were spelled when set, with their values; sorted by key in
     /// lower case.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Spelled<'a>])> {
-        self.entries.iter().map(|entry| (entry.key.as_ref(), entry.values.as_slice()))
+        let mut all = BTreeMap::new();
+        self.collect(&mut all);
+        all.into_values().map(|entry| (entry.key.as_ref(), entry.values.as_slice()))
+    }
+
+    fn collect<'s>(&'s self, all: &mut BTreeMap<&'s str, &'s Entry<'a>>) {
+        for entry in &self.entries {
+            all.entry(entry.folded_key.as_ref()).or_insert(entry);
+        }
+        self.others.iter().for_each(|other| other.collect(all));
     }
 
     /// Finds a key given in the form of [`fold_key`].
     pub(super) fn find(&self, folded_key: &str) -> Option<&Entry<'a>> {
-        self.entries.get(self.place(folded_key).ok()?)
+        match self.place(folded_key) {
+            Ok(at) => self.entries.get(at),
+            Err(_) => self.others.iter().find_map(|other| other.find(folded_key)),
+        }
+    }
+
+    /// Iterates over the keys that were set here, in the form of [`fold_key`].
+    pub(super) fn own_keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.folded_key.as_ref())
     }
 }
 

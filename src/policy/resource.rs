@@ -6,8 +6,10 @@
 
 use std::borrow::Cow;
 
+use super::budget::StepBudget;
 use super::document::PolicyKind;
 use super::pattern::{Piece, Reach};
+use super::pattern_set::PatternSet;
 use super::request::Context;
 use super::variable::{Part, Syntax, Template};
 
@@ -69,20 +71,65 @@ impl ResourcePattern {
         Ok(ResourcePattern { written, matcher })
     }
 
-    /// Returns the entry as written.
-    pub(super) fn written(&self) -> &str {
-        &self.written
-    }
-
-    /// Tells whether the ARN matches. An entry whose variable has no value matches none.
-    pub(super) fn matches(&self, resource: &str, context: &Context<'_>) -> bool {
+    /// Tells whether the ARN matches. An entry with a variable matches none.
+    pub(super) fn matches(&self, resource: &str) -> bool {
         match &self.matcher {
             Matcher::Every => true,
             Matcher::Never => false,
-            Matcher::Pattern(template) => {
-                template.with(context, |pattern| pattern.matches(resource)).unwrap_or(false)
+            Matcher::Pattern(template) => template
+                .with(&Context::new(), |pattern| {
+                    pattern.matches(resource, &StepBudget::unbounded())
+                })
+                .unwrap_or(false),
+        }
+    }
+}
+
+/// The entries of `Resource` or `NotResource`.
+#[derive(Debug, Clone)]
+pub(super) struct Resources {
+    negated: bool,
+    written: Vec<Box<str>>,
+    /// `*` is among them.
+    every: bool,
+    patterns: PatternSet,
+}
+
+impl Resources {
+    /// Puts entries together; `negated` for `NotResource`.
+    pub(super) fn new(negated: bool, entries: Vec<ResourcePattern>) -> Self {
+        let (mut every, mut patterns) = (false, PatternSet::default());
+        let mut written = Vec::with_capacity(entries.len());
+        for entry in entries {
+            written.push(entry.written);
+            match entry.matcher {
+                Matcher::Every => every = true,
+                Matcher::Never => {}
+                Matcher::Pattern(template) => patterns.push(template),
             }
         }
+        patterns.build_index();
+        Self { negated, written, every, patterns }
+    }
+
+    pub(super) fn is_negated(&self) -> bool {
+        self.negated
+    }
+
+    /// Iterates over the entries as written.
+    pub(super) fn written(&self) -> impl Iterator<Item = &str> {
+        self.written.iter().map(AsRef::as_ref)
+    }
+
+    /// The context keys whose values the entries hold.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.patterns.variables()
+    }
+
+    /// Tells whether the statement is about the resource. An entry whose variable has no value is
+    /// about none.
+    pub(super) fn cover(&self, resource: &str, context: &Context<'_>, budget: &StepBudget) -> bool {
+        (self.every || self.patterns.matches(resource, context, budget)) != self.negated
     }
 }
 

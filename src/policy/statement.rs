@@ -3,11 +3,12 @@
 use std::fmt;
 
 use super::action::ActionPattern;
+use super::budget::StepBudget;
 use super::condition::{Condition, Held};
 use super::error::quoted;
-use super::principal::{Naming, Principals};
-use super::request::Request;
-use super::resource::ResourcePattern;
+use super::principal::{Naming, Principal, Principals};
+use super::request::{Context, Request};
+use super::resource::Resources;
 
 mod read;
 
@@ -30,17 +31,17 @@ pub struct Statement {
     index: usize,
     line: usize,
     column: usize,
-    actions: List<ActionPattern>,
-    resources: List<ResourcePattern>,
+    actions: Actions,
+    resources: Resources,
     principals: Option<Principals>,
     conditions: Vec<Condition>,
 }
 
-/// A list of entries, or everything but them.
+/// The entries of `Action`, or of `NotAction`.
 #[derive(Debug, Clone)]
-struct List<T> {
+struct Actions {
     negated: bool,
-    entries: Vec<T>,
+    entries: Vec<ActionPattern>,
 }
 
 /// How a statement stands to a request.
@@ -136,12 +137,12 @@ impl Statement {
 
     /// Iterates over the entries of `Resource` or `NotResource` as written.
     pub fn resource_patterns(&self) -> impl Iterator<Item = &str> {
-        self.resources.entries.iter().map(ResourcePattern::written)
+        self.resources.written()
     }
 
     /// Tells whether the resources are given as `NotResource`.
     pub fn is_not_resource(&self) -> bool {
-        self.resources.negated
+        self.resources.is_negated()
     }
 
     /// Iterates over the entries of `Action` or `NotAction` as written.
@@ -162,27 +163,21 @@ impl Statement {
     /// Tells how the statement stands to a request; looks at action, principal, resource and
     /// conditions in this order.
     pub fn outcome<'a>(&'a self, request: &Request<'a>) -> Outcome<'a> {
-        let is_action = |entry: &ActionPattern| entry.matches(request.action);
-        if self.actions.entries.iter().any(is_action) == self.actions.negated {
+        let budget = &StepBudget::unbounded();
+        if !self.is_about_action(request.action) {
             return Outcome::ActionDiffers;
         }
-        if self.principals.is_some() && self.naming(request).is_none() {
+        if !self.is_about_principal(request.principal) {
             return Outcome::PrincipalDiffers;
         }
         let mut spelling = None;
-        if !self.covers(request.resource, request) {
-            let parents = if self.effect == Effect::Deny && !self.resources.negated {
-                request.parents
-            } else {
-                &[]
-            };
-            match parents.iter().find(|parent| self.covers(parent, request)) {
-                Some(parent) => spelling = Some(SpellingUsed::Resource { parent }),
-                None => return Outcome::ResourceDiffers,
-            }
+        match self.covers(request.resource, request.parents, request.context, budget) {
+            Held::Yes => {}
+            Held::BySpelling(used) => spelling = Some(used),
+            Held::No => return Outcome::ResourceDiffers,
         }
         for condition in &self.conditions {
-            match condition.held(request.context, self.effect) {
+            match condition.held(request.context, self.effect, budget) {
                 Held::Yes => {}
                 Held::BySpelling(used) => spelling = spelling.or(Some(used)),
                 Held::No => {
@@ -196,14 +191,40 @@ impl Statement {
         Outcome::Applies(spelling)
     }
 
-    /// Tells how directly a statement of a resource policy names the principal.
-    pub(super) fn naming(&self, request: &Request<'_>) -> Option<Naming> {
-        self.principals.as_ref()?.naming(request.principal, self.effect)
+    pub(super) fn is_about_action(&self, action: &str) -> bool {
+        self.actions.entries.iter().any(|entry| entry.matches(action)) != self.actions.negated
     }
 
-    fn covers(&self, resource: &str, request: &Request<'_>) -> bool {
-        let entries = &self.resources.entries;
-        entries.iter().any(|entry| entry.matches(resource, request.context))
-            != self.resources.negated
+    pub(super) fn is_about_principal(&self, principal: &Principal<'_>) -> bool {
+        self.principals.is_none() || self.naming(principal).is_some()
+    }
+
+    /// Tells how directly a statement of a resource policy names the principal.
+    pub(super) fn naming(&self, principal: &Principal<'_>) -> Option<Naming> {
+        self.principals.as_ref()?.naming(principal, self.effect)
+    }
+
+    /// Tells whether the statement is about the resource. A Deny is also about one that it names by
+    /// an ARN of `parents` (decision 7).
+    pub(super) fn covers<'a>(
+        &self,
+        resource: &str,
+        parents: &'a [String],
+        context: &Context<'_>,
+        budget: &StepBudget,
+    ) -> Held<'a> {
+        if self.resources.cover(resource, context, budget) {
+            return Held::Yes;
+        }
+        if self.effect == Effect::Allow || self.resources.is_negated() {
+            return Held::No;
+        }
+        let parent = parents.iter().find(|parent| self.resources.cover(parent, context, budget));
+        parent.map_or(Held::No, |parent| Held::BySpelling(SpellingUsed::Resource { parent }))
+    }
+
+    /// The context keys whose values the entries of `Resource` or `NotResource` hold.
+    pub(super) fn resource_variables(&self) -> impl Iterator<Item = &str> {
+        self.resources.variables()
     }
 }

@@ -95,6 +95,18 @@ impl Template {
         }))
     }
 
+    /// The context keys of the variables, in the form of [`fold_key`].
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        let parts: &[Part] = match self {
+            Template::Fixed(_) => &[],
+            Template::Variable(parts) => parts,
+        };
+        parts.iter().filter_map(|part| match part {
+            Part::Piece(_) => None,
+            Part::Variable { folded_key, .. } => Some(folded_key.as_ref()),
+        })
+    }
+
     /// Adds a piece at the end.
     pub(super) fn push(&mut self, piece: Piece<'static>) {
         match self {

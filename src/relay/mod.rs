@@ -2,6 +2,7 @@
 
 mod line;
 mod refusal;
+mod slow_decisions;
 mod traced;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 pub use refusal::Refusal;
 
-use crate::authorize::{Client, Denial, Occasion, Permit, Verdict};
+use crate::authorize::{Client, Denial, NotPermitted, Occasion, Permit, STEPS, Verdict};
 use crate::decision_log::{DecisionLog, Unwritten};
 use crate::inventory::Inventory;
 use crate::memory::Share;
@@ -27,6 +28,7 @@ use crate::smtp::{Envelope, Reply, Transaction};
 use crate::trace::{self, Begun, Kind, Trace};
 use crate::upstream::{Held, InForce, Upstream, UpstreamError};
 use line::{Line, Sent, shown};
+use slow_decisions::{QUICK_STEPS, SlowDecisions, Undecided};
 use traced::Traced;
 
 /// How the relay behaves beside its rules.
@@ -48,6 +50,7 @@ pub struct Relay {
     rules: Arc<ArcSwap<Rules>>,
     upstream: Upstream,
     pace: Pace,
+    slow_decisions: SlowDecisions,
     inventory: Option<Inventory>,
     decisions: DecisionLog,
     settings: Settings,
@@ -60,7 +63,9 @@ impl Relay {
     pub fn new(rules: Rules, upstream: Upstream, pace: Pace, settings: Settings) -> Self {
         let rules = Arc::new(ArcSwap::from_pointee(rules));
         let (decisions, metrics) = (DecisionLog::default(), Arc::default());
-        Self { rules, upstream, pace, inventory: None, decisions, settings, metrics }
+        let slow_decisions = SlowDecisions::new();
+        let inventory = None;
+        Self { rules, upstream, pace, slow_decisions, inventory, decisions, settings, metrics }
     }
 
     /// Counts what happens in `metrics`.
@@ -124,7 +129,8 @@ impl Relay {
         let rules = self.rules.load();
         let refusal = match rules.known(client, occasion.now) {
             Some(client) => match rules.authorizer.decide(&client, envelope, header, occasion) {
-                Ok(_) => return Ok(()),
+                // What takes long is decided once, with the binding decision.
+                Ok(_) | Err(Denial::TooManySteps) => return Ok(()),
                 Err(source) => self.denied(occasion.id, source),
             },
             None => Refusal::NoUser,
@@ -223,7 +229,7 @@ impl Relay {
         let waited = begun.elapsed();
         self.metrics.waited(waited);
         let deciding = trace::step("decide", Kind::Internal);
-        let (permit, in_force) = self.permit(client, transaction, id)?;
+        let (permit, in_force) = self.permit(client, transaction, id, by).await?;
         drop(deciding);
         tokio::select! {
             biased;
@@ -281,31 +287,36 @@ impl Relay {
     }
 
     /// The binding decision, by the rules of this moment, and what says whether they still hold.
-    fn permit(
+    async fn permit(
         &self,
         client: &Client,
         mut transaction: Transaction,
         id: Uuid,
+        by: Instant,
     ) -> Result<(Permit, InForce), Refusal> {
         if self.settings.strip_traceparent && transaction.header.has_trace_fields() {
             Arc::make_mut(&mut transaction.header).remove_trace_fields();
         }
         let rules = self.rules.load_full();
-        let occasion = Occasion { id, now: moment() };
+        let occasion = occasion_of(id);
         let client = rules.known(client, occasion.now).ok_or(Refusal::NoUser)?;
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let started = now();
-        let permit = rules
-            .authorizer
-            .permit(&client, transaction, occasion)
-            .map_err(|source| self.denied(id, source));
+        let permit = match rules.authorizer.permit(&client, transaction, occasion) {
+            Err(not) if not.denial == Denial::TooManySteps => {
+                let occasion = Occasion { steps: STEPS, ..occasion };
+                self.permit_slowly(&rules, &client, not.transaction, occasion, by).await?
+            }
+            permit => permit,
+        };
+        let permit = permit.map_err(|not| self.denied(id, not.denial));
         self.decided(&client, permit.as_ref().map(Permit::verdict), started.elapsed());
         let permit = permit?;
         let parameters = permit.parameters().clone();
         let current = Arc::clone(&self.rules);
         let in_force = InForce::new(move || {
             let now = current.load();
-            let occasion = Occasion { id, now: moment() };
+            let occasion = occasion_of(id);
             // Other rules may still permit the very same.
             Arc::ptr_eq(&rules, &now)
                 || now.known(&client, occasion.now).is_some_and(|client| {
@@ -313,6 +324,33 @@ impl Relay {
                 })
         });
         Ok((permit, in_force))
+    }
+
+    /// Makes a decision that takes long, off the threads that serve everybody.
+    async fn permit_slowly(
+        &self,
+        rules: &Arc<Rules>,
+        client: &Client,
+        transaction: Transaction,
+        occasion: Occasion,
+        by: Instant,
+    ) -> Result<Result<Permit, Box<NotPermitted>>, Refusal> {
+        let (rules, client) = (Arc::clone(rules), client.clone());
+        let user = client.principal.name.clone();
+        let permit = move || rules.authorizer.permit(&client, transaction, occasion);
+        self.slow_decisions.decide(&user, by, permit).await.map_err(|undecided| {
+            Refusal::Upstream(UpstreamError::Temporary {
+                detail: match undecided {
+                    Undecided::Late => "decisions about other messages of the user took too long",
+                    Undecided::Failed => "the decision ended without an answer",
+                }
+                .to_owned(),
+                said: None,
+                remedy: "send to fewer addresses in one message, or have fewer patterns in the \
+                         policies of the user",
+                possible_duplicate: false,
+            })
+        })
     }
 
     /// Counts a decision by policies.
@@ -429,7 +467,11 @@ fn ended_early(when: &str, possible_duplicate: bool) -> Refusal {
 }
 
 fn occasion() -> Occasion {
-    Occasion { id: Uuid::now_v7(), now: moment() }
+    occasion_of(Uuid::now_v7())
+}
+
+fn occasion_of(id: Uuid) -> Occasion {
+    Occasion { id, now: moment(), steps: QUICK_STEPS }
 }
 
 fn moment() -> SystemTime {

@@ -44,6 +44,7 @@ impl Refusal {
         match self {
             Self::Denied { source: Denial::Policy { .. }, .. } => "denied",
             Self::Denied { source: Denial::NotVerified { .. }, .. } => "not_verified",
+            Self::Denied { source: Denial::TooManySteps, .. } => "too_many_steps",
             Self::Denied { source: Denial::Unsure(_), .. } => "not_known_yet",
             Self::Denied { source: Denial::Unsupported(_), .. } => "not_supported",
             Self::NoUser => "no_user",
@@ -72,6 +73,9 @@ impl From<&Refusal> for Reply {
                     region.to_ascii_uppercase(),
                     identities.join(", ")
                 )),
+                Denial::TooManySteps => Self::transaction_failed(
+                    "The message has too many addresses for the policies of this user.",
+                ),
                 Denial::Unsure(_) => Self::temporary_failure(),
                 Denial::Unsupported(text) => Self::transaction_failed(text),
             },

@@ -13,9 +13,9 @@ use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 
 use crate::address::Address;
-use crate::authorize::{Authorizer, Client, Denial, Occasion, Verdict};
+use crate::authorize::{Authorizer, Client, Denial, Message, Occasion, STEPS, Verdict};
 use crate::message::HeaderSection;
-use crate::policy::{self, Explained, Layers, Outcome, Request, Spelled};
+use crate::policy::{self, Explained, Layers, Outcome, Request, Spelled, StepBudget};
 use crate::principals::Principal;
 use crate::relay::Refusal;
 use crate::smtp::{Envelope, Reply};
@@ -136,12 +136,13 @@ fn of_message(
     };
     let header = HeaderSection::parse(&section)
         .map_err(|error| format!("the message cannot be read: {error}"))?;
-    let occasion = Occasion { id: uuid::Uuid::nil(), now };
+    let occasion = Occasion { id: uuid::Uuid::nil(), now, steps: STEPS };
     let denial = authorizer.decide(client, &envelope, &header, occasion).err();
     let mut requests = Vec::new();
     let chosen = authorizer.chosen(client, &envelope, &header);
     let x_ses = chosen.map_or_else(|_| header.xses().clone(), |chosen| chosen.x_ses);
-    authorizer.ask(client, &envelope, &header, &x_ses, now, |asked| {
+    let message = Message { envelope: &envelope, header: &header, x_ses: &x_ses };
+    authorizer.ask(client, message, now, &StepBudget::unbounded(), |asked| {
         requests.push(Asking::new(&asked.layers, &asked.request));
     });
     Ok(Answer { allowed: denial.is_none(), reply: denial.map(reply), requests })

@@ -1,5 +1,6 @@
 //! Findings about conditions: the operator, the key, and how they go together.
 
+use super::super::budget::StepBudget;
 use super::super::error::quoted;
 use super::super::operand::Operands;
 use super::super::operator::{Family, Qualifier};
@@ -201,7 +202,13 @@ fn excludes_smtp(condition: &Condition) -> bool {
     all_read
         && operator.is_string()
         && !operands.is_empty()
-        && !operands.hold_for("2", operator.negated, &nothing, Effect::Allow)
+        && !operands.hold_for(
+            "2",
+            operator.negated,
+            &nothing,
+            Effect::Allow,
+            &StepBudget::unbounded(),
+        )
 }
 
 fn fits(family: Family, kind: Type) -> bool {

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::action::ActionPattern;
+use super::super::budget::StepBudget;
 use super::super::document::PolicyKind;
 use super::super::error::quoted;
 use super::super::operator::Family;
@@ -131,7 +132,9 @@ pub(super) fn check_values(
     let family = condition.operator.family;
     let covers = |by: usize, number: usize| match family {
         Family::StringLike => covers_at(&patterns, by, number, budget, |template, text| {
-            template.with(&Context::new(), |pattern| pattern.matches(text)).unwrap_or(false)
+            template
+                .with(&Context::new(), |pattern| pattern.matches(text, &StepBudget::unbounded()))
+                .unwrap_or(false)
         }),
         Family::IpAddress => {
             let network = |at: usize| network_v4(&entries.get(at)?.text);
@@ -172,7 +175,7 @@ fn action_covers(pattern: &ActionPattern, text: &str) -> bool {
 }
 
 fn resource_covers(pattern: &ResourcePattern, text: &str) -> bool {
-    pattern.matches(text, &Context::new())
+    pattern.matches(text)
 }
 
 fn covers_at<P>(

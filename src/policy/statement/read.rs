@@ -3,14 +3,14 @@
 use jsonc_parser::ast::{Object, ObjectProp, Value};
 use jsonc_parser::common::Ranged;
 
-use super::{Effect, List, Statement};
+use super::{Actions, Effect, Statement};
 use crate::policy::action::ActionPattern;
 use crate::policy::condition::Condition;
 use crate::policy::document::PolicyKind;
 use crate::policy::error::{Problems, nearest, quoted};
 use crate::policy::json;
 use crate::policy::principal::Principals;
-use crate::policy::resource::ResourcePattern;
+use crate::policy::resource::{ResourcePattern, Resources};
 
 /// What the reading of a statement depends on.
 #[derive(Debug, Clone, Copy)]
@@ -55,16 +55,16 @@ impl Statement {
         let (line, column) = problems.position(at);
         let effect = read_effect(object, problems);
         let actions = read_pair(object, "Action", "NotAction", "an action", problems);
-        let actions = actions.map(|(negated, texts)| List {
+        let actions = actions.map(|(negated, texts)| Actions {
             negated,
             entries: compile(texts, problems, |text| ActionPattern::parse(text, dialect.variables)),
         });
         let resources = read_pair(object, "Resource", "NotResource", "a resource", problems);
-        let resources = resources.map(|(negated, texts)| List {
-            negated,
-            entries: compile(texts, problems, |text| {
+        let resources = resources.map(|(negated, texts)| {
+            let entries = compile(texts, problems, |text| {
                 ResourcePattern::parse(text, dialect.kind, dialect.variables)
-            }),
+            });
+            Resources::new(negated, entries)
         });
         let principals = read_principals(object, dialect.kind, problems);
         let conditions = match object.get("Condition") {
