@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Tokens are sums of rounded numbers; this much short of one is one.
-const ROUNDING: f64 = 1e-6;
+pub(super) const ROUNDING: f64 = 1e-6;
 /// Nothing is awaited for longer at a time.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -68,13 +68,15 @@ impl Ramp {
 pub(super) struct Bucket {
     rate: Option<Ramp>,
     tokens: f64,
+    /// What has come since `take_gain`, be there room for it or not.
+    gain: f64,
     at: Instant,
 }
 
 impl Bucket {
     /// Returns a full bucket.
     pub(super) fn new(rate: Option<Ramp>, now: Instant) -> Self {
-        let mut bucket = Self { rate: None, tokens: 0.0, at: now };
+        let mut bucket = Self { rate: None, tokens: 0.0, gain: 0.0, at: now };
         bucket.set_rate(rate);
         bucket
     }
@@ -99,7 +101,9 @@ impl Bucket {
         let seconds = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = self.at.max(now);
         let Some(rate) = &mut self.rate else { return };
-        self.tokens += rate.gain(seconds);
+        let gain = rate.gain(seconds);
+        self.tokens += gain;
+        self.gain += gain;
         rate.advance(seconds);
         self.tokens = self.tokens.min(self.capacity());
     }
@@ -116,10 +120,25 @@ impl Bucket {
 
     /// Returns when it opens, if nobody takes anything and the rate goes on as it does.
     pub(super) fn opens_at(&self) -> Instant {
+        if self.is_open() { self.at } else { self.brings_at(1.0 - self.tokens) }
+    }
+
+    /// Returns when the rate will have brought so much more, as of the last `fill`.
+    pub(super) fn brings_at(&self, amount: f64) -> Instant {
         match self.rate {
-            Some(rate) if !self.is_open() => self.at + seconds(rate.time_for(1.0 - self.tokens)),
+            Some(rate) if amount > 0.0 => self.at + seconds(rate.time_for(amount)),
             _ => self.at,
         }
+    }
+
+    /// Returns the tokens there are, as of the last `fill`; any number without a limit.
+    pub(super) fn room(&self) -> f64 {
+        if self.rate.is_some() { self.tokens } else { f64::INFINITY }
+    }
+
+    /// Returns what the rate has brought since this was last asked.
+    pub(super) fn take_gain(&mut self) -> f64 {
+        std::mem::take(&mut self.gain)
     }
 
     /// Takes what one message needs, be it more than there is.
@@ -138,7 +157,7 @@ impl Bucket {
     }
 
     /// One second's worth, at least one message to one recipient.
-    fn capacity(&self) -> f64 {
+    pub(super) fn capacity(&self) -> f64 {
         self.rate.map_or(1.0, |rate| rate.now.max(1.0))
     }
 }

@@ -20,6 +20,7 @@ mod day;
 mod fair;
 mod quota;
 mod rate;
+mod shares;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -138,9 +139,7 @@ impl Pace {
     /// Slows down: SES has throttled a call. To be told for each such answer.
     pub fn throttled(&self) {
         let now = now();
-        let mut state = self.lock();
-        state.rate.throttled(now);
-        state.settle(now);
+        self.lock().throttled(now);
     }
 
     /// Holds messages back for a minute or until the next reading: SES said that the account's quota

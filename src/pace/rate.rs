@@ -117,6 +117,27 @@ impl SendRate {
         }
     }
 
+    /// Returns when the rate will have brought so much more, as of the last look.
+    pub(super) fn brings_at(&self, amount: f64) -> Instant {
+        self.bucket.brings_at(amount)
+    }
+
+    /// Returns how many recipients there is room for, as of the last look; below zero when more
+    /// were taken, any number without a limit.
+    pub(super) fn room(&self) -> f64 {
+        self.bucket.room()
+    }
+
+    /// Returns what there may be room for at most.
+    pub(super) fn capacity(&self) -> f64 {
+        self.bucket.capacity()
+    }
+
+    /// Returns what the rate has brought since this was last asked.
+    pub(super) fn take_gain(&mut self) -> f64 {
+        self.bucket.take_gain()
+    }
+
     /// Takes what one message needs.
     pub(super) fn take(&mut self, recipients: u32, now: Instant) {
         self.bucket.take(recipients);

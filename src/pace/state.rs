@@ -20,6 +20,8 @@ use super::{Exceeded, PaceSettings, Status, Waiting};
 
 /// Accounts are looked through for idle ones when there are this many, at least.
 const SWEEP: usize = 64;
+/// The part of the longest wait in which the rate makes up for a message that is not large.
+const SMALL: f64 = 0.25;
 /// So many users are shown in the status at most.
 const SHOWN: usize = 100;
 
@@ -121,6 +123,27 @@ impl State {
         self.settle(now);
     }
 
+    /// Slows down, since SES has throttled a call.
+    pub(super) fn throttled(&mut self, now: Instant) {
+        self.look(now);
+        self.rate.throttled(now);
+        self.queue.drain();
+        self.settle(now);
+    }
+
+    /// Lets in what the rate has brought.
+    fn look(&mut self, now: Instant) {
+        self.rate.is_open(now);
+        // What fits into one burst holds nobody up.
+        let capacity = self.rate.capacity();
+        let large_above = self
+            .rate
+            .current()
+            .map_or(f64::INFINITY, |rate| (rate * self.wait.as_secs_f64() * SMALL).max(capacity));
+        let gain = self.rate.take_gain();
+        self.queue.set_room(self.rate.room(), capacity, gain, large_above);
+    }
+
     /// Begins a turn: grants it, lets it wait, or says why not. Unless refused, it is reserved.
     pub(super) fn enter(
         &mut self,
@@ -133,6 +156,7 @@ impl State {
         if self.quota.is_used_up(now) {
             return Err(Exceeded::Quota);
         }
+        self.look(now);
         let mut account = Self::account(&mut self.accounts, &mut self.sweep_at, user, budget, now);
         if account.as_mut().is_some_and(|account| !account.has_day_left(recipients, now)) {
             return Err(Exceeded::UserQuota);
@@ -140,36 +164,35 @@ impl State {
         let is_own_open =
             account.as_mut().is_none_or(|account| account.closed_until(now).is_none());
         let backlog = self.queue.backlog(user);
-        let entry =
-            if is_own_open && backlog == 0 && !self.queue.has_ready() && self.rate.is_open(now) {
-                self.queue.rest();
-                self.rate.take(recipients, now);
-                if let Some(account) = &mut account {
-                    account.take(recipients);
-                }
-                Entry::Granted
-            } else {
-                let by = now.checked_add(self.wait).map_or(by, |end| end.min(by));
-                let bound = by.saturating_duration_since(now).as_secs_f64();
-                // Its own messages alone take longer than it may wait, even if nobody else sent any.
-                let is_hopeless = |rate: Option<f64>| {
-                    bound <= 0.0 || rate.is_some_and(|rate| backlog as f64 > rate * bound)
-                };
-                let own_rate = account.as_ref().and_then(|account| account.per_second());
-                if !is_own_open && is_hopeless(own_rate) {
-                    return Err(Exceeded::UserRate);
-                }
-                if is_hopeless(self.rate.full()) {
-                    return Err(Exceeded::Rate);
-                }
-                self.tickets += 1;
-                let user =
-                    account.as_ref().map_or_else(|| user.into(), |one| Arc::clone(&one.name));
-                let ticket = Ticket { user, number: self.tickets, place: Place::new(), by };
-                let who = Guest { place: Arc::clone(&ticket.place), by };
-                self.queue.push(&ticket.user, Waiter { ticket: ticket.number, recipients, who });
-                Entry::Waits(ticket)
+        let entry = if is_own_open && backlog == 0 && self.queue.may_pass(user, recipients) {
+            self.tickets += 1;
+            self.queue.pass(user, self.tickets, recipients);
+            self.rate.take(recipients, now);
+            if let Some(account) = &mut account {
+                account.take(recipients);
+            }
+            Entry::Granted
+        } else {
+            let by = now.checked_add(self.wait).map_or(by, |end| end.min(by));
+            let bound = by.saturating_duration_since(now).as_secs_f64();
+            // Its own messages alone take longer than it may wait, even if nobody else sent any.
+            let is_hopeless = |rate: Option<f64>| {
+                bound <= 0.0 || rate.is_some_and(|rate| backlog as f64 > rate * bound)
             };
+            let own_rate = account.as_ref().and_then(|account| account.per_second());
+            if !is_own_open && is_hopeless(own_rate) {
+                return Err(Exceeded::UserRate);
+            }
+            if is_hopeless(self.rate.full()) {
+                return Err(Exceeded::Rate);
+            }
+            self.tickets += 1;
+            let user = account.as_ref().map_or_else(|| user.into(), |one| Arc::clone(&one.name));
+            let ticket = Ticket { user, number: self.tickets, place: Place::new(), by };
+            let who = Guest { place: Arc::clone(&ticket.place), by };
+            self.queue.push(&ticket.user, Waiter { ticket: ticket.number, recipients, who });
+            Entry::Waits(ticket)
+        };
         self.quota.reserve(recipients);
         let name = account.map(|account| {
             account.reserve(recipients);
@@ -235,6 +258,8 @@ impl State {
         match ticket.place.phase() {
             GRANTED => {
                 self.rate.give_back(recipients);
+                self.look(now);
+                self.queue.give_back(&ticket.user, recipients);
                 if let Some(account) = self.accounts.get_mut(&ticket.user) {
                     account.give_back(recipients);
                 }
@@ -276,7 +301,8 @@ impl State {
 
     fn serve(&mut self, now: Instant) {
         self.queue.release(now);
-        while self.rate.is_open(now) {
+        loop {
+            self.look(now);
             let Some((user, ticket, guest)) = self.queue.first() else { return };
             if guest.by <= now {
                 guest.place.end(GONE);
@@ -303,7 +329,8 @@ impl State {
     /// Returns when somebody may go, if nothing changes.
     fn next_event(&self, now: Instant) -> Option<Instant> {
         let opens_at = self.queue.has_ready().then(|| self.rate.opens_at(now));
-        [opens_at, self.queue.held_until()].into_iter().flatten().min()
+        let changes_at = self.queue.next_change().map(|gain| self.rate.brings_at(gain));
+        [opens_at, changes_at, self.queue.held_until()].into_iter().flatten().min()
     }
 
     pub(super) fn status(&mut self, now: Instant) -> Status {

@@ -10,6 +10,8 @@ use tokio::time::{sleep, sleep_until};
 
 use super::*;
 
+mod shares;
+
 const FREE: Budget = Budget { per_second: None, per_day: None };
 
 fn pace(rate: impl Into<Option<f64>>, wait_seconds: u64) -> Pace {
@@ -41,6 +43,7 @@ fn at_once(pace: &Pace, user: &str, budget: Budget, recipients: usize) -> Result
 }
 
 /// A sender whose messages come at a steady rate, whether the earlier ones went or not.
+#[derive(Debug, Clone, Copy)]
 struct Sender {
     user: &'static str,
     budget: Budget,

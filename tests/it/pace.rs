@@ -1,4 +1,5 @@
-//! The pace on real threads and a real clock: shares, the rate, and nobody forgotten.
+//! The pace on real threads and a real clock: shares, the rate, and nobody forgotten; and an account
+//! in the sandbox on a paused one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -97,5 +98,47 @@ async fn nobody_is_forgotten() {
         }
         timeout(Duration::from_secs(60), messages.join_all()).await.expect("all have gone");
         assert_eq!(pace.status().waiting, 0);
+    }
+}
+
+/// An account of one recipient a second, as in the sandbox. Clients send one message after another and
+/// try again when they are refused; those with many recipients get half of what there is, one with few
+/// is never refused.
+#[tokio::test(start_paused = true)]
+async fn in_the_sandbox_messages_to_many_leave_others_their_half() {
+    const SECONDS: u64 = 3_000;
+    // Recipients a message of each of the two users; seconds between the messages of the second.
+    for (many, few, gap) in [(50, 1, 0), (50, 1, 4), (50, 2, 10), (30, 1, 3), (50, 5, 15)] {
+        let pace = pace(1.0, Duration::from_secs(20));
+        let end = Instant::now() + Duration::from_secs(SECONDS);
+        let client = |user: &'static str, recipients: usize, gap: u64| {
+            let pace = pace.clone();
+            async move {
+                let mut counts = [0, 0];
+                while Instant::now() < end {
+                    let next = Instant::now() + Duration::from_secs(gap);
+                    let by = Instant::now() + Duration::from_secs(55);
+                    match pace.turn(user, Budget::default(), recipients, by).await {
+                        Ok(turn) => {
+                            turn.taken();
+                            counts[0] += recipients as u64;
+                        }
+                        Err(why) => {
+                            assert_eq!(why, Exceeded::Rate);
+                            counts[1] += 1;
+                        }
+                    }
+                    tokio::time::sleep_until(next).await;
+                }
+                counts
+            }
+        };
+        let (large, small) = tokio::join!(client("large", many, 0), client("small", few, gap));
+        let note = format!("{many} and {few} each {gap} s: {large:?} {small:?}");
+        let wanted = if gap == 0 { SECONDS / 2 } else { SECONDS * few as u64 / gap };
+        assert_eq!(small[1], 0, "{note}");
+        assert!(small[0].abs_diff(wanted) <= wanted / 10, "{note}");
+        let rest = SECONDS - wanted;
+        assert!(large[0].abs_diff(rest) <= rest / 10 + many as u64, "{note}");
     }
 }
