@@ -34,7 +34,7 @@ use crate::trace::Begun;
 
 /// Replies that wait for the socket before they are written all the same.
 const UNWRITTEN: usize = 64 * 1024;
-/// How late a command is refused by a client that makes many errors.
+/// How late a command or a message of a client that makes many errors is refused.
 const SLOWED: Duration = Duration::from_secs(1);
 
 /// Why a conversation ended before the session ended it.

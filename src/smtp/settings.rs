@@ -48,9 +48,10 @@ pub struct Limits {
     pub command_line_bytes: usize,
     /// Longest AUTH command or continuation line, in bytes without its CRLF (RFC 4954 section 4).
     pub auth_line_bytes: usize,
-    /// Refused commands since the last accepted message that close the connection.
+    /// Commands and messages refused since the last accepted message that close the connection; of
+    /// messages those refused for good.
     pub errors: u32,
-    /// Refused commands since the last accepted message behind which each further one is answered late.
+    /// Errors of that kind behind which each further one is answered late.
     pub errors_before_delay: u32,
     /// Unknown commands before AUTH that close the connection.
     pub unknown_before_auth: u32,

@@ -282,6 +282,39 @@ fn many_errors_are_answered_late() {
     assert_eq!(late, expected);
 }
 
+/// Denied messages are errors like others, and their answers are held back too.
+#[test]
+fn many_denied_messages_are_answered_late() {
+    let mut session = greeted();
+    let mut answers = Vec::new();
+    let mut step = session.next_step();
+    loop {
+        match step {
+            Step::Read if answers.len() < 100 => {
+                session.receive(&[ENVELOPE, HEADER, b".\r\n"].concat());
+            }
+            Step::Mail(_) => session.mail_answered(Ok(())),
+            Step::Data(_) => session.data_answered(Ok(())),
+            Step::Header(..) => session.header_answered(Ok(())),
+            Step::Relay(_) => session.relayed(Reply::transaction_failed("Denied.")),
+            Step::Reply(reply) => {
+                let is_slowed = session.is_slowed();
+                assert!(reply.code() == 554 || !is_slowed);
+                if reply.code() == 554 {
+                    answers.push(is_slowed);
+                }
+            }
+            Step::Close(reply) => {
+                assert_eq!(reply.unwrap().code(), 421);
+                break;
+            }
+            step => panic!("{step:?}"),
+        }
+        step = session.next_step();
+    }
+    assert_eq!(answers, [vec![false; 10], vec![true; 10]].concat());
+}
+
 #[test]
 fn an_answer_after_the_end_is_ignored() {
     let mut session = session_at(|step| matches!(step, Step::Relay(_)));

@@ -85,7 +85,7 @@ pub struct Session {
     draft: Option<Draft>,
     /// SIZE of the last MAIL.
     declared_bytes: Option<u64>,
-    /// The step told last refuses a command, and is one of many.
+    /// The step told last refuses a command or a message, and is one of many.
     is_slowed: bool,
     counters: Counters,
 }
@@ -284,7 +284,7 @@ impl Session {
     }
 
     /// Returns whether the reply just told by [`Self::next_step`] is to be written late, as it refuses
-    /// one command more than [`Limits::errors_before_delay`](super::settings::Limits). Write what is
+    /// one more than [`Limits::errors_before_delay`](super::settings::Limits). Write what is
     /// due, wait, then write this one.
     pub fn is_slowed(&self) -> bool {
         self.is_slowed
@@ -295,7 +295,7 @@ impl Session {
         self.tls
     }
 
-    /// Returns how many commands were refused since the last accepted message.
+    /// Returns how many commands and messages were refused since the last accepted message.
     pub fn errors(&self) -> u32 {
         self.counters.errors
     }
@@ -356,7 +356,7 @@ impl Session {
         }
     }
 
-    /// Refuses a command, and ends the session at the limit.
+    /// Refuses a command or a message, and ends the session at the limit.
     fn reject(&mut self, reply: Reply) {
         self.reply(reply);
         self.counters.errors = self.counters.errors.saturating_add(1);

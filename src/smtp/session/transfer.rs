@@ -141,10 +141,14 @@ impl Session {
         true
     }
 
-    /// Answers a message, and clears the way for the next one.
+    /// Answers a message, and clears the way for the next one. A message refused for good is an error
+    /// like any other; that it cannot be taken now is none of the client's.
     pub(super) fn finish_transaction(&mut self, reply: Reply) {
         self.draft = None;
         self.counters.idle_commands = 0;
+        if reply.code() >= 500 {
+            return self.reject(reply);
+        }
         if reply.code() == 250 {
             self.counters.errors = 0;
         }
