@@ -1,8 +1,9 @@
-//! Warnings and errors that repeat themselves: the first is shown, the others are counted, and a line
-//! after a minute says how many there were.
+//! Lines that repeat themselves: the first are shown, the others are counted, and a line after a minute
+//! says how many there were.
 //!
-//! Two are the same when place, message and words are; numbers in them (counts, bytes, seconds) and the
-//! connection do not matter.
+//! Of warnings and errors one is shown. Two are the same when place, message and words are; numbers in
+//! them (counts, bytes, seconds) and the connection do not matter. Of the records of refused mail
+//! some are shown for each user and reason; the file of the decision log has them all.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -21,8 +22,12 @@ use tracing_subscriber::registry::LookupSpan;
 const TARGET: &str = "sesgate::repeated";
 /// What is the same within so long is shown once.
 const WINDOW: Duration = Duration::from_secs(60);
-/// What an operator asked for or waits for is always shown: records of decisions, the start, reloads.
-const SHOWN: [&str; 4] = [TARGET, "sesgate::decision_log", "sesgate::gateway", "sesgate::cli"];
+/// What an operator asked for or waits for is always shown: records of decisions but for many
+/// refusals, the start, reloads.
+const SHOWN: [&str; 4] = [TARGET, DECISIONS, "sesgate::gateway", "sesgate::cli"];
+const DECISIONS: &str = "sesgate::decision_log";
+/// So many records of refused mail of one user are shown for one reason.
+const REFUSALS: u64 = 60;
 /// Fields of lines that sum up by themselves.
 const SUMMED: [&str; 3] = ["untold", "logins", "lost"];
 /// Different lines that are remembered; those beyond are all shown.
@@ -46,7 +51,16 @@ struct Seen {
     level: Level,
     message: String,
     until: Instant,
+    shown: u64,
     repeated: u64,
+}
+
+/// What makes lines the same, and how many of them are shown.
+#[derive(Clone, Copy)]
+struct Kind {
+    key: u64,
+    level: Level,
+    shown: u64,
 }
 
 impl Repeats {
@@ -73,12 +87,24 @@ impl Repeats {
 }
 
 impl Repeats {
-    /// Whether an event is to be shown: the first of its kind within a minute, and what is no warning.
+    /// Whether an event is to be shown: the first of its kind within a minute, and what is neither a
+    /// warning nor a refusal.
     fn shows(&self, event: &Event<'_>) -> bool {
         let metadata = event.metadata();
+        let level = *metadata.level();
+        if metadata.target() == DECISIONS {
+            let mut refusal = Refusal::default();
+            event.record(&mut refusal);
+            if !refusal.is_summed() {
+                return true;
+            }
+            let key = self.0.keys.hash_one((DECISIONS, &refusal.principal, &refusal.reason));
+            let kind = Kind { key, level, shown: REFUSALS };
+            return self.0.is_new(kind, || refusal.to_string(), now());
+        }
         let is_shown = SHOWN.iter().any(|part| metadata.target().starts_with(part))
             || SUMMED.iter().any(|name| metadata.fields().field(name).is_some());
-        if is_shown || *metadata.level() > Level::WARN {
+        if is_shown || level > Level::WARN {
             return true;
         }
         let mut words = Words(self.0.keys.build_hasher());
@@ -89,7 +115,7 @@ impl Repeats {
             event.record(&mut message);
             message.0
         };
-        self.0.is_new(words.0.finish(), *metadata.level(), message, now())
+        self.0.is_new(Kind { key: words.0.finish(), level, shown: 1 }, message, now())
     }
 }
 
@@ -120,17 +146,16 @@ impl State {
     }
 
     /// Whether a line is to be shown.
-    fn is_new(
-        &self,
-        key: u64,
-        level: Level,
-        message: impl FnOnce() -> String,
-        now: Instant,
-    ) -> bool {
+    fn is_new(&self, kind: Kind, message: impl FnOnce() -> String, now: Instant) -> bool {
+        let Kind { key, level, shown } = kind;
         let mut seen = self.lock();
         if let Some(earlier) = seen.get_mut(&key)
             && now < earlier.until
         {
+            if earlier.shown < shown {
+                earlier.shown += 1;
+                return true;
+            }
             earlier.repeated = earlier.repeated.saturating_add(1);
             return false;
         }
@@ -142,7 +167,7 @@ impl State {
             let (message, until) = (message(), now + WINDOW);
             let mut seen = self.lock();
             if seen.len() < ROOM {
-                seen.entry(key).or_insert(Seen { level, message, until, repeated: 0 });
+                seen.entry(key).or_insert(Seen { level, message, until, shown: 1, repeated: 0 });
                 self.wake.notify_one();
             }
         }
@@ -177,7 +202,10 @@ fn tell(seen: Seen) {
         (_, Level::ERROR) => {
             tracing::error!(target: TARGET, repeated, within_seconds, "repeated: {message}");
         }
-        _ => tracing::warn!(target: TARGET, repeated, within_seconds, "repeated: {message}"),
+        (_, Level::WARN) => {
+            tracing::warn!(target: TARGET, repeated, within_seconds, "repeated: {message}");
+        }
+        _ => tracing::info!(target: TARGET, repeated, within_seconds, "repeated: {message}"),
     }
 }
 
@@ -223,6 +251,48 @@ impl Visit for Message {
     }
 }
 
+/// What a record says of a refusal.
+#[derive(Default)]
+struct Refusal {
+    is_refused: bool,
+    is_possible_duplicate: bool,
+    principal: String,
+    reason: String,
+}
+
+impl Refusal {
+    /// A message that SES may have taken all the same is one to be looked at by itself.
+    fn is_summed(&self) -> bool {
+        self.is_refused && !self.is_possible_duplicate
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { principal, reason, .. } = self;
+        write!(f, "refused: mail of `{principal}` ({reason}); a file in `[decision_log]` has each")
+    }
+}
+
+impl Visit for Refusal {
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "event" => self.is_refused = value == "refused",
+            "principal" => value.clone_into(&mut self.principal),
+            "reason" => value.clone_into(&mut self.reason),
+            _ => {}
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        if field.name() == "possible_duplicate" {
+            self.is_possible_duplicate = value;
+        }
+    }
+}
+
 fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "what repeats within a minute")]
     Instant::now()
@@ -238,14 +308,22 @@ mod tests {
             State { seen: Mutex::default(), wake: Condvar::new(), keys: RandomState::new() };
         let start = now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let is_new = |key, seconds| state.is_new(key, Level::WARN, || "m".to_owned(), at(seconds));
+        let is_new = |key, seconds| {
+            let kind = Kind { key, level: Level::WARN, shown: 1 };
+            state.is_new(kind, || "m".to_owned(), at(seconds))
+        };
         assert!(is_new(1, 0));
         assert!(is_new(2, 1));
         assert_eq!((2..59).filter(|seconds| is_new(1, *seconds)).count(), 0);
         assert!(state.over(at(59)).is_empty());
         let over = state.over(at(60));
-        let expected =
-            Seen { level: Level::WARN, message: "m".to_owned(), until: at(60), repeated: 57 };
+        let expected = Seen {
+            level: Level::WARN,
+            message: "m".to_owned(),
+            until: at(60),
+            shown: 1,
+            repeated: 57,
+        };
         assert_eq!(over, [expected]);
         assert!(is_new(1, 61), "a new minute");
     }
@@ -255,7 +333,8 @@ mod tests {
         let state =
             State { seen: Mutex::default(), wake: Condvar::new(), keys: RandomState::new() };
         let start = now();
-        let is_new = |key| state.is_new(key, Level::WARN, String::new, start);
+        let is_new =
+            |key| state.is_new(Kind { key, level: Level::WARN, shown: 1 }, String::new, start);
         assert_eq!((0..10_000).filter(|key| is_new(*key)).count(), 10_000);
         assert_eq!(state.lock().len(), ROOM);
         assert!(!is_new(0));

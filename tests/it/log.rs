@@ -15,7 +15,8 @@ use crate::support::{path, program};
 /// A relay on the outbox with `app` (password `secret`) and one listener in clear.
 struct Running {
     child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    /// Reads them as they come: what nobody reads is dropped.
+    lines: std::thread::JoinHandle<Vec<Value>>,
     address: String,
 }
 
@@ -42,7 +43,11 @@ fn start(folder: &Path, more: &str) -> Running {
         .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
         .find(|line| line["message"] == "listening")
         .unwrap();
-    Running { child, lines, address: listening["address"].as_str().unwrap().to_owned() }
+    let address = listening["address"].as_str().unwrap().to_owned();
+    let lines = std::thread::spawn(move || {
+        lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    });
+    Running { child, lines, address }
 }
 
 impl Running {
@@ -51,7 +56,7 @@ impl Running {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
-        self.lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+        self.lines.join().unwrap()
     }
 }
 
@@ -179,7 +184,7 @@ fn what_repeats_itself_is_summed_up() {
         tried += answers.matches("535 ").count();
     }
     assert_eq!(tried, 40);
-    // What is decided is never summed up.
+    // A few decisions are not summed up.
     let login = login("secret");
     let mut turns = vec![EHLO, login.as_str()];
     let from = mail("ceo@example.com");
@@ -324,4 +329,43 @@ fn a_log_that_nobody_reads_stops_nothing() {
     }
     running.child.kill().unwrap();
     panic!("it did not end");
+}
+
+/// Of a flood of refused mail the first are shown for each user and reason, then a line says how many
+/// there were. The file has each of them, and other mail is in the log as ever.
+#[test]
+fn a_flood_of_refused_mail_is_summed_up_in_the_log_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path(), "[decision_log]\nfile = \"decisions.jsonl\"\n");
+    let login = login("secret");
+    let [denied, good] = ["ceo@example.com", "marketing@example.com"]
+        .map(|from| (mail(from), format!("From: {from}\r\n\r\n.\r\n")));
+    let unreadable = (good.0.clone(), "no header\r\n.\r\n".to_owned());
+    // Seven connections, since each may make ten errors before it is slowed.
+    for number in 0..7 {
+        let mut turns = vec![EHLO, login.as_str()];
+        let mut one = |(from, content)| {
+            turns.extend([from, "RCPT TO:<a@example.org>\r\n", "DATA\r\n", content]);
+        };
+        (0..10).for_each(|_| one((denied.0.as_str(), denied.1.as_str())));
+        if number == 6 {
+            one((good.0.as_str(), good.1.as_str()));
+            one((unreadable.0.as_str(), unreadable.1.as_str()));
+        }
+        let answers = say(&running.address, &turns);
+        assert_eq!(answers.matches("554 Access denied").count(), 10, "{answers}");
+    }
+    let lines = running.stop();
+    let of = |message: &str| lines.iter().filter(|line| line["message"] == message).count();
+    assert_eq!((of("relayed"), of("refused")), (1, 61));
+    let summed: Vec<_> = lines
+        .iter()
+        .filter(|line| line["message"].as_str().unwrap().starts_with("repeated: "))
+        .collect();
+    let [summed] = summed[..] else { panic!("{summed:#?}") };
+    assert_eq!((&summed["repeated"], &summed["level"]), (&10.into(), &"INFO".into()));
+    let words = summed["message"].as_str().unwrap();
+    assert!(words.contains("`app`") && words.contains("denied"), "{words}");
+    let file = std::fs::read_to_string(folder.path().join("decisions.jsonl")).unwrap();
+    assert_eq!(file.matches("\"event\":\"refused\"").count(), 71);
 }
