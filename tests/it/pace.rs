@@ -135,7 +135,7 @@ async fn in_the_sandbox_messages_to_many_leave_others_their_half() {
         };
         let (large, small) = tokio::join!(client("large", many, 0), client("small", few, gap));
         let note = format!("{many} and {few} each {gap} s: {large:?} {small:?}");
-        let wanted = if gap == 0 { SECONDS / 2 } else { SECONDS * few as u64 / gap };
+        let wanted = (SECONDS * few as u64).checked_div(gap).unwrap_or(SECONDS / 2);
         assert_eq!(small[1], 0, "{note}");
         assert!(small[0].abs_diff(wanted) <= wanted / 10, "{note}");
         let rest = SECONDS - wanted;
