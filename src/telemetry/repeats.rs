@@ -3,7 +3,7 @@
 //!
 //! Of warnings and errors one is shown. Two are the same when place, message and words are; numbers in
 //! them (counts, bytes, seconds) and the connection do not matter. Of the records of refused mail
-//! some are shown for each user and reason; the file of the decision log has them all.
+//! some are shown for each user, reason and error; the file of the decision log has them all.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -26,7 +26,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// refusals, the start, reloads.
 const SHOWN: [&str; 4] = [TARGET, DECISIONS, "sesgate::gateway", "sesgate::cli"];
 const DECISIONS: &str = "sesgate::decision_log";
-/// So many records of refused mail of one user are shown for one reason.
+/// So many records of refused mail of one user are shown for one reason and error.
 const REFUSALS: u64 = 60;
 /// Fields of lines that sum up by themselves.
 const SUMMED: [&str; 3] = ["untold", "logins", "lost"];
@@ -98,7 +98,7 @@ impl Repeats {
             if !refusal.is_summed() {
                 return true;
             }
-            let key = self.0.keys.hash_one((DECISIONS, &refusal.principal, &refusal.reason));
+            let key = self.0.keys.hash_one((DECISIONS, &refusal));
             let kind = Kind { key, level, shown: REFUSALS };
             return self.0.is_new(kind, || refusal.to_string(), now());
         }
@@ -251,13 +251,14 @@ impl Visit for Message {
     }
 }
 
-/// What a record says of a refusal.
-#[derive(Default)]
+/// What a record says of a refusal. Different errors ask for different looks.
+#[derive(Default, Hash)]
 struct Refusal {
     is_refused: bool,
     is_possible_duplicate: bool,
     principal: String,
     reason: String,
+    error: String,
 }
 
 impl Refusal {
@@ -282,6 +283,7 @@ impl Visit for Refusal {
             "event" => self.is_refused = value == "refused",
             "principal" => value.clone_into(&mut self.principal),
             "reason" => value.clone_into(&mut self.reason),
+            "error" => value.clone_into(&mut self.error),
             _ => {}
         }
     }
