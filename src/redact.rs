@@ -3,6 +3,24 @@
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 
+/// How many addresses of one kind are shown: as many as a message that is sent may have recipients. A
+/// header section may name twenty times as many.
+pub const ADDRESSES: usize = 50;
+
+/// Addresses of one kind as they are shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// The first [`ADDRESSES`].
+    pub shown: Vec<String>,
+    /// How many more there are.
+    pub omitted: usize,
+}
+
+impl Addresses {
+    /// None at all.
+    pub const NONE: &Self = &Self { shown: Vec::new(), omitted: 0 };
+}
+
 /// Shows addresses in full, in part, or under a hash.
 #[derive(Debug, Clone)]
 pub enum Redaction {
@@ -53,9 +71,11 @@ impl Redaction {
         }
     }
 
-    /// Shows several addresses.
-    pub fn show_each<'a>(&self, addresses: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-        addresses.into_iter().map(|address| self.show(address)).collect()
+    /// Shows several addresses, the first [`ADDRESSES`] of them.
+    pub fn show_each<'a>(&self, addresses: impl IntoIterator<Item = &'a str>) -> Addresses {
+        let mut rest = addresses.into_iter();
+        let shown = rest.by_ref().take(ADDRESSES).map(|address| self.show(address)).collect();
+        Addresses { shown, omitted: rest.count() }
     }
 }
 
@@ -73,6 +93,14 @@ mod tests {
         assert_ne!(hash.show(address), hash.show("b@example.com"));
         assert!(!hash.show(address).contains("example"));
         assert_ne!(hash.show(address), Redaction::hash().unwrap().show(address));
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        for (given, omitted) in [(0, 0), (ADDRESSES, 0), (ADDRESSES + 1, 1), (1_050, 1_000)] {
+            let shown = Redaction::Domain.show_each(vec!["a@example.com"; given]);
+            assert_eq!((shown.shown.len(), shown.omitted), (given.min(ADDRESSES), omitted));
+        }
     }
 
     /// The figure is that of `printf %s a@example.com | openssl dgst -sha256 -hmac KEY`.

@@ -1,14 +1,15 @@
 //! Tracing set-up: where log lines go and what they look like.
 //!
-//! Lines are written by a thread of their own behind a bounded queue: a reader of standard output
-//! that stands still must not hold up mail. What the queue cannot take is dropped and counted.
+//! Lines are written by a thread of their own behind a queue that is bounded in bytes: a reader of
+//! standard output that stands still must not hold up mail. What the queue cannot take is dropped and
+//! counted.
 
+mod queue;
 mod repeats;
 
 use std::io::IsTerminal;
 
 use tracing::{Event, Level, Subscriber};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent};
@@ -19,24 +20,22 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::decision_log::Clock;
 use crate::trace;
+use queue::Queue;
 use repeats::{Once, Repeats};
-
-/// Lines that wait for the reader of standard output, some 2.5 MiB.
-const LINES: usize = 4_096;
 
 /// Takes log lines.
 pub type Lines = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Keeps logging going; what waits is written when it is dropped, for as long as a second.
 pub struct Logging {
-    _guard: WorkerGuard,
-    dropped: ErrorCounter,
+    queue: Queue,
     repeats: Repeats,
 }
 
 impl Drop for Logging {
     fn drop(&mut self) {
         self.repeats.finish();
+        self.queue.finish();
     }
 }
 
@@ -50,7 +49,7 @@ impl Logging {
     /// How many lines were dropped because nobody read standard output.
     #[must_use]
     pub fn dropped_lines(&self) -> usize {
-        self.dropped.dropped_lines()
+        self.queue.dropped()
     }
 }
 
@@ -61,9 +60,7 @@ impl Logging {
 #[must_use]
 pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
     let terminal = std::io::stdout().is_terminal();
-    let queue = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES);
-    let (writer, guard) = queue.finish(std::io::stdout());
-    let dropped = writer.error_counter();
+    let queue = Queue::start(std::io::stdout());
     let repeats = Repeats::start();
     let lines = if json.unwrap_or(!terminal) {
         fmt::layer()
@@ -73,7 +70,7 @@ pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
             .with_current_span(true)
             .with_span_list(false)
             .map_event_format(|format| Once(Traced(format), repeats.clone()))
-            .with_writer(writer)
+            .with_writer(queue.clone())
             .boxed()
     } else {
         // As NO_COLOR, CLICOLOR_FORCE and TERM say.
@@ -83,7 +80,7 @@ pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
             .with_timer(Clock)
             .with_ansi(ansi)
             .map_event_format(|format| Once(format, repeats.clone()))
-            .with_writer(writer)
+            .with_writer(queue.clone())
             .boxed()
     };
     let libraries = LevelFilter::WARN.min(LevelFilter::from_level(level));
@@ -95,7 +92,7 @@ pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a task failed; its connection is closed, report this as a bug");
     }));
-    Logging { _guard: guard, dropped, repeats }
+    Logging { queue, repeats }
 }
 
 /// Puts `trace_id` into the lines of a transaction that has one.

@@ -9,9 +9,13 @@ use tracing::Level;
 use uuid::Uuid;
 
 use super::time;
+use crate::redact::Addresses;
 
 /// The version of the schema. A field may be added within a version, none is renamed or removed.
 pub const VERSION: u64 = 1;
+
+/// The longest text that a client or SES has a say in, in bytes; what is longer is cut.
+const TEXT_BYTES: usize = 2048;
 
 /// What a record tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,9 +67,9 @@ pub struct Record<'a> {
     /// MAIL FROM.
     pub reverse_path: Option<&'a str>,
     /// RCPT TO.
-    pub recipients: &'a [String],
+    pub recipients: &'a Addresses,
     /// The mailboxes in From.
-    pub from: &'a [String],
+    pub from: &'a Addresses,
     /// Content as it came.
     pub bytes: Option<usize>,
     /// Content as the client announced it.
@@ -87,7 +91,7 @@ pub struct Record<'a> {
     /// The feedback address in the claim that was denied.
     pub feedback: Option<&'a str>,
     /// The recipients in the claim that was denied.
-    pub claimed_recipients: &'a [String],
+    pub claimed_recipients: &'a Addresses,
     /// X-SES fields whose values gave way to forced ones.
     pub overruled: &'a [&'static str],
     /// The configuration set that the message is sent with.
@@ -125,8 +129,8 @@ impl<'a> Record<'a> {
             tls: None,
             ehlo: None,
             reverse_path: None,
-            recipients: &[],
-            from: &[],
+            recipients: Addresses::NONE,
+            from: Addresses::NONE,
             bytes: None,
             declared_bytes: None,
             verdict: None,
@@ -137,7 +141,7 @@ impl<'a> Record<'a> {
             author: None,
             display_name: None,
             feedback: None,
-            claimed_recipients: &[],
+            claimed_recipients: Addresses::NONE,
             overruled: &[],
             configuration_set: None,
             message_id: None,
@@ -154,44 +158,50 @@ impl<'a> Record<'a> {
     /// Returns the record as one line of JSON, its end included.
     #[must_use]
     pub fn to_line(&self, now: SystemTime) -> Vec<u8> {
-        let mut object = Object::begin(self.event.name(), now);
-        object.text("reason", self.reason);
-        object.text("decision", Some(self.decision.as_hyphenated().encode_lower(&mut [0; 36])));
-        object.text("principal", self.principal);
-        object.text("principal_arn", self.principal_arn);
-        object.text("client", self.client);
-        object.text("listener", self.listener);
-        object.text("tls", self.tls);
-        object.text("ehlo", self.ehlo);
-        object.text("reverse_path", self.reverse_path);
-        object.list("recipients", self.recipients);
-        object.list("from", self.from);
-        object.number("bytes", self.bytes.map(wide));
-        object.number("declared_bytes", self.declared_bytes.map(wide));
-        object.text("verdict", self.verdict);
-        object.text("statement", self.statement);
-        object.flag("spelling_decided", Some(true).filter(|_| self.spelling_decided));
-        object.text("spelling", self.spelling);
-        object.text("resource", self.resource);
-        object.text("author", self.author);
-        object.text("display_name", self.display_name);
-        object.text("feedback", self.feedback);
-        object.list("claimed_recipients", self.claimed_recipients);
-        object.list("overruled", self.overruled);
-        object.text("configuration_set", self.configuration_set);
-        object.text("message_id", self.message_id);
-        object.text("error", self.error);
-        object.text("remedy", self.remedy);
-        object.flag("possible_duplicate", self.possible_duplicate);
-        object.number("reply_code", self.reply_code.map(u64::from));
-        object.text("reply", self.reply);
-        object.number("waited_ms", self.waited_ms);
-        object.number("elapsed_ms", self.elapsed_ms);
+        let record = self.cut();
+        let mut object = Object::begin(record.event.name(), now);
+        object.text("reason", record.reason);
+        object.text("decision", Some(record.decision.as_hyphenated().encode_lower(&mut [0; 36])));
+        object.text("principal", record.principal);
+        object.text("principal_arn", record.principal_arn);
+        object.text("client", record.client);
+        object.text("listener", record.listener);
+        object.text("tls", record.tls);
+        object.text("ehlo", record.ehlo);
+        object.text("reverse_path", record.reverse_path);
+        object.addresses("recipients", "recipients_omitted", record.recipients);
+        object.addresses("from", "from_omitted", record.from);
+        object.number("bytes", record.bytes.map(wide));
+        object.number("declared_bytes", record.declared_bytes.map(wide));
+        object.text("verdict", record.verdict);
+        object.text("statement", record.statement);
+        object.flag("spelling_decided", Some(true).filter(|_| record.spelling_decided));
+        object.text("spelling", record.spelling);
+        object.text("resource", record.resource);
+        object.text("author", record.author);
+        object.text("display_name", record.display_name);
+        object.text("feedback", record.feedback);
+        object.addresses(
+            "claimed_recipients",
+            "claimed_recipients_omitted",
+            record.claimed_recipients,
+        );
+        object.list("overruled", record.overruled);
+        object.text("configuration_set", record.configuration_set);
+        object.text("message_id", record.message_id);
+        object.text("error", record.error);
+        object.text("remedy", record.remedy);
+        object.flag("possible_duplicate", record.possible_duplicate);
+        object.number("reply_code", record.reply_code.map(u64::from));
+        object.text("reply", record.reply);
+        object.number("waited_ms", record.waited_ms);
+        object.number("elapsed_ms", record.elapsed_ms);
         object.end()
     }
 
     /// Writes the line of the ordinary log. Lists are joined with commas there.
     pub(super) fn tell(&self, level: Level) {
+        let record = self.cut();
         // What nobody would see is not put together.
         macro_rules! event {
             ($level:expr) => {
@@ -200,41 +210,44 @@ impl<'a> Record<'a> {
                         target: super::TARGET,
                         $level,
                         version = VERSION,
-                        event = self.event.name(),
-                        reason = self.reason,
-                        decision = %self.decision,
-                        principal = self.principal,
-                        principal_arn = self.principal_arn,
-                        client = self.client,
-                        listener = self.listener,
-                        tls = self.tls,
-                        ehlo = self.ehlo,
-                        reverse_path = self.reverse_path,
-                        recipients = joined(self.recipients),
-                        from = joined(self.from),
-                        bytes = self.bytes,
-                        declared_bytes = self.declared_bytes,
-                        verdict = self.verdict,
-                        statement = self.statement,
-                        spelling_decided = Some(true).filter(|_| self.spelling_decided),
-                        spelling = self.spelling,
-                        resource = self.resource,
-                        author = self.author,
-                        display_name = self.display_name,
-                        feedback = self.feedback,
-                        claimed_recipients = joined(self.claimed_recipients),
-                        overruled = joined(self.overruled),
-                        configuration_set = self.configuration_set,
-                        message_id = self.message_id,
-                        error = self.error,
-                        remedy = self.remedy,
-                        possible_duplicate = self.possible_duplicate,
-                        reply_code = self.reply_code,
-                        reply = self.reply,
-                        waited_ms = self.waited_ms,
-                        elapsed_ms = self.elapsed_ms,
+                        event = record.event.name(),
+                        reason = record.reason,
+                        decision = %record.decision,
+                        principal = record.principal,
+                        principal_arn = record.principal_arn,
+                        client = record.client,
+                        listener = record.listener,
+                        tls = record.tls,
+                        ehlo = record.ehlo,
+                        reverse_path = record.reverse_path,
+                        recipients = joined(&record.recipients.shown),
+                        recipients_omitted = omitted(record.recipients),
+                        from = joined(&record.from.shown),
+                        from_omitted = omitted(record.from),
+                        bytes = record.bytes,
+                        declared_bytes = record.declared_bytes,
+                        verdict = record.verdict,
+                        statement = record.statement,
+                        spelling_decided = Some(true).filter(|_| record.spelling_decided),
+                        spelling = record.spelling,
+                        resource = record.resource,
+                        author = record.author,
+                        display_name = record.display_name,
+                        feedback = record.feedback,
+                        claimed_recipients = joined(&record.claimed_recipients.shown),
+                        claimed_recipients_omitted = omitted(record.claimed_recipients),
+                        overruled = joined(record.overruled),
+                        configuration_set = record.configuration_set,
+                        message_id = record.message_id,
+                        error = record.error,
+                        remedy = record.remedy,
+                        possible_duplicate = record.possible_duplicate,
+                        reply_code = record.reply_code,
+                        reply = record.reply,
+                        waited_ms = record.waited_ms,
+                        elapsed_ms = record.elapsed_ms,
                         "{}",
-                        self.event.name(),
+                        record.event.name(),
                     );
                 }
             };
@@ -244,6 +257,21 @@ impl<'a> Record<'a> {
             Level::WARN => event!(Level::WARN),
             Level::INFO => event!(Level::INFO),
             _ => event!(Level::DEBUG),
+        }
+    }
+
+    /// The same with texts cut that a client or SES has a say in: no record is longer than some 64 KiB.
+    fn cut(&self) -> Self {
+        Self {
+            ehlo: self.ehlo.map(short),
+            spelling: self.spelling.map(short),
+            resource: self.resource.map(short),
+            display_name: self.display_name.map(short),
+            configuration_set: self.configuration_set.map(short),
+            message_id: self.message_id.map(short),
+            error: self.error.map(short),
+            reply: self.reply.map(short),
+            ..self.clone()
         }
     }
 }
@@ -263,6 +291,16 @@ fn joined<T: AsRef<str>>(list: &[T]) -> Option<String> {
         text.push_str(item.as_ref());
     }
     Some(text)
+}
+
+/// How many more there are than are shown, if any.
+fn omitted(addresses: &Addresses) -> Option<u64> {
+    Some(wide(addresses.omitted)).filter(|more| *more > 0)
+}
+
+/// The beginning of a text.
+fn short(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or_default()
 }
 
 fn wide(number: usize) -> u64 {
@@ -321,6 +359,11 @@ impl Object {
             self.string(item.as_ref());
         }
         self.0.push(b']');
+    }
+
+    fn addresses(&mut self, name: &str, omitted_name: &str, addresses: &Addresses) {
+        self.list(name, &addresses.shown);
+        self.number(omitted_name, omitted(addresses));
     }
 
     fn end(mut self) -> Vec<u8> {

@@ -13,7 +13,7 @@ use crate::decision_log::{DecisionLog, Event, Record, Unwritten};
 use crate::memory::Exhausted;
 use crate::message::HeaderSection;
 use crate::pace::Exceeded;
-use crate::redact::Redaction;
+use crate::redact::{Addresses, Redaction};
 use crate::smtp::{Envelope, Reply};
 use crate::upstream::UpstreamError;
 
@@ -32,8 +32,8 @@ pub(super) struct Line<'a> {
     id: Uuid,
     ehlo: &'a str,
     reverse_path: String,
-    recipients: Vec<String>,
-    from: Vec<String>,
+    recipients: Addresses,
+    from: Addresses,
     /// Whether the intention to send it is in the file.
     is_intended: AtomicBool,
 }
@@ -294,7 +294,7 @@ struct Denied {
     author: String,
     display_name: Option<String>,
     feedback: String,
-    recipients: Vec<String>,
+    recipients: Addresses,
 }
 
 /// Display names are logged up to 64 characters, escaped.

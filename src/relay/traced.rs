@@ -13,9 +13,6 @@ use crate::smtp::{Envelope, Reply};
 use crate::trace::{Attribute, Trace, Value};
 use crate::upstream::UpstreamError;
 
-/// Addresses of one kind that are shown.
-const ADDRESSES: usize = 50;
-
 /// The trace of one transaction, with what is known of it from the start.
 pub(super) struct Traced<'a> {
     pub(super) trace: &'a Trace,
@@ -84,7 +81,7 @@ impl Traced<'_> {
             return;
         }
         let addresses = |addresses: &mut dyn Iterator<Item = &str>| {
-            Value::Texts(addresses.take(ADDRESSES).map(|text| self.redaction.show(text)).collect())
+            Value::Texts(self.redaction.show_each(addresses).shown)
         };
         let Envelope { reverse_path, forward_paths, ehlo, .. } = self.envelope;
         let from = self.header.map_or(&[][..], HeaderSection::from);

@@ -32,6 +32,8 @@ const REFUSALS: u64 = 60;
 const SUMMED: [&str; 3] = ["untold", "logins", "lost"];
 /// Different lines that are remembered; those beyond are all shown.
 const ROOM: usize = 256;
+/// What is remembered of a message, in bytes.
+const MESSAGE: usize = 1024;
 /// How often it is looked at whether a window is over.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -113,6 +115,8 @@ impl Repeats {
         let message = || {
             let mut message = Message(String::new());
             event.record(&mut message);
+            message.0.truncate(message.0.floor_char_boundary(MESSAGE));
+            message.0.shrink_to_fit();
             message.0
         };
         self.0.is_new(Kind { key: words.0.finish(), level, shown: 1 }, message, now())

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use divan::Bencher;
 use sesgate::decision_log::{DecisionLog, Event, Record, Settings};
+use sesgate::redact::{Addresses, Redaction};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tracing::Level;
@@ -16,7 +17,7 @@ fn main() {
 }
 
 /// The record of an ordinary message to one recipient.
-fn record<'a>(event: Event, recipients: &'a [String], from: &'a [String]) -> Record<'a> {
+fn record<'a>(event: Event, recipients: &'a Addresses, from: &'a Addresses) -> Record<'a> {
     Record {
         principal: Some("marketing"),
         principal_arn: Some("arn:aws:iam::123456789012:user/marketing"),
@@ -38,8 +39,9 @@ fn record<'a>(event: Event, recipients: &'a [String], from: &'a [String]) -> Rec
     }
 }
 
-fn addresses() -> (Vec<String>, Vec<String>) {
-    (vec!["someone@example.net".to_owned()], vec!["marketing@example.com".to_owned()])
+fn addresses() -> (Addresses, Addresses) {
+    let shown = |address| Redaction::Full.show_each([address]);
+    (shown("someone@example.net"), shown("marketing@example.com"))
 }
 
 fn open(required: bool, sync: bool) -> (TempDir, DecisionLog) {

@@ -29,7 +29,8 @@ pub(crate) fn hanging(folder: &Path) -> (DecisionLog, impl Fn() + use<>) {
     let hung = log.clone();
     let long = "x".repeat(200_000);
     (log, move || {
-        let record = Record { ehlo: Some(&long), ..Record::new(Event::Refused, Uuid::now_v7()) };
+        let record =
+            Record { principal: Some(&long), ..Record::new(Event::Refused, Uuid::now_v7()) };
         hung.note(&record, Level::INFO);
     })
 }
@@ -56,7 +57,8 @@ async fn what_there_is_no_room_for_is_counted_in_its_place() {
     let log = open(file.clone(), false);
     let long = "x".repeat(1_000);
     for _ in 0..RECORDS {
-        let record = Record { ehlo: Some(&long), ..Record::new(Event::Refused, Uuid::now_v7()) };
+        let record =
+            Record { principal: Some(&long), ..Record::new(Event::Refused, Uuid::now_v7()) };
         log.note(&record, Level::INFO);
     }
     assert!(log.dropped() > 0);
@@ -85,7 +87,7 @@ async fn an_intention_that_nobody_waits_for_is_not_written() {
     let log = open(file.clone(), true);
     let permits = log.permits().unwrap();
     let long = "x".repeat(200_000);
-    let blocking = Record { ehlo: Some(&long), ..Record::new(Event::Refused, Uuid::now_v7()) };
+    let blocking = Record { principal: Some(&long), ..Record::new(Event::Refused, Uuid::now_v7()) };
     log.note(&blocking, Level::INFO);
     // The thread is in the middle of it, and can take nothing else.
     let (mut pipe, mut first) = (File::open(file).unwrap(), [0]);
@@ -122,7 +124,7 @@ async fn intentions_that_the_disk_does_not_take_are_refused_before_they_pile_up(
         let (log, long) = (log.clone(), long.clone());
         waiting.spawn(async move {
             let record = Record::new(Event::Permitted, Uuid::now_v7());
-            log.intend(&Record { ehlo: Some(&long), ..record }, soon(3_000)).await
+            log.intend(&Record { principal: Some(&long), ..record }, soon(3_000)).await
         });
     }
     let outcomes = waiting.join_all().await;
@@ -148,15 +150,22 @@ async fn a_refusal_behind_an_intention_is_kept_where_others_are_dropped() {
     let log = open(file.clone(), true);
     let long = "x".repeat(100_000);
     for _ in 0..60 {
-        let record = Record { ehlo: Some(&long), ..Record::new(Event::Refused, Uuid::now_v7()) };
+        let record =
+            Record { principal: Some(&long), ..Record::new(Event::Refused, Uuid::now_v7()) };
         log.note(&record, Level::INFO);
     }
     let (others, behind) = (Uuid::now_v7(), Uuid::now_v7());
     let dropped = log.dropped();
     assert!(dropped > 0);
-    log.note(&Record { ehlo: Some(&long), ..Record::new(Event::Refused, others) }, Level::INFO);
+    log.note(
+        &Record { principal: Some(&long), ..Record::new(Event::Refused, others) },
+        Level::INFO,
+    );
     assert_eq!(log.dropped(), dropped + 1);
-    log.follow(&Record { ehlo: Some(&long), ..Record::new(Event::Refused, behind) }, Level::INFO);
+    log.follow(
+        &Record { principal: Some(&long), ..Record::new(Event::Refused, behind) },
+        Level::INFO,
+    );
     assert_eq!(log.dropped(), dropped + 1);
     let read = reading(File::open(file).unwrap(), b"");
     let mut seen = Vec::new();

@@ -303,6 +303,52 @@ fn addresses_are_shown_as_far_as_the_operator_wants() {
     }
 }
 
+/// Whoever names hundreds of recipients in the header does not fill the log with them.
+#[test]
+fn a_record_is_short_whatever_the_client_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("decisions.jsonl");
+    let more = format!(
+        "[decision_log]\nfile = \"{}\"\n[[users]]\nname = \"inside\"\npassword_hash = \"{}\"\n\
+         arn = \"arn:aws:iam::123456789012:user/inside\"\n\
+         policies = [\"{}/recipients-example-com.json\"]\n",
+        file.display(),
+        bcrypt::hash("secret", 4).unwrap(),
+        path("config/policies").display(),
+    );
+    let running = start(folder.path(), &more);
+    let login = format!("AUTH PLAIN {}\r\n", STANDARD.encode("\0inside\0secret"));
+    let from = mail("marketing@example.com");
+    let to: Vec<_> = (0..50).map(|number| format!("RCPT TO:<e{number}@example.com>\r\n")).collect();
+    let named = |field: &str| {
+        let domain = "y".repeat(40);
+        let addresses: Vec<_> =
+            (0..250).map(|number| format!("{field}{number}@{domain}.example")).collect();
+        format!("{field}: {}\r\n", addresses.join(","))
+    };
+    let header: String = ["To", "Cc", "Bcc"].into_iter().map(named).collect();
+    let content = format!("From: marketing@example.com\r\n{header}\r\n.\r\n");
+    let mut turns = vec![EHLO, &login, &from];
+    turns.extend(to.iter().map(String::as_str));
+    turns.extend(["DATA\r\n", &content]);
+    let answers = say(&running.address, &turns);
+    assert!(answers.contains("554 Access denied"), "{answers}");
+    let lines = running.stop();
+    let line = lines.iter().find(|line| line["message"] == "refused").unwrap();
+    let record = std::fs::read_to_string(file).unwrap();
+    let record: Value = serde_json::from_str(record.trim_end()).unwrap();
+    for list in ["recipients", "claimed_recipients"] {
+        assert_eq!(line[list].as_str().unwrap().split(',').count(), 50, "{list}");
+        assert_eq!(record[list].as_array().unwrap().len(), 50, "{list}");
+    }
+    for line in [line, &record] {
+        assert_eq!(line["reason"], "denied");
+        assert_eq!(line["recipients_omitted"], Value::Null);
+        assert_eq!(line["claimed_recipients_omitted"], 750);
+        assert!(line.to_string().len() < 10_000, "{line}");
+    }
+}
+
 /// A log reader that stands still holds up neither mail nor the end.
 #[test]
 fn a_log_that_nobody_reads_stops_nothing() {

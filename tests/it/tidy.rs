@@ -90,7 +90,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
     ),
     ("rules", &["authorize", "principals"]),
     ("upstream", &["authorize", "decision_log", "memory", "metrics", "pace", "trace"]),
-    ("decision_log", &[]),
+    ("decision_log", &["redact"]),
     ("otlp", &["trace"]),
     ("trace", &["message"]),
     ("admission", &[]),
