@@ -71,11 +71,11 @@ pub struct Occasion {
     pub steps: u64,
 }
 
-/// The most steps that a decision takes: about 20 ms.
+/// The most steps that a decision takes: 10 to 20 ms.
 ///
 /// The largest message that the limits of `message` and `smtp` admit needs less against a score of
 /// statements with a hundred patterns each. What needs more is refused.
-pub const STEPS: u64 = 20_000_000;
+pub const STEPS: u64 = 10_000_000;
 
 /// A complete message that got no permit.
 #[derive(Debug)]

@@ -3,6 +3,9 @@
 /// Returns the text in lower case: Unicode lower-casing with context (final sigma), not case
 /// folding; characters beyond U+FFFF stay as they are.
 pub(super) fn lower(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let all_lowered = text.to_lowercase();
     let mut lowered = all_lowered.chars();
     let mut kept = String::with_capacity(all_lowered.len());
