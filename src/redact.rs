@@ -1,4 +1,4 @@
-//! How much of an address the log shows (decision 21).
+//! How much of an address the log shows, and what is kept out of the words of others (decision 21).
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -79,6 +79,26 @@ impl Redaction {
     }
 }
 
+/// Returns a text with the user names and passwords of all URLs in it masked. Errors of libraries quote
+/// the URL that they were given by the environment.
+#[must_use]
+pub fn without_passwords(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
+        let (url, rest) =
+            part.split_at_checked(part.find(is_end).unwrap_or(part.len())).unwrap_or((part, ""));
+        shown.push_str("://");
+        match url.rsplit_once('@') {
+            Some((_, host)) => shown.extend(["********@", host]),
+            None => shown.push_str(url),
+        }
+        shown.push_str(rest);
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +113,21 @@ mod tests {
         assert_ne!(hash.show(address), hash.show("b@example.com"));
         assert!(!hash.show(address).contains("example"));
         assert_ne!(hash.show(address), Redaction::hash().unwrap().show(address));
+    }
+
+    #[test]
+    fn passwords_in_urls_are_masked_wherever_they_stand() {
+        for (text, shown) in [
+            ("plain, me@example.com", "plain, me@example.com"),
+            ("see http://host:80/a?b=c", "see http://host:80/a?b=c"),
+            ("http://me:pw@host/", "http://********@host/"),
+            (
+                "`https://me:p/w@x@host` and \"http://t@h\" of me@example.com",
+                "`https://********@host` and \"http://********@h\" of me@example.com",
+            ),
+        ] {
+            assert_eq!(without_passwords(text), shown);
+        }
     }
 
     #[test]

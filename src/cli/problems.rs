@@ -74,5 +74,7 @@ impl File {
 /// Tells whether a line may hold what nobody should read over a shoulder or in a recording.
 fn is_secret(line: &str) -> bool {
     let line = line.to_lowercase();
-    ["password", "secret", "token", "hash", "$argon2", "$2"].iter().any(|it| line.contains(it))
+    let is_named = |it: &&str| line.contains(*it);
+    ["password", "secret", "token", "hash", "$argon2", "$2"].iter().any(is_named)
+        || line.contains("://") && line.contains(['@', '?'])
 }

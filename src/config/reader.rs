@@ -109,15 +109,25 @@ impl<'s, 't> Reader<'s, 't> {
         self.text(key, false)
     }
 
-    /// A URL, of which credentials are never shown.
+    /// A URL without credentials: they would end up in the log and wherever it is shown.
     pub(super) fn url(&mut self, key: &'static str) -> Option<Placed<String>> {
         let url = self.string(key)?;
-        let shown = written::url(&url.value);
-        self.shows(written::string(&shown));
+        let masked = written::masked_url(&url.value);
+        let shown = masked.as_deref().unwrap_or(&url.value);
+        self.shows(written::string(shown));
         if !(url.value.starts_with("https://") || url.value.starts_with("http://")) {
             self.source.note_at(
                 url.place,
                 format!("`{key}` must begin with `https://` or `http://`, not `{shown}`"),
+            );
+        }
+        if masked.is_some() {
+            self.source.note_at(
+                url.place,
+                format!(
+                    "`{key}` must hold no user name, password or query, which nobody asks for and \
+                     which the log would show; write `https://HOST[:PORT][/PATH]`"
+                ),
             );
         }
         Some(url)

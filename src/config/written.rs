@@ -36,16 +36,20 @@ pub(super) fn path(path: &Path) -> String {
     string(&path.display().to_string())
 }
 
-/// Returns a URL without the credentials in it: all up to the last `@` before the path.
-pub(super) fn url(url: &str) -> String {
+/// Returns a URL without what may be a secret in it: all up to its last `@`, and all behind a `?` or `#`.
+/// None is returned when there is nothing of that kind.
+pub(super) fn masked_url(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-    match authority.rsplit_once('@') {
-        Some((_, host)) if scheme.is_empty() => format!("********@{host}{path}"),
-        Some((_, host)) => format!("{scheme}://********@{host}{path}"),
-        None => url.to_owned(),
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, host)| ("********@", host));
+    let end = rest.find(['?', '#']);
+    if user.is_empty() && end.is_none() {
+        return None;
     }
+    let (place, query) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, ""));
+    let mark = query.get(..1).unwrap_or_default();
+    let query = if query.is_empty() { "" } else { "********" };
+    Some(format!("{scheme}{separator}{user}{place}{mark}{query}"))
 }
 
 /// Writes a list.

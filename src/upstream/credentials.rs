@@ -11,6 +11,8 @@ use aws_smithy_types::error::display::DisplayErrorContext;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::redact::without_passwords;
+
 /// Credentials are renewed this long before they expire.
 const MARGIN: Duration = Duration::from_secs(60);
 /// How long the provider may take.
@@ -46,7 +48,7 @@ impl Refreshing {
 
     /// Says whether there are credentials now.
     pub(super) async fn check(&self) -> Result<(), String> {
-        let text = |error: CredentialsError| DisplayErrorContext(error).to_string();
+        let text = |error: CredentialsError| told(&error);
         self.current().await.map(drop).map_err(text)
     }
 
@@ -68,7 +70,7 @@ impl Refreshing {
                 *cached = Cached { credentials: Some(credentials.clone()), failed: None };
                 return Ok(credentials);
             }
-            Ok(Err(error)) => DisplayErrorContext(error).to_string(),
+            Ok(Err(error)) => told(&error),
             Err(_) => format!("the credentials provider took longer than {PATIENCE:?}"),
         };
         #[expect(clippy::disallowed_methods, reason = "the age of a failure")]
@@ -83,6 +85,11 @@ fn is_good(credentials: &Credentials, margin: Duration) -> bool {
     #[expect(clippy::disallowed_methods, reason = "expiry of credentials is wall-clock time")]
     let soon = SystemTime::now() + margin;
     credentials.expiry().is_none_or(|expiry| expiry > soon)
+}
+
+/// An error with its causes. Endpoints and proxies of the environment may hold a password.
+fn told(error: &CredentialsError) -> String {
+    without_passwords(&DisplayErrorContext(error).to_string())
 }
 
 impl ProvideCredentials for Refreshing {

@@ -331,13 +331,13 @@ fn a_secret_is_read_from_its_file_and_never_shown() {
             ("SESGATE_ACCOUNT_ID", "111122223333"),
             ("SESGATE_ACCOUNT_REGION", "eu-west-1"),
             ("SESGATE_UPSTREAM_KIND", "ses"),
-            ("SESGATE_UPSTREAM_ENDPOINT_URL", "https://who:what@vpce.example/"),
+            ("SESGATE_UPSTREAM_ENDPOINT_URL", "https://vpce.example/"),
         ];
         let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
         let (config, settings, problems) =
             Config::read_settings(&Sources::without_file(pairs, Vec::new()));
         let shown = format!("{}{}{problems:?}", settings.to_toml(), settings.to_json());
-        assert!(!shown.contains(&hash) && !shown.contains("what@"), "{shown}");
+        assert!(!shown.contains(&hash), "{shown}");
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         (config.unwrap(), problems, settings.to_toml())
     };
@@ -348,7 +348,6 @@ fn a_secret_is_read_from_its_file_and_never_shown() {
         assert!(gateway::load(&config).problems.is_empty());
         let line = "password_hash = \"********\"  # SESGATE_USER_PASSWORD_HASH_FILE";
         assert!(printed.lines().any(|printed| printed == line), "{printed}");
-        assert!(printed.contains("\"https://********@vpce.example/\""), "{printed}");
     }
     let cases: [(&[u8], &str); 4] = [
         (b"", "is empty"),

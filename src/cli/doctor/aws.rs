@@ -11,6 +11,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::redact::without_passwords;
 use crate::upstream::{self, SesSettings};
 
 /// Calls that send nothing are taken once a second, account and region (SES guide, quotas).
@@ -178,7 +179,7 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut said = Vec::new();
     let mut next = Some(error);
     while let Some(cause) = next {
-        said.push(shortened(&cause.to_string()));
+        said.push(shortened(&without_passwords(&cause.to_string())));
         next = cause.source();
     }
     // Some wrappers say what their cause says.
