@@ -27,12 +27,7 @@ impl Outbox {
     /// # Errors
     /// When it cannot be made or is no directory.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        if !directory.is_dir() {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-            // The new name must last as long as what will be in it.
-            let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-        }
+        make(directory, &mut |parent| File::open(parent)?.sync_all())?;
         for entry in fs::read_dir(directory)?.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
@@ -94,6 +89,23 @@ impl Outbox {
     }
 }
 
+/// Makes a directory with all above it that is missing. Each new name must last as long as what will be
+/// in it, so `sync` is given every directory that got one.
+fn make(directory: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    make(parent, sync)?;
+    match DirBuilder::new().mode(0o700).create(directory) {
+        // Somebody else was faster.
+        Err(_) if directory.is_dir() => {}
+        made => made?,
+    }
+    sync(parent)
+}
+
 fn write(directory: &Path, permit: &Permit) -> io::Result<String> {
     let id = permit.id().to_string();
     let record = serde_json::to_vec_pretty(&permit.record())?;
@@ -118,4 +130,36 @@ fn write(directory: &Path, permit: &Permit) -> io::Result<String> {
         }
     }
     result.map(|()| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn every_directory_that_got_a_new_name_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |below: &str| folder.path().join(below);
+        for (made, expected) in
+            [("a/b/c", &[at(""), at("a"), at("a/b")][..]), ("a/b/d/", &[at("a/b")]), ("a/b/d", &[])]
+        {
+            let mut synced = Vec::new();
+            make(&at(made), &mut |parent| {
+                assert!(parent.is_dir());
+                synced.push(parent.to_owned());
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(synced, expected, "{made}");
+            assert_eq!(at(made).metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        fs::write(at("file"), "").unwrap();
+        for below in ["file", "file/outbox"] {
+            make(&at(below), &mut |_| Ok(())).unwrap_err();
+        }
+        let mut failed = |_: &Path| Err(io::Error::other("full"));
+        assert_eq!(make(&at("x/y"), &mut failed).unwrap_err().to_string(), "full");
+    }
 }
