@@ -44,6 +44,7 @@ pub(super) fn service(
         bare_lf: if listener.normalize_bare_lf { BareLf::Normalize } else { BareLf::Refuse },
         limits: Limits {
             errors: small(limits.errors_per_connection),
+            errors_before_delay: small(limits.errors_per_connection / 2),
             messages: small(limits.messages_per_connection),
             ..Limits::default()
         },
