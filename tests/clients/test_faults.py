@@ -162,7 +162,7 @@ def test_a_storm_of_reloads_loses_nothing_and_lets_nothing_through(start: Start,
             elif code == 451:
                 assert text == "Temporary service failure"
     # Nothing but a change of the rules before SES had the message is a reason to send it again.
-    deferred = [event for event in gate.events() if event.get("code") == 451]
+    deferred = [event for event in gate.events() if event.get("reply_code") == 451]
     assert len(deferred) == ledger.codes()[451]
     assert all(event["error"].startswith("the rules changed") for event in deferred)
 
