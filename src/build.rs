@@ -13,6 +13,9 @@ const SOURCES: [&str; 3] = ["src", "Cargo.toml", "Cargo.lock"];
 /// What git writes when HEAD gets another commit; each may be missing.
 const OF_GIT: [&str; 3] = ["HEAD", "logs/HEAD", "packed-refs"];
 
+/// Keeps the jitter of the processor out of the seeds of aws-lc: it takes most of a start.
+const NO_JITTER: &str = "AWS_LC_SYS_NO_JITTER_ENTROPY";
+
 fn main() {
     println!("cargo::rerun-if-env-changed=SESGATE_COMMIT");
     for source in SOURCES {
@@ -33,6 +36,13 @@ fn main() {
     println!("cargo::rustc-env=BUILD_SESGATE_TARGET={target}");
     println!("cargo::rustc-env=BUILD_SESGATE_RUSTC={rustc}");
     println!("cargo::rustc-env=BUILD_SESGATE_FEATURES={}", features());
+    // The setting of aws-lc-sys, from `.cargo/config.toml`.
+    println!("cargo::rerun-if-env-changed={NO_JITTER}");
+    let entropy = match env::var(NO_JITTER).as_deref() {
+        Ok("1") => "kernel",
+        _ => "kernel and processor",
+    };
+    println!("cargo::rustc-env=BUILD_SESGATE_ENTROPY={entropy}");
 }
 
 /// The commit that whoever builds names.

@@ -15,6 +15,9 @@ pub const TARGET: &str = env!("BUILD_SESGATE_TARGET");
 pub const RUSTC: &str = env!("BUILD_SESGATE_RUSTC");
 /// The cargo features that are on, in the order of the alphabet, with commas between; may be empty.
 pub const FEATURES: &str = env!("BUILD_SESGATE_FEATURES");
+/// Where aws-lc takes its seeds from: `kernel`, or `kernel and processor` where the build did not read
+/// `.cargo/config.toml`; the jitter of the processor makes a start slow.
+pub const ENTROPY: &str = env!("BUILD_SESGATE_ENTROPY");
 
 /// Returns the features that are on.
 pub fn features() -> impl Iterator<Item = &'static str> {

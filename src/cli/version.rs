@@ -25,18 +25,20 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             "target": build_info::TARGET,
             "rustc": build_info::RUSTC,
             "features": features,
+            "entropy": build_info::ENTROPY,
         });
         writeln!(out, "{object:#}")
     } else {
         let features = if features.is_empty() { "none".to_owned() } else { features.join(", ") };
         writeln!(
             out,
-            "sesgate {}\ncommit:   {}\ntarget:   {}\nrustc:    {}\nfeatures: {features}",
+            "sesgate {}\ncommit:   {}\ntarget:   {}\nrustc:    {}\nfeatures: {features}\nentropy:  {}",
             build_info::VERSION,
             build_info::COMMIT,
             build_info::TARGET,
             // The word is before it already.
             build_info::RUSTC.trim_start_matches("rustc "),
+            build_info::ENTROPY,
         )
     };
     if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -162,12 +162,14 @@ def test_the_version_is_told() -> None:
 
 def test_what_it_was_built_from_is_told() -> None:
     told = json.loads(sesgate("version", "--json").stdout)
-    assert set(told) == {"version", "commit", "target", "rustc", "features"}
+    assert set(told) == {"version", "commit", "target", "rustc", "features", "entropy"}
     shown = sesgate("version").stdout
     assert shown.splitlines()[0] == f"sesgate {told['version']}"
     for value in (told["commit"], told["target"], told["rustc"].removeprefix("rustc ")):
         assert value and f" {value}\n" in shown
     assert ", ".join(told["features"]) in shown
+    # The setting of `.cargo/config.toml` reached the build.
+    assert told["entropy"] == "kernel" and "entropy:  kernel\n" in shown
 
 
 def test_a_port_in_use_is_told(start: Start, tmp_path: Path) -> None:
