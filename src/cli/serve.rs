@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+#[cfg(target_os = "linux")]
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,6 +18,9 @@ use crate::telemetry;
 const DESCRIPTORS: u64 = 1 << 20;
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
+    // Before any secret is read.
+    #[cfg(target_os = "linux")]
+    forbid_dumps();
     let (read, mut problems) = super::read_all(sources);
     let mut sockets = Sockets::from_environment().unwrap_or_else(|errors| {
         problems.extend(errors.iter().map(|error| Problem {
@@ -133,6 +138,15 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
     status
 }
 
+/// Keeps private keys, passwords and mail off the disk: a crash leaves no image of the memory, and no
+/// other process of this user may read it.
+#[cfg(target_os = "linux")]
+fn forbid_dumps() {
+    // Neither needs a right; what fails all the same is no reason to hold up mail.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
 /// Lets the process have as many descriptors as it may: a connection and its call take two.
 ///
 /// What some systems give at first (1024) is for programs that use select(2).
@@ -142,5 +156,19 @@ fn raise_descriptor_limit() {
     if limit.current.is_some_and(|now| raised.current.is_none_or(|most| most > now)) {
         // Where that is forbidden, `doctor` says what is missing.
         let _ = setrlimit(Resource::Nofile, raised);
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::dumpable_behavior;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_dumped() {
+        forbid_dumps();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
     }
 }

@@ -349,6 +349,18 @@ fn a_record_is_short_whatever_the_client_names() {
     }
 }
 
+/// Keys, passwords and mail are in no image of its memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_crash_leaves_no_core() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path(), "");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"]);
+    running.stop();
+}
+
 /// A log reader that stands still holds up neither mail nor the end.
 #[test]
 fn a_log_that_nobody_reads_stops_nothing() {
