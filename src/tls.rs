@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{InconsistentKeys, ServerConfig};
+use zeroize::Zeroizing;
 
 /// A TLS configuration and the certificate it shows.
 #[derive(Debug, Clone)]
@@ -50,7 +53,11 @@ impl Tls {
         let chain = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| pem(certificate, error))?;
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| pem(key, error))?;
+        let text = std::fs::read(key).map(Zeroizing::new);
+        let key = text
+            .map_err(rustls::pki_types::pem::Error::Io)
+            .and_then(|text| PrivateKeyDer::from_pem_slice(&text))
+            .map_err(|error| pem(key, error))?;
         Self::new(chain, key)?.ok_or_else(|| TlsError::Empty(certificate.display().to_string()))
     }
 
@@ -73,13 +80,20 @@ impl Tls {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Option<Self>, TlsError> {
+        let key = Zeroizing::new(key);
         let Some(first) = chain.first() else { return Ok(None) };
         let (fingerprint, not_after) = (fingerprint(first), not_after(first));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        // As `with_single_cert` does, which drops the bytes of the key without wiping them.
+        let certified = CertifiedKey::new(chain, any_supported_type(&key)?);
+        match certified.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            Err(error) => return Err(error.into()),
+        }
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         // A client that names protocols must name this one: an HTTP request that was led here by an
         // attacker on the path does not (ALPACA).
         config.alpn_protocols = vec![b"smtp".to_vec()];

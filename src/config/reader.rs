@@ -142,7 +142,8 @@ impl<'s, 't> Reader<'s, 't> {
         let mut value = self.take(key, secret)?;
         match value.take() {
             ValueInner::String(text) => {
-                self.shows(written::string(&text));
+                // A secret is in no more places than it has to be.
+                self.shows(if secret { String::new() } else { written::string(&text) });
                 Some(Placed { value: text.into_owned(), place: self.source.place(value.span) })
             }
             found => {
