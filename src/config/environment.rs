@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use toml_span::value::{Key, Table, ValueInner};
 use toml_span::{Span, Value};
+use zeroize::Zeroizing;
 
 use super::origin::{CONFIG, Sources};
 use super::settings::{self, FILE, Named, PREFIX, SINGLE, Step};
@@ -18,12 +19,14 @@ use super::source::{By, Label, Source};
 
 /// A file of a secret is not longer than that.
 const LONGEST: u64 = 64 * 1024;
+/// What is read of it at once, with room to see that it is longer and that it ends.
+const READ: usize = 64 * 1024 + 64;
 
 /// What was laid over.
 #[derive(Debug, Default)]
 pub(super) struct Laid {
-    /// The files that secrets were read from.
-    pub(super) secrets: Vec<PathBuf>,
+    /// Variables with the files that they name because secrets are in them.
+    pub(super) secrets: Vec<(String, PathBuf)>,
     /// Lists whose one entry was said by the short name.
     pub(super) single: BTreeSet<&'static str>,
 }
@@ -81,7 +84,11 @@ pub(super) fn settings_of(sources: &Sources) -> impl Iterator<Item = (&OsStr, &O
 }
 
 /// What the variables say.
-fn variables(source: &Source<'_>, sources: &Sources, files: &mut Vec<PathBuf>) -> Vec<Said> {
+fn variables(
+    source: &Source<'_>,
+    sources: &Sources,
+    files: &mut Vec<(String, PathBuf)>,
+) -> Vec<Said> {
     let mut said = Vec::new();
     for (name, value) in settings_of(sources) {
         let shown = name.to_string_lossy();
@@ -100,7 +107,7 @@ fn variables(source: &Source<'_>, sources: &Sources, files: &mut Vec<PathBuf>) -
         let text = if named.in_file {
             match secret_of(Path::new(text)) {
                 Ok(secret) => {
-                    files.push(text.into());
+                    files.push((shown.to_string(), text.into()));
                     secret
                 }
                 Err(problem) => {
@@ -237,21 +244,17 @@ fn within<'t>(value: &mut Value<'t>, put: impl FnOnce(&mut Table<'t>) -> bool) -
 
 /// Reads a secret, less one line end behind it.
 fn secret_of(file: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
+    // With room for all of it: what grows leaves its beginning in memory.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(READ));
     let opened = std::fs::File::open(file);
     let read = opened.and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
     read.map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.len() as u64 > LONGEST {
         return Err(format!("is longer than {LONGEST} bytes: no secret is"));
     }
-    let mut text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text) }
+    let text = std::str::from_utf8(&bytes).map_err(|_| "is not UTF-8".to_owned())?;
+    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn unknown(name: &str) -> String {

@@ -31,7 +31,7 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
         )
         .unwrap_or(ListenerTls::StartTls);
     let certificate = match (table.path("certificate"), table.path("key")) {
-        (Some(certificate), Some(key)) => Some((certificate.value, key.value)),
+        (Some(certificate), Some(key)) => Some((certificate.value, key)),
         (None, None) => None,
         (Some(only), None) => {
             table.source().note_at(only.place, "`certificate` needs a `key` beside it");

@@ -151,13 +151,25 @@ impl Config {
         (is_readable.then_some(config), settings, source.into_problems())
     }
 
-    /// Whether what is in one of [`Config::files`] is nobody else's business: a key, or a secret that a
-    /// variable names.
+    /// Whether a file is one of [`Config::secret_files`].
     #[must_use]
     pub fn is_secret(&self, file: &Path) -> bool {
+        self.secret_files().iter().any(|(secret, _)| *secret == file)
+    }
+
+    /// Returns the files that are nobody else's business, each with a problem of what names it, to be
+    /// filled in: private keys, the key of hashes, and secrets that variables name.
+    #[must_use]
+    pub fn secret_files(&self) -> Vec<(&Path, Problem)> {
         let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
-        let mut keys = certificates.map(|(_, key)| key).chain(&self.origin.secrets);
-        keys.any(|secret| secret == file)
+        let keys = certificates.map(|(_, key)| key).chain(&self.log.hash_key);
+        let placed =
+            keys.map(|file| (file.value.as_path(), self.origin.problem(file.place, String::new())));
+        let said = self.origin.secrets.iter().map(|(name, file)| {
+            let problem = Problem { file: name.clone(), place: None, message: String::new() };
+            (file.as_path(), problem)
+        });
+        placed.chain(said).collect()
     }
 
     /// Returns every file that the configuration is made of, itself first.
@@ -170,9 +182,9 @@ impl Config {
         let scps = &self.account.service_control_policies;
         let policies = users.chain(groups).chain(known).chain(delegated).chain(scps);
         let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
-        let certificates = certificates.flat_map(|(certificate, key)| [certificate, key]);
+        let certificates = certificates.flat_map(|(certificate, key)| [certificate, &key.value]);
         let policies = policies.filter_map(|document| document.value.file());
-        let secrets = self.origin.secrets.iter().map(PathBuf::as_path);
+        let secrets = self.origin.secrets.iter().map(|(_, file)| file.as_path());
         let own = self.origin.file().into_iter().chain(secrets);
         let all = own.chain(policies).chain(certificates.map(PathBuf::as_path));
         let mut files: Vec<_> = all.map(Path::to_owned).collect();

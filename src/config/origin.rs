@@ -114,8 +114,8 @@ impl fmt::Debug for Sources {
 pub struct Origin {
     pub(super) sources: Arc<Sources>,
     pub(super) labels: Arc<[Label]>,
-    /// The files that variables name because secrets are in them.
-    pub(super) secrets: Vec<PathBuf>,
+    /// Variables with the files that they name because secrets are in them.
+    pub(super) secrets: Vec<(String, PathBuf)>,
 }
 
 impl Origin {

@@ -82,7 +82,7 @@ pub struct Listener {
     /// How TLS is used.
     pub tls: ListenerTls,
     /// Certificate chain and private key, both PEM; absent is self-signed at start-up.
-    pub certificate: Option<(PathBuf, PathBuf)>,
+    pub certificate: Option<(PathBuf, Placed<PathBuf>)>,
     /// AUTH without TLS, on loopback alone (decision 17).
     pub auth_in_clear: bool,
     /// Balancers whose PROXY headers say who their clients are; empty means no header.

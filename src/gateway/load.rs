@@ -2,6 +2,7 @@
 //!
 //! Everything that is wrong is noted, so that one run of `sesgate check` shows all of it.
 
+mod exposed;
 mod users;
 
 use std::collections::{HashMap, HashSet};
@@ -165,6 +166,7 @@ pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
         loader.policies(PolicyKind::Identity, &group.policies);
     }
     loader.unknown_identities(&parts);
+    loader.warnings.extend(exposed::warnings(config));
     loader.problems.sort();
     loader.problems.dedup();
     Loaded { parts, problems: loader.problems, warnings: loader.warnings }
@@ -272,7 +274,7 @@ impl Loader<'_> {
         for listener in &self.config.listeners {
             let made = match (&listener.certificate, listener.tls) {
                 (_, config::ListenerTls::Off) => Ok(None),
-                (Some((certificate, key)), _) => Tls::from_files(certificate, key).map(Some),
+                (Some((certificate, key)), _) => Tls::from_files(certificate, &key.value).map(Some),
                 (None, _) => match &self.kept.self_signed {
                     Some(tls) => Ok(Some(tls.clone())),
                     None => Tls::self_signed(&self.config.server.hostname).map(Some),

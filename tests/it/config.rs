@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use sesgate::config::{self, Config, Problem, Sources};
@@ -315,6 +317,68 @@ fn hostile_variables_are_told_in_one_short_line() {
         assert!(lines.iter().any(|line| line.contains(expected)), "{expected}: {lines:#?}");
         assert!(lines.iter().all(|line| line.chars().count() < 1_500), "{lines:#?}");
         assert!(!lines.iter().any(|line| line.chars().any(char::is_control)), "{lines:#?}");
+    }
+}
+
+/// The file of each kind of secret: who may read it is told with the key that names it.
+#[test]
+fn files_of_secrets_that_others_can_read_or_change_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(at("tls.crt"), made.cert.pem()).unwrap();
+    std::fs::write(at("tls.key"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(at("hash.key"), "0123456789abcdef0123456789abcdef").unwrap();
+    std::fs::write(at("password"), "secret").unwrap();
+    // As Kubernetes mounts them.
+    std::os::unix::fs::symlink(at("password"), at("link")).unwrap();
+    let text = "[account]\nid = \"123456789012\"\nregion = \"us-east-1\"\n\
+                [upstream]\nkind = \"outbox\"\ndirectory = \"outbox\"\n\
+                [log]\naddresses = \"hash\"\nhash_key_file = \"hash.key\"\n\
+                [[listeners]]\naddress = \"127.0.0.1:2525\"\n\
+                certificate = \"tls.crt\"\nkey = \"tls.key\"\n";
+    std::fs::write(at("sesgate.toml"), text).unwrap();
+    let pairs = [
+        ("SESGATE_USER_NAME", "app".into()),
+        ("SESGATE_USER_PASSWORD_FILE", at("link").into_os_string()),
+        ("SESGATE_USER_POLICIES", path("config/policies/from-marketing.json").into_os_string()),
+    ];
+    let pairs = pairs.map(|(name, value)| (name.into(), value));
+    let sources = Sources::new(Some(at("sesgate.toml")), pairs, Vec::new());
+    for (mode, what) in [
+        (0o644, Some("can be read by everybody on")),
+        (0o604, Some("can be read by everybody on")),
+        (0o660, Some("can be changed by others on")),
+        (0o602, Some("can be changed by others on")),
+        (0o640, None),
+        (0o440, None),
+        (0o600, None),
+        (0o400, None),
+    ] {
+        for secret in ["tls.key", "hash.key", "password"] {
+            std::fs::set_permissions(at(secret), Permissions::from_mode(mode)).unwrap();
+        }
+        let (config, problems) = Config::read(&sources);
+        assert!(problems.is_empty(), "{problems:?}");
+        let loaded = gateway::load(&config.unwrap());
+        assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+        let folder = format!("{}/", folder.path().display());
+        let got: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let expected = [
+            ("{folder}sesgate.toml:13:8", "tls.key"),
+            ("{folder}sesgate.toml:9:18", "hash.key"),
+            ("SESGATE_USER_PASSWORD_FILE", "link"),
+        ];
+        let told = |what: &str| {
+            expected.map(|(place, name)| {
+                let place = place.replace("{folder}", &folder);
+                format!(
+                    "{place}: `{folder}{name}` {what} this machine (mode {mode:04o}); `chmod g-w,o= \
+                     {folder}{name}`, or for a secret that Kubernetes mounts `defaultMode: 0440`"
+                )
+            })
+        };
+        assert_eq!(got, what.map_or_else(Vec::new, |what| told(what).to_vec()), "{mode:o}");
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn check(config: &Config, now: SystemTime, report: &mut Report) {
                 report.ok(CHECK, format!("{address}: none, since its TLS is off"));
             }
             Some((certificate, key)) => {
-                files(config, listener, (certificate, key), now, report);
+                files(config, listener, (certificate, &key.value), now, report);
             }
             None if address.ip().is_loopback() => {
                 report.ok(CHECK, format!("{address}: self-signed, made at each start; loopback"));
