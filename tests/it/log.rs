@@ -356,9 +356,9 @@ fn a_crash_leaves_no_core() {
     let folder = tempfile::tempdir().unwrap();
     let running = start(folder.path(), "");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
+    running.stop();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"]);
-    running.stop();
 }
 
 /// A log reader that stands still holds up neither mail nor the end.
