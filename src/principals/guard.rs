@@ -203,18 +203,17 @@ impl Guard {
         let parts = if attempt.trusted { 2 } else { 4 };
         let room = Room { total: settings.queue, share: settings.queue.div_ceil(parts) };
         let slot = self.pool.slot(attempt.network, standing, room).await;
-        let slot = slot.map_err(NotCompared::Full)?;
+        let mut slot = slot.map_err(NotCompared::Full)?;
         // Those before it may have been wrong too often.
         if lock(&self.limits).turns_away(&attempt, now()) {
             return Err(NotCompared::Locked);
         }
         let hashing = tokio::task::spawn_blocking(move || {
-            // Held by the hash itself: it goes on when nobody waits for it any more.
-            let _slot = slot;
+            // The slot is held by the hash itself: it goes on when nobody waits for it any more.
             let mut hashes = 0;
             let matching = stored.iter().find(|one| {
                 hashes += 1;
-                one.verify(&password)
+                one.verify_within(&password, &mut slot.memory)
             });
             (matching.map(|one| *one.fingerprint()), hashes)
         });
@@ -287,4 +286,45 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "the age of failures and of what is remembered")]
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::password::tests::argon2;
+    use super::super::{Principal, User, XSesRules};
+    use super::*;
+
+    #[tokio::test]
+    async fn logins_one_after_the_other_hash_in_the_same_memory() {
+        let stored = StoredPassword::parse(&argon2("secret", 64)).unwrap();
+        let principal = Principal {
+            name: "app".to_owned(),
+            arn: "arn:aws:iam::123456789012:user/app".to_owned(),
+            account: "123456789012".to_owned(),
+            user_name: "app".to_owned(),
+            user_id: None,
+            tags: Vec::new(),
+            policies: Vec::new(),
+            boundary: None,
+            envelope_recipients_only: false,
+            delegated: Vec::new(),
+            recipients_per_second: None,
+            recipients_per_day: None,
+            x_ses: XSesRules::default(),
+        };
+        let user = User { principal, passwords: vec![stored] };
+        let (guard, users) =
+            (Guard::new(GuardSettings::default()).unwrap(), Users::new(vec![user]));
+        let mut before = None;
+        for (name, password) in
+            [("app", "wrong"), ("nobody", "wrong"), ("app", "wrong again"), ("app", "secret")]
+        {
+            let password = Zeroizing::new(password.to_owned());
+            let credentials = Credentials { username: name.to_owned(), password };
+            guard.login(&users, &credentials, [192, 0, 2, 1].into()).await;
+            let used: Vec<_> = guard.pool.memory().into_iter().filter(|one| one.1 > 0).collect();
+            assert_eq!(used.len(), 1);
+            assert_eq!(*before.get_or_insert(used.clone()), used);
+        }
+    }
 }

@@ -2,9 +2,8 @@
 
 use std::time::SystemTime;
 
-use argon2::password_hash::PasswordVerifier;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params};
+use argon2::password_hash::phc::{Output, PasswordHash};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
@@ -157,12 +156,75 @@ impl StoredPassword {
     /// Compares a password with the hash; takes milliseconds of a processor.
     #[must_use]
     pub fn verify(&self, password: &str) -> bool {
+        self.verify_within(password, &mut HashMemory::default())
+    }
+
+    /// As [`Self::verify`], with memory that earlier hashes have used.
+    pub(super) fn verify_within(&self, password: &str, memory: &mut HashMemory) -> bool {
         match &self.format {
             Format::Argon2(hash) => {
-                Argon2::default().verify_password(password.as_bytes(), hash.as_ref()).is_ok()
+                let computed = memory.argon2(hash, password);
+                // Not both `None`; outputs are compared in constant time.
+                computed.is_ok_and(|output| hash.hash.is_some_and(|expected| expected == output))
             }
             Format::Bcrypt(text) => bcrypt::non_truncating_verify(password, text).unwrap_or(false),
         }
+    }
+}
+
+/// The memory of one hash after the other. Allocated for each, it would come to lie in as many places
+/// as there are threads, of which most allocators give nothing back.
+#[derive(Default)]
+pub(super) struct HashMemory(Vec<Block>);
+
+/// Memory beyond this is given back when nobody waits, in blocks of 1 KiB. Allocators map what is
+/// larger than 32 MiB by itself, so that it goes back to the system.
+const KEPT_BLOCKS: usize = 32 * 1024;
+
+impl HashMemory {
+    fn argon2(&mut self, hash: &PasswordHash, password: &str) -> Result<Output, HashFailed> {
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str())?;
+        let version = hash.version.map(Version::try_from).transpose()?.unwrap_or_default();
+        let params = Params::try_from(hash)?;
+        let salt = hash.salt.as_ref().ok_or(HashFailed)?;
+        let mut buffer = [0; Output::MAX_LENGTH];
+        let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+        let output = buffer.get_mut(..length).ok_or(HashFailed)?;
+        let blocks = params.block_count();
+        if self.0.len() < blocks {
+            // Nothing of the old is needed, and both together would be more than there should be.
+            self.0 = Vec::new();
+            self.0.resize(blocks, Block::new());
+        }
+        let hasher = Argon2::new(algorithm, version, params);
+        let hashed =
+            hasher.hash_password_into_with_memory(password.as_bytes(), salt, output, &mut self.0);
+        // What it holds would let the password be guessed for less than a hash.
+        self.0.iter_mut().take(blocks).for_each(|block| *block = Block::new());
+        hashed?;
+        Ok(Output::new(output)?)
+    }
+
+    /// Gives back what is too much to keep while nobody waits.
+    pub(super) fn rest(&mut self) {
+        if self.0.len() > KEPT_BLOCKS {
+            self.0 = Vec::new();
+        }
+    }
+
+    /// Where it is and how much, in blocks.
+    #[cfg(test)]
+    pub(super) fn place(&self) -> (usize, usize) {
+        (self.0.as_ptr().addr(), self.0.len())
+    }
+}
+
+/// Such a hash cannot be computed: nothing matches it.
+struct HashFailed;
+
+impl<E: std::error::Error> From<E> for HashFailed {
+    fn from(_: E) -> Self {
+        Self
     }
 }
 
@@ -173,7 +235,7 @@ impl StoredPassword {
 pub fn hash_password(password: &Zeroizing<String>) -> Result<String, argon2::password_hash::Error> {
     use argon2::password_hash::PasswordHasher;
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
-    let hasher = Argon2::new(Algorithm::Argon2id, argon2::Version::V0x13, params);
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     Ok(hasher.hash_password(password.as_bytes())?.to_string())
 }
 
@@ -184,8 +246,17 @@ impl std::fmt::Debug for StoredPassword {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use argon2::password_hash::PasswordHasher;
+
     use super::*;
+
+    /// A hash that takes so much memory.
+    pub(crate) fn argon2(password: &str, memory_kib: u32) -> String {
+        let params = Params::new(memory_kib, 1, 1, None).unwrap();
+        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        hasher.hash_password(password.as_bytes()).unwrap().to_string()
+    }
 
     #[test]
     fn a_made_hash_accepts_its_password_alone() {
@@ -196,6 +267,32 @@ mod tests {
             assert!(!stored.verify(wrong), "{wrong:?}");
         }
         assert!(!stored.is_weak());
+    }
+
+    #[test]
+    fn memory_of_other_hashes_changes_no_answer_and_nothing_is_left_in_it() {
+        let mut memory = HashMemory::default();
+        for memory_kib in [64, 256, 64, 8, 300, 255] {
+            let stored = StoredPassword::parse(&argon2("secret", memory_kib)).unwrap();
+            for (password, expected) in [("wrong", false), ("secret", true), ("Secret", false)] {
+                assert_eq!(stored.verify_within(password, &mut memory), expected, "{memory_kib}");
+                assert!(memory.0.iter().all(|block| block.as_ref().iter().all(|word| *word == 0)));
+            }
+        }
+        assert_eq!(memory.place().1, 300, "as much as the largest took");
+    }
+
+    /// Hashes that other programs have made, of other versions, lengths and lanes.
+    #[test]
+    fn foreign_argon2_hashes_are_verified() {
+        for hash in [
+            "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
+            "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc",
+        ] {
+            let stored = StoredPassword::parse(hash).unwrap();
+            assert!(stored.verify("password"), "{hash}");
+            assert!(!stored.verify("passwore"), "{hash}");
+        }
     }
 
     #[test]

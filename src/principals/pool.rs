@@ -9,18 +9,24 @@ use ipnet::IpNet;
 use tokio::sync::oneshot;
 
 use super::network::Network;
+use super::password::HashMemory;
 use super::turns::Turns;
 
 /// Runs at most some at once.
 pub(super) struct Pool(Arc<Mutex<State>>);
 
 struct State {
-    free: usize,
+    /// The memory of those that are not taken.
+    free: Vec<HashMemory>,
     waiting: Turns<Group, oneshot::Sender<Slot>>,
 }
 
-/// The right to hash. The next in turn has it when it is dropped.
-pub(super) struct Slot(Arc<Mutex<State>>);
+/// The right to hash, and memory to do it in. The next in turn has both when it is dropped.
+pub(super) struct Slot {
+    state: Arc<Mutex<State>>,
+    /// What hashes are computed in.
+    pub(super) memory: HashMemory,
+}
 
 /// Where a login stands among the others; each standing has its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +64,14 @@ pub(super) struct Room {
 
 impl Pool {
     pub(super) fn new(slots: usize) -> Self {
-        Self(Arc::new(Mutex::new(State { free: slots, waiting: Turns::new() })))
+        let free = std::iter::repeat_with(HashMemory::default).take(slots).collect();
+        Self(Arc::new(Mutex::new(State { free, waiting: Turns::new() })))
+    }
+
+    /// Where the memory of those that are not taken is and how much, in blocks.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> Vec<(usize, usize)> {
+        lock(&self.0).free.iter().map(HashMemory::place).collect()
     }
 
     /// How many wait.
@@ -90,9 +103,8 @@ impl Pool {
         room: Room,
     ) -> Result<Result<Slot, oneshot::Receiver<Slot>>, Full> {
         let mut state = lock(&self.0);
-        if state.free > 0 {
-            state.free -= 1;
-            return Ok(Ok(Slot(Arc::clone(&self.0))));
+        if let Some(memory) = state.free.pop() {
+            return Ok(Ok(Slot { state: Arc::clone(&self.0), memory }));
         }
         let [wide, middle, narrow] = network.path().map(Group::Network);
         let path = [Group::Standing(standing), wide, middle, narrow];
@@ -113,21 +125,23 @@ impl Pool {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        let mut memory = std::mem::take(&mut self.memory);
         let next = {
-            let mut state = lock(&self.0);
+            let mut state = lock(&self.state);
             loop {
                 match state.waiting.pop() {
                     Some(next) if next.is_closed() => {}
                     Some(next) => break next,
                     None => {
-                        state.free += 1;
+                        memory.rest();
+                        state.free.push(memory);
                         return;
                     }
                 }
             }
         };
         // One that stopped waiting meanwhile gives it back, which drops it again.
-        let _ = next.send(Self(Arc::clone(&self.0)));
+        let _ = next.send(Self { state: Arc::clone(&self.state), memory });
     }
 }
 
@@ -144,6 +158,8 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::super::network::tests::network;
+    use super::super::password::StoredPassword;
+    use super::super::password::tests::argon2;
     use super::*;
 
     const HASH: Duration = Duration::from_millis(100);
@@ -172,7 +188,7 @@ mod tests {
         }
         let mut outcomes = all.join_all().await;
         outcomes.sort_by_key(|(at, _)| *at);
-        assert_eq!(lock(&pool.0).free, slots, "every slot comes back");
+        assert_eq!(lock(&pool.0).free.len(), slots, "every slot comes back");
         assert_eq!(pool.waiting(), 0);
         outcomes
     }
@@ -201,6 +217,30 @@ mod tests {
             };
             assert!(*after <= 2, "waits for {after} hashes behind {standing:?}: {flood:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_memory_of_a_hash_serves_the_next() {
+        let stored = StoredPassword::parse(&argon2("secret", 64)).unwrap();
+        let pool = Pool::new(2);
+        let ask = || pool.slot(network("192.0.2.1"), Standing::Quiet, ROOM);
+        let mut first = ask().await.unwrap();
+        assert!(stored.verify_within("secret", &mut first.memory));
+        let place = first.memory.place();
+        drop(first);
+        let mut again = ask().await.unwrap();
+        assert_eq!(again.memory.place(), place, "when it was free meanwhile");
+        let mut second = ask().await.unwrap();
+        assert!(!stored.verify_within("wrong", &mut second.memory));
+        let (waited, ()) = tokio::join!(ask(), async {
+            assert!(!stored.verify_within("wrong", &mut again.memory));
+            drop(again);
+        });
+        assert_eq!(waited.unwrap().memory.place(), place, "when somebody waited for it");
+        let large = StoredPassword::parse(&argon2("secret", 33 * 1024)).unwrap();
+        assert!(large.verify_within("secret", &mut second.memory));
+        drop(second);
+        assert!(pool.memory().iter().all(|(_, blocks)| *blocks <= 64), "much is given back");
     }
 
     #[tokio::test(start_paused = true)]
@@ -248,6 +288,6 @@ mod tests {
             drop(held);
         });
         drop(next.unwrap());
-        assert_eq!(lock(&pool.0).free, 1);
+        assert_eq!(lock(&pool.0).free.len(), 1);
     }
 }
