@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::counts::{Counters, Counts};
+use super::familiar::{Familiar, Origin};
 use super::flights::{Flights, Outcome};
 use super::limits::{Attempt, ENTRIES, FailureRule, Limits};
 use super::network::Network;
@@ -56,6 +57,7 @@ pub struct Guard {
     settings: Mutex<Arc<GuardSettings>>,
     limits: Mutex<Limits>,
     remembered: Mutex<Remembered>,
+    familiar: Mutex<Familiar>,
     flights: Flights,
     pool: Pool,
     counters: Counters,
@@ -83,6 +85,7 @@ impl Guard {
             settings: Mutex::new(Arc::new(settings)),
             limits: Mutex::new(limits),
             remembered: Mutex::default(),
+            familiar: Mutex::default(),
             flights: Flights::default(),
             // The other half is for mail, however many guess.
             pool: Pool::new(processors.div_ceil(2)),
@@ -128,6 +131,7 @@ impl Guard {
         let (name, password) = (credentials.username.as_str(), &credentials.password);
         let settings = Arc::clone(&lock(&self.settings));
         let attempt = self.attempt(name, peer, &settings);
+        let origin = self.origin(name, attempt.network);
         let digest = self.digest(name, password);
         let found = users.with_passwords(name);
         let decoy = users.decoy(name, &self.decoys);
@@ -138,6 +142,7 @@ impl Guard {
         let known = lock(&self.remembered).matched(&digest, stored, now(), today);
         if let (Some(matched), Some((principal, _))) = (known, found) {
             self.counters.passed_unhashed();
+            lock(&self.familiar).logged_in(origin);
             return Login::Accepted(Arc::clone(principal), Matched(matched));
         }
         if lock(&self.limits).turns_away(&attempt, now()) {
@@ -156,7 +161,8 @@ impl Guard {
             .outcome
             .get_or_try_init(|| {
                 own_turn = true;
-                self.compare(attempt, &settings, Arc::clone(compared), password.clone())
+                let standing = self.standing(&attempt, &origin);
+                self.compare(attempt, standing, &settings, Arc::clone(compared), password.clone())
             })
             .await
             .copied();
@@ -166,6 +172,7 @@ impl Guard {
                 let right = found.filter(|(_, stored)| is_live(stored, matched, today));
                 if let (Some((principal, _)), Some(matched)) = (right, matched) {
                     lock(&self.remembered).put(digest, matched, now());
+                    lock(&self.familiar).logged_in(origin);
                     return Login::Accepted(Arc::clone(principal), Matched(matched));
                 }
                 // One hash is one guess, however many connections made it together.
@@ -186,20 +193,29 @@ impl Guard {
         }
     }
 
+    fn standing(&self, attempt: &Attempt, origin: &Origin) -> Standing {
+        let familiar = lock(&self.familiar).knows(origin);
+        let limits = lock(&self.limits);
+        if familiar && !limits.is_user_suspect(attempt, now()) {
+            // Whoever else fails at that network is not its fault.
+            return Standing::Familiar;
+        }
+        match (limits.is_suspect(attempt, now()), attempt.trusted) {
+            (true, _) => Standing::Suspect,
+            (false, true) => Standing::Trusted,
+            (false, false) => Standing::Quiet,
+        }
+    }
+
     /// Compares a password with those stored when it is its turn.
     async fn compare(
         &self,
         attempt: Attempt,
+        standing: Standing,
         settings: &GuardSettings,
         stored: Passwords,
         password: Zeroizing<String>,
     ) -> Result<Outcome, NotCompared> {
-        let suspect = lock(&self.limits).is_suspect(&attempt, now());
-        let standing = match (suspect, attempt.trusted) {
-            (true, _) => Standing::Suspect,
-            (false, true) => Standing::Trusted,
-            (false, false) => Standing::Quiet,
-        };
         let parts = if attempt.trusted { 2 } else { 4 };
         let room = Room { total: settings.queue, share: settings.queue.div_ceil(parts) };
         let slot = self.pool.slot(attempt.network, standing, room).await;
@@ -238,10 +254,19 @@ impl Guard {
         let network = Network::of(peer);
         let trusted = network.is_loopback() || network.is_within(&settings.trusted);
         let shown = network.to_string();
-        let digest = self.sign(&[b"user", shown.as_bytes(), name.as_bytes()]);
-        let mut user = [0; 16];
-        copy(&mut user, digest.as_ref());
+        let user = self.short(&[b"user", shown.as_bytes(), name.as_bytes()]);
         Attempt { network, trusted, user }
+    }
+
+    fn origin(&self, name: &str, network: Network) -> Origin {
+        let network = network.customer().to_string();
+        self.short(&[b"origin", network.as_bytes(), name.as_bytes()])
+    }
+
+    fn short(&self, parts: &[&[u8]]) -> [u8; 16] {
+        let mut short = [0; 16];
+        copy(&mut short, self.sign(parts).as_ref());
+        short
     }
 
     fn digest(&self, name: &str, password: &str) -> CredentialDigest {

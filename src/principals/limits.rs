@@ -104,9 +104,14 @@ impl Limits {
         self.users.turns_away(&attempt.user, now) || network
     }
 
+    /// Whether failures of the user are remembered that still matter.
+    pub(super) fn is_user_suspect(&self, attempt: &Attempt, now: Instant) -> bool {
+        self.users.is_suspect(&attempt.user, now)
+    }
+
     /// Whether failures are remembered that still matter.
     pub(super) fn is_suspect(&self, attempt: &Attempt, now: Instant) -> bool {
-        self.users.is_suspect(&attempt.user, now)
+        self.is_user_suspect(attempt, now)
             || !attempt.trusted && self.networks.is_suspect(&attempt.network, now)
     }
 

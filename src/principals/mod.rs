@@ -5,6 +5,7 @@
 
 mod bounded;
 mod counts;
+mod familiar;
 mod flights;
 mod guard;
 mod limits;

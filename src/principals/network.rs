@@ -31,6 +31,12 @@ impl Network {
         networks.iter().any(|network| network.contains(&self.0))
     }
 
+    /// About what a customer is given, which an app stays within when it starts anew.
+    pub(super) fn customer(self) -> IpNet {
+        let [_, customer, _] = self.path();
+        customer
+    }
+
     /// The network between what holds it, widest first: about what a provider, a customer and a
     /// site are given, so that whoever holds many networks counts as one among others.
     pub(super) fn path(self) -> [IpNet; 3] {

@@ -1,7 +1,8 @@
 //! The few hashes that run at once, and who waits for them: in turn by client network.
 //!
 //! Whoever holds many networks, or shares one with many, waits behind its own; a login from a quiet
-//! network waits behind a few others, whatever the flood.
+//! network waits behind a few others, whatever the flood. Each standing has turns of its own and its
+//! share of the room: a flood from networks all over the world is one among four.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,6 +34,8 @@ pub(super) struct Slot {
 pub(super) enum Standing {
     /// From loopback or a trusted network, without failures.
     Trusted,
+    /// Has logged in from that network before, without failures since.
+    Familiar,
     /// From another network without failures.
     Quiet,
     /// Failures are on record.
@@ -216,6 +219,25 @@ mod tests {
                 panic!("refused behind {standing:?} {flood:?}");
             };
             assert!(*after <= 2, "waits for {after} hashes behind {standing:?}: {flood:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_from_all_over_the_world_leaves_each_other_standing_its_share() {
+        use Standing::{Familiar, Quiet, Suspect, Trusted};
+        let standings = [Trusted, Familiar, Quiet, Suspect];
+        let world: Vec<_> = (0..60).map(|at| format!("11.{at}.0.1")).collect();
+        for flood in standings {
+            for standing in standings {
+                let mut asking: Vec<_> = world.iter().map(|peer| (peer.as_str(), flood)).collect();
+                asking.push(("198.51.100.7", standing));
+                let outcome = play(1, ROOM, &asking).await.pop().unwrap().1;
+                if standing == flood {
+                    assert_eq!(outcome, Outcome::Full { own: false });
+                } else {
+                    assert_eq!(outcome, Outcome::Began(2), "{standing:?} behind {flood:?}");
+                }
+            }
         }
     }
 

@@ -237,6 +237,22 @@ async fn together(
     all.join_all().await
 }
 
+/// What they come to, and one more that begins right behind them.
+async fn together_with(
+    principals: &Arc<Principals>,
+    logins: impl IntoIterator<Item = (String, String, String)>,
+    (peer, name, password): (String, String, String),
+) -> (Vec<Result<String, &'static str>>, Result<String, &'static str>) {
+    let own = async {
+        // The others begin first.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        login(principals, &peer, &name, &password).await
+    };
+    tokio::join!(together(principals, logins), own)
+}
+
 #[tokio::test]
 async fn equal_credentials_share_one_hash_and_count_as_one_guess() {
     // Slow enough that all have arrived before it is done.
@@ -275,6 +291,42 @@ async fn a_flood_from_one_network_keeps_nobody_else_out() {
     assert!(counts.hashes as usize <= 11 + processors(), "{counts:?}");
     assert_eq!(login(&principals, "192.0.2.1", "app", "secret").await, in_as("app"), "known");
     assert_eq!(login(&principals, "192.0.2.1", "other", "secret").await, Err("locked"));
+}
+
+/// Strangers from all over the world, each once, keep out who was never there before, and nobody who
+/// was.
+#[tokio::test]
+async fn a_name_that_logged_in_from_a_network_before_passes_any_flood_of_strangers() {
+    // Slow enough that all have arrived before one is done.
+    let slow = StoredPassword::parse(&bcrypt::hash("secret", 10).unwrap()).unwrap();
+    let users = ["app", "other"].map(|name| user(name, std::slice::from_ref(&slow))).into();
+    let principals = Arc::new(Principals::new(users, 8).unwrap());
+    for peer in ["198.51.100.7", "2001:db8:7:1::1"] {
+        assert_eq!(login(&principals, peer, "app", "secret").await, in_as("app"));
+    }
+    let strangers = 100 + processors();
+    for (at, (peer, name, password, expected)) in [
+        ("198.51.100.7", "app", "secret", in_as("app")),
+        ("198.51.100.200", "app", "secret", in_as("app")),
+        ("2001:db8:7:2::1", "app", "secret", in_as("app")),
+        ("198.51.100.7", "app", "wrong", Err("invalid")),
+        ("198.51.100.8", "other", "secret", Err("busy")),
+        ("198.51.101.7", "app", "secret", Err("busy")),
+        ("2001:db8:8::1", "app", "secret", Err("busy")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        principals.guard().forget();
+        let logins = (0..strangers).map(|stranger| {
+            let peer = format!("{}.{stranger}.0.1", 11 + at);
+            (peer, "admin".to_owned(), format!("wrong {at} {stranger}"))
+        });
+        let own = (peer.to_owned(), name.to_owned(), password.to_owned());
+        let (strangers, own) = together_with(&principals, logins, own).await;
+        assert!(strangers.contains(&Err("busy")), "the queue was never full");
+        assert_eq!(own, expected, "{name} {password} from {peer}");
+    }
 }
 
 #[tokio::test]
