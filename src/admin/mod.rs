@@ -1,9 +1,10 @@
 //! The HTTP side: whether the process lives and takes mail, what it counts, what is in use, and a
 //! reload.
 //!
-//! Nothing here shows mail. What changes something needs a token; without one it is not there.
+//! Nothing here shows mail. What is more than a probe is told to those who ask for this relay. What changes something needs a token; without one it is not there.
 
 mod door;
+mod host;
 mod readiness;
 
 use std::io;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub use host::Named;
 pub use readiness::Readiness;
 
 /// The SHA-256 of a token.
@@ -39,6 +41,8 @@ pub struct Pages {
     pub status: Page,
     /// `POST /reload`: who is told, and what says whose word counts now, if anybody's.
     pub reload: (Arc<Notify>, Arc<dyn Fn() -> Option<Token> + Send + Sync>),
+    /// What names the relay has now.
+    pub named: Named,
 }
 
 impl std::fmt::Debug for Pages {
@@ -76,10 +80,8 @@ impl Admin {
 }
 
 fn routes(pages: Pages) -> Router {
-    let Pages { readiness, metrics: (metrics, media_type), status, reload } = pages;
-    Router::new()
-        .route("/livez", get(async || fresh("text/plain", "ok\n".to_owned())))
-        .route("/readyz", get(async move || ready(&readiness)))
+    let Pages { readiness, metrics: (metrics, media_type), status, reload, named } = pages;
+    let guarded = Router::new()
         .route("/metrics", get(async move || fresh(media_type, metrics())))
         .route("/status", get(async move || fresh("application/json", status())))
         .route(
@@ -88,7 +90,11 @@ fn routes(pages: Pages) -> Router {
                 let (told, token) = &reload;
                 asked(&headers, token(), told)
             }),
-        )
+        );
+    // Probes ask by whatever name.
+    host::guarded(guarded, &named)
+        .route("/livez", get(async || fresh("text/plain", "ok\n".to_owned())))
+        .route("/readyz", get(async move || ready(&readiness)))
 }
 
 /// A page that nobody keeps.

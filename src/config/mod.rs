@@ -58,6 +58,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// The SHA-256 of the token that allows a reload over HTTP.
     pub admin_token: Option<[u8; 32]>,
+    /// Names by which its pages are asked for, besides the host name.
+    pub admin_hosts: Vec<String>,
     /// Who may log in.
     pub users: Vec<User>,
     /// Policies that several users share.

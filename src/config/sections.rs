@@ -20,7 +20,7 @@ const TOKEN_BYTES: usize = 16;
 
 pub(super) fn config(origin: Origin, mut root: Reader<'_, '_>) -> Config {
     let (upstream, answer) = upstream(root.section("upstream"));
-    let (admin, admin_token) = admin(root.section("admin"));
+    let (admin, admin_token, admin_hosts) = admin(root.section("admin"));
     let config = Config {
         origin,
         server: server(root.section("server")),
@@ -29,6 +29,7 @@ pub(super) fn config(origin: Origin, mut root: Reader<'_, '_>) -> Config {
         listeners: root.sections("listeners").into_iter().map(listener).collect(),
         admin,
         admin_token,
+        admin_hosts,
         users: root.sections("users").into_iter().map(user).collect(),
         groups: root.sections("groups").into_iter().map(group).collect(),
         rate: rate(root.section("rate")),
@@ -144,7 +145,7 @@ fn account(mut table: Reader<'_, '_>) -> Account {
     account
 }
 
-fn admin(mut table: Reader<'_, '_>) -> (Option<SocketAddr>, Option<[u8; 32]>) {
+fn admin(mut table: Reader<'_, '_>) -> (Option<SocketAddr>, Option<[u8; 32]>, Vec<String>) {
     let enabled = table.flag("enabled", true);
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8025));
     let what = "an IP address and a port such as `127.0.0.1:8025`";
@@ -156,11 +157,20 @@ fn admin(mut table: Reader<'_, '_>) -> (Option<SocketAddr>, Option<[u8; 32]>) {
             format!("`token` must have {TOKEN_BYTES} characters or more: `openssl rand -hex 32`"),
         );
     }
+    let hosts = table.strings("hosts");
+    for wrong in hosts.iter().filter(|host| !is_hostname(&host.value)) {
+        let message = format!(
+            "`hosts` must list host names without a port, such as `sesgate.example.com`, not `{}`",
+            wrong.value
+        );
+        table.source().note_at(wrong.place, message);
+    }
     table.finish();
     // The token itself is kept nowhere.
     let hash =
         token.and_then(|token| digest(&SHA256, token.value.as_bytes()).as_ref().try_into().ok());
-    (enabled.then_some(address.value), hash)
+    let hosts = hosts.into_iter().map(|host| host.value).collect();
+    (enabled.then_some(address.value), hash, hosts)
 }
 
 fn upstream(mut table: Reader<'_, '_>) -> (Upstream, Duration) {

@@ -246,7 +246,8 @@ impl Gateway {
 
 /// What the admin port shows.
 fn pages(vitals: &Arc<Vitals>, hangup: Arc<Notify>) -> Pages {
-    let (counted, status, token) = (Arc::clone(vitals), Arc::clone(vitals), Arc::clone(vitals));
+    let (counted, status) = (Arc::clone(vitals), Arc::clone(vitals));
+    let (token, names) = (Arc::clone(vitals), Arc::clone(vitals));
     Pages {
         readiness: vitals.readiness.clone(),
         metrics: (
@@ -255,6 +256,7 @@ fn pages(vitals: &Arc<Vitals>, hangup: Arc<Notify>) -> Pages {
         ),
         status: Arc::new(move || status.status()),
         reload: (hangup, Arc::new(move || token.token())),
+        named: Arc::new(move |name| names.is_name(name)),
     }
 }
 

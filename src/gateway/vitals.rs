@@ -46,6 +46,8 @@ pub(super) struct InUse {
     files: Vec<(PathBuf, Option<String>)>,
     /// The SHA-256 of what allows a reload.
     token: Option<Token>,
+    /// By what names the admin port is asked, in lower case.
+    names: Vec<String>,
     /// The last reading, when it was refused.
     refused: Option<(SystemTime, usize)>,
 }
@@ -91,6 +93,7 @@ impl InUse {
                 digest(&SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
             )
         };
+        let names = config.admin_hosts.iter().chain([&config.server.hostname]);
         Self {
             since: now,
             file: config.origin.file().map(PathBuf::from),
@@ -98,6 +101,7 @@ impl InUse {
             listeners: listeners.collect(),
             files: config.files().into_iter().map(|file| (file.clone(), hash(&file))).collect(),
             token: config.admin_token,
+            names: names.map(|name| name.to_ascii_lowercase()).collect(),
             refused: None,
         }
     }
@@ -132,6 +136,10 @@ impl Vitals {
     /// The SHA-256 of what allows a reload over HTTP.
     pub(super) fn token(&self) -> Option<Token> {
         self.in_use().token
+    }
+
+    pub(super) fn is_name(&self, name: &str) -> bool {
+        self.in_use().names.iter().any(|own| own == name)
     }
 
     fn in_use(&self) -> MutexGuard<'_, InUse> {

@@ -122,6 +122,7 @@ fn the_default_file_is_right_and_says_the_defaults() {
     assert_eq!(problems, Vec::new());
     assert_eq!(format!("{:?}", written.server), format!("{:?}", absent.server));
     assert_eq!(format!("{:?}", written.admin), format!("{:?}", absent.admin));
+    assert_eq!(written.admin_hosts, absent.admin_hosts);
     assert_eq!(format!("{:?}", written.limits), format!("{:?}", absent.limits));
     assert_eq!(format!("{:?}", written.log), format!("{:?}", absent.log));
     assert_eq!(written.decision_log, absent.decision_log);

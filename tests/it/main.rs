@@ -14,6 +14,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod admin;
 mod cli;
 mod config;
 mod corpus;
