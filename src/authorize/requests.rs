@@ -89,9 +89,9 @@ impl Authorizer {
             policy::Resource { arn: &resource.arn, parents: &resource.parents, context }
         });
         let parts = [recipients.as_slice(), feedback.as_slice(), authors.as_slice()];
-        let family = Family::new(ACTION, &who, &shared, &parts, targets.collect());
-
         let layers = self.layers(principal, &[]);
+        let has_boundary = layers.boundary.is_some();
+        let family = Family::new(ACTION, &who, has_boundary, &shared, &parts, targets.collect());
         let mut narrowing = Narrowing { family: &family, budget, done: HashMap::new() };
         let identity = narrowing.all(layers.identity);
         let boundary = layers.boundary.map(|policies| narrowing.all(policies));

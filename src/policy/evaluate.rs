@@ -35,6 +35,13 @@ impl<P> Clone for Layers<'_, P> {
 
 impl<P> Copy for Layers<'_, P> {}
 
+impl<P> Layers<'_, P> {
+    /// Tells whether the principal has a permissions boundary, empty ones included.
+    pub(super) fn has_boundary(&self) -> bool {
+        self.boundary.is_some()
+    }
+}
+
 impl<P> Default for Layers<'_, P> {
     fn default() -> Self {
         Self { identity: &[], boundary: None, session: None, scps: &[], rcps: &[], resource: &[] }
@@ -130,7 +137,7 @@ impl fmt::Display for Settled<'_> {
 pub fn evaluate<'a>(layers: &Layers<'a>, request: &Request<'a>) -> Decision<'a> {
     let applying = |policy: &'a Arc<Policy>, effect| {
         let statements = policy.statements().iter().filter(move |it| it.effect() == effect);
-        statements.filter_map(move |statement| match statement.outcome(request) {
+        statements.filter_map(move |statement| match statement.outcome(layers, request) {
             Outcome::Applies(spelling) => Some(Settled { policy, statement, spelling }),
             _ => None,
         })
@@ -152,7 +159,8 @@ pub(super) fn combine<'a, P, S: Iterator<Item = Settled<'a>>>(
     // An Allow of a resource policy that names the principal at least as directly as `furthest`.
     let grant = |furthest| {
         let names = |settled: &Settled<'a>| {
-            settled.statement.naming(principal).is_some_and(|naming| naming <= furthest)
+            let naming = settled.statement.naming(principal, layers.has_boundary());
+            naming.is_some_and(|naming| naming <= furthest)
         };
         layers.resource.iter().find_map(|policy| applying(policy, Effect::Allow).find(names))
     };

@@ -37,7 +37,7 @@ pub fn explain<'a>(layers: &Layers<'a>, request: &Request<'a>) -> Vec<Explained<
         .chain(layers.resource.iter().map(|policy| ("sending authorization", policy)));
     all.flat_map(|(layer, policy)| {
         policy.statements().iter().map(move |statement| {
-            let outcome = statement.outcome(request);
+            let outcome = statement.outcome(layers, request);
             let (seen, hint) = why(statement, &outcome, request);
             Explained { layer, policy, statement, outcome, seen, hint }
         })

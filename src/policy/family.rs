@@ -21,6 +21,7 @@ use super::statement::{Effect, SpellingUsed, Statement};
 pub struct Family<'a> {
     action: &'a str,
     principal: &'a Principal<'a>,
+    has_boundary: bool,
     shared: &'a Context<'a>,
     /// For each part the contexts of its variants, with the shared keys; the resources are the last.
     parts: Vec<Vec<Context<'a>>>,
@@ -63,10 +64,12 @@ struct Candidate<'a> {
 
 impl<'a> Family<'a> {
     /// Puts requests together. No two parts set the same key, and none sets one of `shared`.
+    /// `has_boundary` says whether a permissions boundary is among the layers.
     #[must_use]
     pub fn new(
         action: &'a str,
         principal: &'a Principal<'a>,
+        has_boundary: bool,
         shared: &'a Context<'a>,
         parts: &[&'a [Context<'a>]],
         resources: Vec<Resource<'a>>,
@@ -85,7 +88,7 @@ impl<'a> Family<'a> {
         part_of_key.dedup();
         let whole = |own: &&'a Context<'a>| Context::joined([*own, shared]);
         let parts = parts.iter().map(|variants| variants.iter().map(whole).collect()).collect();
-        Self { action, principal, shared, parts, resources, part_of_key }
+        Self { action, principal, has_boundary, shared, parts, resources, part_of_key }
     }
 
     /// The parts that set one of these keys.
@@ -142,7 +145,7 @@ impl<'a> Candidate<'a> {
         budget.spend(20);
         if budget.is_used_up()
             || !statement.is_about_action(family.action)
-            || !statement.is_about_principal(family.principal)
+            || !statement.is_about_principal(family.principal, family.has_boundary)
         {
             return None;
         }

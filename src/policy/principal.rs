@@ -76,11 +76,20 @@ impl Principals {
     /// Tells how directly the principal is named, `None` when it is not.
     ///
     /// `NotPrincipal` names whomever no entry names. An account there exempts from a Deny its root
-    /// user alone, and shuts out from an Allow all its principals: both the narrower reading.
-    pub(super) fn naming(&self, principal: &Principal<'_>, effect: Effect) -> Option<Naming> {
+    /// user alone, and shuts out from an Allow all its principals: both the narrower reading. From a
+    /// Deny it exempts nobody who has a permissions boundary (IAM user guide, `NotPrincipal`).
+    pub(super) fn naming(
+        &self,
+        principal: &Principal<'_>,
+        effect: Effect,
+        has_boundary: bool,
+    ) -> Option<Naming> {
         let named = |entry: &Named| entry.naming(principal);
         if !self.negated {
             return self.entries.iter().filter_map(named).min();
+        }
+        if effect == Effect::Deny && has_boundary {
+            return Some(Naming::Itself);
         }
         let is_root = matches!(principal, Principal::Root { .. });
         let exempt = self

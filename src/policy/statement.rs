@@ -6,6 +6,7 @@ use super::action::ActionPattern;
 use super::budget::StepBudget;
 use super::condition::{Condition, Held};
 use super::error::quoted;
+use super::evaluate::Layers;
 use super::principal::{Naming, Principal, Principals};
 use super::request::{Context, Request};
 use super::resource::Resources;
@@ -161,13 +162,13 @@ impl Statement {
     }
 
     /// Tells how the statement stands to a request; looks at action, principal, resource and
-    /// conditions in this order.
-    pub fn outcome<'a>(&'a self, request: &Request<'a>) -> Outcome<'a> {
+    /// conditions in this order. Of the layers it matters whether there is a permissions boundary.
+    pub fn outcome<'a, P>(&'a self, layers: &Layers<'_, P>, request: &Request<'a>) -> Outcome<'a> {
         let budget = &StepBudget::unbounded();
         if !self.is_about_action(request.action) {
             return Outcome::ActionDiffers;
         }
-        if !self.is_about_principal(request.principal) {
+        if !self.is_about_principal(request.principal, layers.has_boundary()) {
             return Outcome::PrincipalDiffers;
         }
         let mut spelling = None;
@@ -195,13 +196,13 @@ impl Statement {
         self.actions.entries.iter().any(|entry| entry.matches(action)) != self.actions.negated
     }
 
-    pub(super) fn is_about_principal(&self, principal: &Principal<'_>) -> bool {
-        self.principals.is_none() || self.naming(principal).is_some()
+    pub(super) fn is_about_principal(&self, principal: &Principal<'_>, has_boundary: bool) -> bool {
+        self.principals.is_none() || self.naming(principal, has_boundary).is_some()
     }
 
     /// Tells how directly a statement of a resource policy names the principal.
-    pub(super) fn naming(&self, principal: &Principal<'_>) -> Option<Naming> {
-        self.principals.as_ref()?.naming(principal, self.effect)
+    pub(super) fn naming(&self, principal: &Principal<'_>, has_boundary: bool) -> Option<Naming> {
+        self.principals.as_ref()?.naming(principal, self.effect, has_boundary)
     }
 
     /// Tells whether the statement is about the resource. A Deny is also about one that it names by

@@ -328,7 +328,7 @@ pub(crate) fn policy_evaluate(bytes: &[u8]) {
         let applies = |effect| {
             policy.statements().iter().any(|statement| {
                 statement.effect() == effect
-                    && matches!(statement.outcome(&request), Outcome::Applies(None))
+                    && matches!(statement.outcome(&layers, &request), Outcome::Applies(None))
             })
         };
         let wanted = match (applies(Effect::Deny), applies(Effect::Allow)) {
@@ -339,7 +339,7 @@ pub(crate) fn policy_evaluate(bytes: &[u8]) {
         assert_eq!(name(&decision), wanted);
         assert!(decision.settled().is_none_or(|settled| settled.spelling().is_none()));
         for explained in explain(&layers, &request) {
-            assert_eq!(explained.outcome, explained.statement.outcome(&request));
+            assert_eq!(explained.outcome, explained.statement.outcome(&layers, &request));
         }
 
         let is_stricter = evaluate(&layers, &stricter);

@@ -179,15 +179,16 @@ fn play(case: &Map<String, Value>) -> Result<(), String> {
         principal: &principal,
         context: &context,
     };
+    let layers = policies.layers();
     if let Some(wanted) = expect.get("outcomes") {
         let statements = policies.identity.iter().flat_map(|policy| policy.statements());
         let outcomes: Vec<String> =
-            statements.map(|statement| statement.outcome(&request).to_string()).collect();
+            statements.map(|statement| statement.outcome(&layers, &request).to_string()).collect();
         if *wanted != json!(outcomes) {
             return Err(format!("outcomes {outcomes:?}"));
         }
     }
-    check_decision(expect, &evaluate(&policies.layers(), &request))
+    check_decision(expect, &evaluate(&layers, &request))
 }
 
 fn only(object: &Map<String, Value>, members: &[&str]) -> Result<(), String> {

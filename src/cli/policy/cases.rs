@@ -224,8 +224,9 @@ fn play_request(
         context: &context,
     };
     let statements = policies.identity.iter().flat_map(|policy| policy.statements());
+    let layers = policies.layers();
     let outcomes: Vec<String> =
-        statements.map(|statement| statement.outcome(&request).to_string()).collect();
-    let decision = evaluate(&policies.layers(), &request);
+        statements.map(|statement| statement.outcome(&layers, &request).to_string()).collect();
+    let decision = evaluate(&layers, &request);
     Ok(expect.check(&Got::Decision { decision: &decision, outcomes: &outcomes }))
 }

@@ -128,6 +128,7 @@ rules! {
     EARLY_VARIABLE Warning "variable-before-resource" "a variable before the fifth colon of an ARN"
     RESOURCE_MISMATCH Warning "resource-mismatch" "actions that do not work on these resources"
     EVERY_ACTION Warning "every-action" "every action of every service is allowed"
+    DENY_NOT_PRINCIPAL Warning "deny-with-not-principal" "Deny with NotPrincipal, which denies whoever has a permissions boundary"
 
     // Findings of what probably permits too much.
     OPEN_ADDRESS SecurityWarning "open-address-pattern" "an address pattern that matches foreign domains"

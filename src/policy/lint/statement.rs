@@ -42,7 +42,18 @@ fn check_principals(
             "name one, such as {\"AWS\": \"111122223333\"}",
         );
     }
-    if document.kind != PolicyKind::Resource || !statement.allows() {
+    if document.kind != PolicyKind::Resource {
+        return;
+    }
+    if statement.denies() && principals.negated {
+        findings.add(
+            rules::DENY_NOT_PRINCIPAL,
+            principals.at,
+            "`Deny` with `NotPrincipal` denies everybody who has a permissions boundary, named or not",
+            "write \"Principal\": \"*\" with a condition \"ArnNotEquals\" on `aws:PrincipalArn`",
+        );
+    }
+    if !statement.allows() {
         return;
     }
     if principals.negated {

@@ -127,9 +127,10 @@ enum Naming {
 
 /// Decides a request against documents that [`check`] accepts.
 pub(crate) fn decide(documents: &Documents, question: &Question, seen: &Seen) -> &'static str {
+    let is_bounded = documents.boundary.is_some();
     // "An explicit deny in any of these policies overrides the allow."
     for (kind, document) in documents.all() {
-        if !statement::applying(kind, document, "Deny", question, seen).is_empty() {
+        if !statement::applying(kind, document, "Deny", is_bounded, question, seen).is_empty() {
             return "explicit deny";
         }
     }
@@ -138,9 +139,11 @@ pub(crate) fn decide(documents: &Documents, question: &Question, seen: &Seen) ->
 
 /// Without an explicit deny, does everything that must allow it allow it?
 fn may(documents: &Documents, question: &Question, seen: &Seen) -> bool {
-    let some_allow = |kind, set: &[Value]| {
-        set.iter().any(|it| !statement::applying(kind, it, "Allow", question, seen).is_empty())
+    let is_bounded = documents.boundary.is_some();
+    let allows = |kind, document: &Value| {
+        statement::applying(kind, document, "Allow", is_bounded, question, seen)
     };
+    let some_allow = |kind, set: &[Value]| set.iter().any(|it| !allows(kind, it).is_empty());
     // Service control policies: every level from the root of the organization to the account.
     if !documents.scps.iter().all(|level| some_allow(Kind::ServiceControl, level)) {
         return false;
@@ -162,7 +165,7 @@ fn may(documents: &Documents, question: &Question, seen: &Seen) -> bool {
 
     let mut namings = Vec::new();
     for document in &documents.resource {
-        namings.extend(statement::applying(Kind::Resource, document, "Allow", question, seen));
+        namings.extend(allows(Kind::Resource, document));
     }
     if question.who.account() != question.resource_account {
         // Across accounts both sides must allow.

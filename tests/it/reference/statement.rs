@@ -8,11 +8,13 @@ use super::{Kind, Naming, Question, Seen, Who, condition};
 
 /// The statements of that effect that apply, each as how it names the one who asks.
 ///
-/// Policies without principals name the one they are attached to.
+/// Policies without principals name the one they are attached to. `is_bounded` tells whether that one
+/// has a permissions boundary.
 pub(super) fn applying(
     kind: Kind,
     document: &Value,
     effect: &str,
+    is_bounded: bool,
     question: &Question,
     seen: &Seen,
 ) -> Vec<Naming> {
@@ -22,7 +24,7 @@ pub(super) fn applying(
         if statement["Effect"] != effect {
             continue;
         }
-        let Some(naming) = naming(&statement, question) else { continue };
+        let Some(naming) = naming(&statement, is_bounded, question) else { continue };
         if action_is_covered(&statement, question)
             && resource_is_covered(kind, is_2012, &statement, question)
             && conditions_hold(is_2012, &statement, question, seen)
@@ -137,11 +139,16 @@ fn arn_covers(pattern: &[(Unit, bool)], value: &[u16]) -> bool {
 }
 
 /// How the statement names the one who asks, or nothing when it does not concern them.
-fn naming(statement: &Value, question: &Question) -> Option<Naming> {
+fn naming(statement: &Value, is_bounded: bool, question: &Question) -> Option<Naming> {
     if let Some(principal) = statement.get("Principal") {
         return named(principal, question);
     }
     let Some(others) = statement.get("NotPrincipal") else { return Some(Naming::Itself) };
+    // "The NotPrincipal element with a Deny effect will always deny any IAM principal that has a
+    // permissions boundary policy attached, regardless of the values specified" there.
+    if is_bounded && statement["Effect"] == "Deny" {
+        return Some(Naming::Itself);
+    }
     let is_excepted = match named(others, question) {
         None => false,
         // An account under NotPrincipal of a Deny exempts its root user, not all its users.
