@@ -150,16 +150,15 @@ impl Condition {
         effect: Effect,
         budget: &StepBudget,
     ) -> Held<'a> {
-        let entry = context.find(&self.folded_key);
-        if let Operands::Null(operands) = &self.operands {
-            let holds = operands.contains(&entry.is_none());
-            return if holds { Held::Yes } else { Held::No };
-        }
-        let Some(entry) = entry else {
+        let Some(entry) = context.find(&self.folded_key) else {
             return if self.holds_without_key() { Held::Yes } else { Held::No };
         };
         if self.operands.is_empty() {
             return Held::No;
+        }
+        if let Operands::Null(operands) = &self.operands {
+            // Every value is there, so that a set qualifier changes nothing.
+            return if operands.contains(&false) { Held::Yes } else { Held::No };
         }
         let plain = |text: &str| {
             self.operands.hold_for(text, self.operator.negated, context, effect, budget)
@@ -179,12 +178,16 @@ impl Condition {
     }
 
     /// The outcome for a key that the context does not have.
+    ///
+    /// With a set qualifier there is no value to ask about, whatever the operator is: that of `Null`
+    /// too.
     fn holds_without_key(&self) -> bool {
-        match self.operator.qualifier {
-            Some(Qualifier::ForAllValues) => true,
-            Some(Qualifier::ForAnyValue) => false,
-            None if self.operands.is_empty() => self.operator.if_exists,
-            None => self.operator.if_exists || self.operator.negated,
+        match (self.operator.qualifier, &self.operands) {
+            (Some(Qualifier::ForAllValues), _) => true,
+            (Some(Qualifier::ForAnyValue), _) => false,
+            (None, Operands::Null(operands)) => operands.contains(&true),
+            (None, operands) if operands.is_empty() => self.operator.if_exists,
+            (None, _) => self.operator.if_exists || self.operator.negated,
         }
     }
 

@@ -57,10 +57,14 @@ fn check_shape(condition: &Condition, findings: &mut Findings<'_>) {
         findings.add(rules::EMPTY_ARRAY, *value_at, message, "give a value, or leave it out");
     }
     if operator.family == Family::Null {
-        if operator.qualifier.is_some() {
-            let message = format!("{} means the same as `Null`", quoted(name));
-            findings.add(rules::NULL_QUALIFIED, *key_at, message, "write `Null`");
-        }
+        let without_key = match operator.qualifier {
+            None => return,
+            Some(Qualifier::ForAllValues) => "holds",
+            Some(Qualifier::ForAnyValue) => "does not hold",
+        };
+        let (name, key) = (quoted(name), quoted(key));
+        let message = format!("{name} {without_key} for a request without {key}, whatever it says");
+        findings.add(rules::NULL_QUALIFIED, *key_at, message, "write `Null`");
         return;
     }
     if is_list_key(key) && operator.qualifier.is_none() {

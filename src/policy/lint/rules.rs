@@ -128,6 +128,7 @@ rules! {
     EARLY_VARIABLE Warning "variable-before-resource" "a variable before the fifth colon of an ARN"
     RESOURCE_MISMATCH Warning "resource-mismatch" "actions that do not work on these resources"
     EVERY_ACTION Warning "every-action" "every action of every service is allowed"
+    NULL_QUALIFIED Warning "null-with-qualifier" "Null with a set qualifier, which does not ask whether the key is absent"
     DENY_NOT_PRINCIPAL Warning "deny-with-not-principal" "Deny with NotPrincipal, which denies whoever has a permissions boundary"
 
     // Findings of what probably permits too much.
@@ -148,7 +149,6 @@ rules! {
     CASE_SENSITIVE Suggestion "case-sensitive-address" "upper case in an address, compared by case"
     BROAD_ACTION Suggestion "broad-action" "every action of SES is allowed"
     BROAD_RESOURCE Suggestion "broad-resource" "every resource is allowed"
-    NULL_QUALIFIED Suggestion "null-with-qualifier" "Null with a set qualifier that means nothing"
     EMPTY_ARRAY Suggestion "empty-array" "an empty list of condition values"
     EMPTY_OBJECT Suggestion "empty-object" "an empty condition or principal"
     EMPTY_SID Suggestion "empty-sid" "an empty Sid"

@@ -7,7 +7,7 @@ use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
 
 use super::super::document::PolicyKind;
-use super::super::operator::{Family, Operator};
+use super::super::operator::{Family, Operator, Qualifier};
 use super::super::request::fold_key;
 use super::super::statement::Effect;
 
@@ -90,6 +90,7 @@ impl Condition {
     /// Tells whether the condition asks for the presence of a key.
     pub(super) fn requires(&self, folded_key: &str) -> bool {
         self.operator.family == Family::Null
+            && self.operator.qualifier != Some(Qualifier::ForAllValues)
             && self.folded_key == folded_key
             && !self.operands.is_empty()
             && !self.operands.iter().any(|operand| operand.text.eq_ignore_ascii_case("true"))

@@ -106,8 +106,13 @@ pub(super) fn holds(
     let operands = operand_texts(operands);
     let values = question.values(key);
     if operator.base == "Null" {
-        // "true": the key must be absent. Every text but "true" is "false".
-        return operands.iter().any(|it| convert::boolean(it) == values.is_none());
+        // "true": the key must be absent. Every text but "true" is "false". A set qualifier asks of
+        // each value instead, of which an absent key has none: all of them pass, and not any of them.
+        return match (operator.qualifier, values) {
+            (Some(Qualifier::ForAllValues), None) => true,
+            (Some(Qualifier::ForAnyValue), None) => false,
+            _ => operands.iter().any(|it| convert::boolean(it) == values.is_none()),
+        };
     }
     let Some(values) = values else { return holds_without_key(operator, &operands) };
     if operands.is_empty() {
