@@ -7,11 +7,11 @@ use super::claims::spelled;
 use super::resources::Resource;
 use crate::address::Address;
 use crate::identities::Account;
-use crate::message::Mailbox;
+use crate::message::{Mailbox, XSes};
 use crate::policy::{Context, Spelled};
 use crate::principals::Principal;
 
-/// The keys that are the same for all requests of a message.
+/// The keys that a client has, whatever its messages say.
 pub(super) fn of_client<'m>(
     client: &'m Client,
     ehlo: &'m str,
@@ -40,6 +40,22 @@ pub(super) fn of_client<'m>(
     context.set("aws:PrincipalIsAWSService", "false");
     context.set("aws:ViaAWSService", "false");
     principal_keys(&mut context, &client.principal);
+    context
+}
+
+/// The keys that are the same for all requests of a message: of its client, and what it is passed to
+/// SES with.
+pub(super) fn of_message<'m>(
+    client: &'m Client,
+    ehlo: &'m str,
+    now: SystemTime,
+    account: &'m Account,
+    x_ses: &'m XSes,
+) -> Context<'m> {
+    let mut context = of_client(client, ehlo, now, account);
+    if let Some(tenant) = &x_ses.tenant {
+        context.set("ses:TenantName", tenant.as_str());
+    }
     context
 }
 

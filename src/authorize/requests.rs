@@ -77,7 +77,7 @@ impl Authorizer {
         let resources = resources::of(&self.account, &self.identities, &claims, envelope, x_ses);
         let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
 
-        let shared = context::of_client(client, &envelope.ehlo, now, &self.account);
+        let shared = context::of_message(client, &envelope.ehlo, now, &self.account, x_ses);
         let recipients: Vec<_> =
             claims.recipients.iter().map(|them| context::of_recipients(them)).collect();
         let feedback: Vec<_> =

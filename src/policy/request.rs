@@ -8,7 +8,7 @@ use super::date;
 use super::principal::Principal;
 
 /// The keys that AWS declares as lists, in lower case. All others hold one value.
-const LIST_KEYS: [&str; 7] = [
+const LIST_KEYS: [&str; 8] = [
     "aws:calledvia",
     "aws:principalorgpaths",
     "aws:principalservicenameslist",
@@ -16,6 +16,7 @@ const LIST_KEYS: [&str; 7] = [
     "aws:sourceorgpaths",
     "aws:tagkeys",
     "ses:recipients",
+    "ses:replicaregion",
 ];
 
 /// Tells whether AWS declares the context key as a list, in any case of letters.
@@ -133,8 +134,8 @@ impl<'a> Values<'a> {
     }
 }
 
-/// The keys that every message sets, with the form in which they are compared: sorted.
-const KNOWN_KEYS: [(&str, &str); 19] = [
+/// The keys that messages set, with the form in which they are compared: sorted.
+const KNOWN_KEYS: [(&str, &str); 20] = [
     ("aws:CurrentTime", "aws:currenttime"),
     ("aws:EpochTime", "aws:epochtime"),
     ("aws:PrincipalAccount", "aws:principalaccount"),
@@ -154,6 +155,7 @@ const KNOWN_KEYS: [(&str, &str); 19] = [
     ("ses:FromAddress", "ses:fromaddress"),
     ("ses:FromDisplayName", "ses:fromdisplayname"),
     ("ses:Recipients", "ses:recipients"),
+    ("ses:TenantName", "ses:tenantname"),
 ];
 
 /// Returns the key and its folded form, without allocating for the keys of every message.

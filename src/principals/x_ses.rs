@@ -3,7 +3,8 @@
 
 use crate::message::XSes;
 
-/// The field that no policy can cover: SES knows no condition key for it.
+/// The field that is forbidden until allowed: a policy that does not ask for `ses:TenantName` lets every
+/// tenant through.
 const TENANT: &str = "X-SES-TENANT";
 
 /// The rules of one user.

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use sesgate::address::Address;
 use sesgate::authorize::{Authorizer, Client, Vpc};
 use sesgate::identities::{Account, Delegated, Identities, Identity};
-use sesgate::message::IdentityArn;
+use sesgate::message::{IdentityArn, XSes};
 use sesgate::policy::{Policy, PolicyKind};
-use sesgate::principals::{Principals, User};
+use sesgate::principals::{Principals, User, XSesRules};
 use sesgate::relay::Relay;
 use sesgate::rules::Rules;
 use sesgate::smtp::{Envelope, HeaderSection};
@@ -20,7 +20,7 @@ use sesgate::trace::Begun;
 
 use crate::support::{account, manner, outbox, pace, path, principal};
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 18] = [
     "name",
     "identities",
     "authoritative",
@@ -37,6 +37,8 @@ const KEYS: [&str; 16] = [
     "tags",
     "delegated",
     "granted",
+    "x_ses_allowed",
+    "x_ses_forced",
 ];
 
 #[test]
@@ -131,6 +133,7 @@ fn client(case: &Value) -> Client {
         .as_array()
         .map(|statements| vec![document(PolicyKind::Boundary, statements)]);
     user.envelope_recipients_only = case["recipients"] == "envelope";
+    user.x_ses = x_ses_rules(case);
     let granted = case["granted"].as_array().into_iter().flatten();
     user.delegated = granted.map(|arn| IdentityArn::parse(string(arn)).unwrap()).collect();
     user.tags = case["tags"]
@@ -154,6 +157,18 @@ fn client(case: &Value) -> Client {
         listener: "".into(),
         tls: None,
     }
+}
+
+/// What the operator says of X-SES fields: names of those that are allowed, and lines that hold
+/// whatever the message says.
+fn x_ses_rules(case: &Value) -> XSesRules {
+    let names = |key: &str| case[key].as_array().into_iter().flatten().map(string);
+    let known = |name: &str| XSes::NAMES.into_iter().find(|known| *known == name).unwrap();
+    let allowed: Vec<_> = names("x_ses_allowed").map(known).collect();
+    let forced: String = names("x_ses_forced").map(|line| format!("{line}\r\n")).collect();
+    let section = format!("From: a@b.test\r\n{forced}\r\n");
+    let forced = HeaderSection::parse(section.as_bytes()).unwrap().xses().clone();
+    XSesRules::new(&allowed, &[], forced)
 }
 
 fn document(kind: PolicyKind, statements: &[Value]) -> Arc<Policy> {

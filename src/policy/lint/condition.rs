@@ -145,10 +145,7 @@ fn check_absence(
     if key.presence == Presence::Always || operator.qualifier == Some(Qualifier::ForAllValues) {
         return;
     }
-    let holds_when_absent = match operator.qualifier {
-        Some(_) => false,
-        None => operator.negated || operator.if_exists,
-    };
+    let holds_when_absent = condition.holds_without_key();
     if statement.allows() && holds_when_absent && operator.negated {
         findings.add(
             rules::NEGATED_ABSENT,

@@ -56,7 +56,7 @@ const KEYS: [Key; 64] = [
     key("ses:MailManagerTrafficPolicyArn", Arn, Never),
     key("ses:MultiRegionEndpointId", Text, Never),
     key("ses:ReplicaRegion", Text, Never),
-    key("ses:TenantName", Text, Never),
+    key("ses:TenantName", Text, Sometimes),
     key("aws:CurrentTime", Date, Always),
     key("aws:EpochTime", Epoch, Always),
     key("aws:SecureTransport", Boolean, Always),
@@ -192,6 +192,10 @@ pub(super) fn check_name(name: &str, at: usize, findings: &mut Findings<'_>) {
         return;
     };
     let fix = match near(name) {
+        // Many write it, and AWS has never had it.
+        _ if name.eq_ignore_ascii_case("ses:ConfigurationSetName") => {
+            "name `arn:aws:ses:REGION:ACCOUNT:configuration-set/NAME` as a resource".to_owned()
+        }
         Some(near) => format!("did you mean `{near}`?"),
         None => "it is absent from every request; leave the condition out".to_owned(),
     };

@@ -121,12 +121,19 @@ fn check_purpose(document: &Document<'_>, statement: &Statement<'_>, findings: &
         let Some(key) = Key::find(&condition.key) else { continue };
         let shown = quoted(&condition.key);
         if key.presence == Presence::Never && purpose.smtp {
-            findings.add(
-                rules::NOT_AVAILABLE,
-                condition.key_at,
-                format!("`{}` has no {shown}", ses::SMTP_ACTION),
-                "leave the condition out, or part the statement by actions",
-            );
+            let action = ses::SMTP_ACTION;
+            let (message, fix) = if statement.denies() && !condition.holds_without_key() {
+                (
+                    format!("`{action}` has no {shown}, so that the Deny never applies to it"),
+                    "deny by a key that mail has, such as `ses:FromAddress`, or by resource",
+                )
+            } else {
+                (
+                    format!("`{action}` has no {shown}"),
+                    "leave the condition out, or part the statement by actions",
+                )
+            };
+            findings.add(rules::NOT_AVAILABLE, condition.key_at, message, fix);
         }
         let of_mail =
             matches!(key.name, "ses:Recipients" | "ses:FeedbackAddress" | "ses:FromDisplayName");

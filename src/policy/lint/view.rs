@@ -87,6 +87,17 @@ pub(super) struct Condition {
 }
 
 impl Condition {
+    /// Tells whether the condition holds for a request without its key.
+    pub(super) fn holds_without_key(&self) -> bool {
+        match self.operator.qualifier {
+            Some(qualifier) => qualifier == Qualifier::ForAllValues,
+            None if self.operator.family == Family::Null => {
+                self.operands.iter().any(|operand| operand.text.eq_ignore_ascii_case("true"))
+            }
+            None => self.operator.negated || self.operator.if_exists,
+        }
+    }
+
     /// Tells whether the condition asks for the presence of a key.
     pub(super) fn requires(&self, folded_key: &str) -> bool {
         self.operator.family == Family::Null

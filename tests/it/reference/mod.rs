@@ -110,7 +110,7 @@ impl Question {
 
 /// Whether AWS declares the key as a list. The declaration counts, not the number of values.
 fn is_list_key(key: &str) -> bool {
-    ["ses:recipients", "aws:tagkeys", "aws:calledvia", "aws:principalorgpaths"]
+    ["ses:recipients", "ses:replicaregion", "aws:tagkeys", "aws:calledvia", "aws:principalorgpaths"]
         .contains(&key.to_lowercase().as_str())
 }
 
