@@ -36,9 +36,9 @@ use reader::Reader;
 use source::Source;
 pub use source::{Place, Placed, Problem};
 pub use values::{
-    Account, ClientNetwork, DecisionLog, Delegated, Group, Identities, Identity, Limits, Listener,
-    ListenerTls, Log, LogAddresses, LogFormat, Otlp, Password, Rate, Server, Ses, Upstream, User,
-    XSes,
+    Account, ClientNetwork, DecisionLog, Delegated, Group, Identities, Identity, Level, Limits,
+    Listener, ListenerTls, Log, LogAddresses, LogFormat, Otlp, Password, Rate, Server, Ses,
+    Upstream, User, XSes,
 };
 
 /// Everything the operator said, with defaults filled in.
@@ -181,7 +181,7 @@ impl Config {
         let groups = self.groups.iter().flat_map(|group| &group.policies);
         let known = self.identities.known.iter().flat_map(|identity| &identity.policies);
         let delegated = self.identities.delegated.iter().flat_map(|identity| &identity.policies);
-        let scps = &self.account.service_control_policies;
+        let scps = self.account.service_control_policies.iter().flat_map(|level| &level.value);
         let policies = users.chain(groups).chain(known).chain(delegated).chain(scps);
         let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
         let certificates = certificates.flat_map(|(certificate, key)| [certificate, &key.value]);

@@ -139,7 +139,7 @@ fn account(mut table: Reader<'_, '_>) -> Account {
         region: region.value,
         partition: partition.unwrap_or("aws").to_owned(),
         sandbox: table.boolean("sandbox"),
-        service_control_policies: table.documents("service_control_policies"),
+        service_control_policies: table.levels("service_control_policies"),
     };
     table.finish();
     account

@@ -33,9 +33,12 @@ pub struct Account {
     /// In the SES sandbox the recipients' identities are resources too (decision 9); none is for SES to
     /// say.
     pub sandbox: Option<bool>,
-    /// Service control policies: levels from the root to the account.
-    pub service_control_policies: Vec<Placed<Document>>,
+    /// Service control policies, by level from the root to the account. Every level must allow.
+    pub service_control_policies: Vec<Level>,
 }
+
+/// The policies of one level, which allow what any of them allows; never empty.
+pub type Level = Placed<Vec<Placed<Document>>>;
 
 /// The SES identities of the account.
 #[derive(Debug, Clone, Default)]

@@ -63,6 +63,39 @@ pub(super) fn table<'p>(pairs: impl Iterator<Item = (&'p str, &'p str)>) -> Stri
     format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
 }
 
+/// Reads entries with commas between them.
+pub(super) fn entries<'t>(text: &str, span: Span) -> Vec<Value<'t>> {
+    text.split(',').map(|entry| text_at(entry.trim(), span)).collect()
+}
+
+/// Reads entries with commas between them, or a JSON list of texts and of lists of texts.
+///
+/// # Errors
+/// What the text must be instead, to follow the name of the key.
+pub(super) fn nested_entries<'t>(text: &str, span: Span) -> Result<Vec<Value<'t>>, String> {
+    if !text.trim_start().starts_with('[') {
+        return Ok(entries(text, span));
+    }
+    let list: Vec<serde_json::Value> = serde_json::from_str(text)
+        .map_err(|error| format!("begins with a bracket and is no JSON list: {error}"))?;
+    let text = |entry: &serde_json::Value| {
+        let text = entry.as_str().ok_or("must hold texts and lists of texts alone")?;
+        Ok(text_at(text, span))
+    };
+    let entry = |entry: &serde_json::Value| match entry.as_array() {
+        Some(texts) => {
+            let texts = texts.iter().map(text).collect::<Result<_, String>>()?;
+            Ok(Value::with_span(ValueInner::Array(texts), span))
+        }
+        None => text(entry),
+    };
+    list.iter().map(entry).collect()
+}
+
+fn text_at<'t>(text: &str, span: Span) -> Value<'t> {
+    Value::with_span(ValueInner::String(text.to_owned().into()), span)
+}
+
 /// Reads `KEY=VALUE,…`, or a JSON object where a value has a comma.
 ///
 /// # Errors
@@ -71,8 +104,7 @@ pub(super) fn pairs<'t>(text: &str, span: Span) -> Result<Table<'t>, String> {
     let mut table = Table::new();
     let mut add = |key: &str, value: &str| {
         let name = Key { name: key.to_owned().into(), span };
-        let value = Value::with_span(ValueInner::String(value.to_owned().into()), span);
-        match table.insert(name, value) {
+        match table.insert(name, text_at(value, span)) {
             None => Ok(()),
             Some(_) => Err(format!("has `{key}` twice")),
         }

@@ -14,11 +14,11 @@ use zeroize::Zeroizing;
 
 use super::identities::Listed;
 use crate::authorize::Authorizer;
-use crate::config::{self, Config, Document, Placed, Problem};
+use crate::config::{self, Config, Document, Level, Placed, Problem};
 use crate::identities::Account;
 use crate::inventory::Snapshot;
 use crate::policy::lint::Severity;
-use crate::policy::{self, Policy, PolicyKind};
+use crate::policy::{self, Effect, Policy, PolicyKind};
 use crate::principals::{
     Guard, PolicyFileError, PolicyFiles, Principals, StoredPassword, User, hash_password,
 };
@@ -142,7 +142,7 @@ pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
     let (problems, warnings) = (Vec::new(), Vec::new());
     let mut loader = Loader { kept, config, files, linted, problems, warnings };
     let account = &config.account;
-    let scps = loader.policies(PolicyKind::ServiceControl, &account.service_control_policies);
+    let scps = account.service_control_policies.iter().map(|level| loader.level(level)).collect();
     let parts = Parts {
         basis: Basis {
             account: Account {
@@ -153,8 +153,7 @@ pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
             },
             sandbox: account.sandbox,
             listed: loader.listed(),
-            // Each policy is a level of its own: all must allow, the stricter reading of a plain list.
-            service_control_policies: scps.into_iter().map(|policy| vec![policy]).collect(),
+            service_control_policies: scps,
         },
         users: config.users.iter().map(|user| loader.user(user)).collect(),
         tls: loader.tls(),
@@ -188,6 +187,21 @@ impl Loader<'_> {
         documents: &[Placed<Document>],
     ) -> Vec<Arc<Policy>> {
         documents.iter().filter_map(|document| self.policy(kind, document)).collect()
+    }
+
+    /// The service control policies of one level.
+    fn level(&mut self, level: &Level) -> Vec<Arc<Policy>> {
+        let policies = self.policies(PolicyKind::ServiceControl, &level.value);
+        let mut statements = policies.iter().flat_map(|policy| policy.statements());
+        let is_whole = policies.len() == level.value.len();
+        if is_whole && !statements.any(|statement| statement.effect() == Effect::Allow) {
+            let message = "this level of service control policies allows nothing, so that no mail \
+                           may be sent; write the policies of a level as one list, \
+                           `[[\"FullAWSAccess.json\", \"deny.json\"]]`";
+            let warning = self.problem(level, message.to_owned());
+            self.warnings.push(warning);
+        }
+        policies
     }
 
     fn policy(&mut self, kind: PolicyKind, document: &Placed<Document>) -> Option<Arc<Policy>> {

@@ -87,6 +87,32 @@ fn every_mistake_is_listed_at_once_with_its_place() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// A level of service control policies is a file, or a list of files that count together.
+#[test]
+fn levels_of_service_control_policies_stay_apart() {
+    let file = path("tests/configs/scp-levels-of-a-variable.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (config, problems) = Config::read(&sources(&file, &text));
+    assert_eq!(problems, Vec::new());
+    let config = config.unwrap();
+    let names = |files: Vec<std::path::PathBuf>| -> BTreeSet<String> {
+        let name = |file: &Path| file.file_name().unwrap().to_string_lossy().into_owned();
+        files.iter().map(|file| name(file)).collect()
+    };
+    // A change of any of them is noticed.
+    let watched = names(config.files());
+    assert!(watched.contains("full-access.json") && watched.contains("deny-plain-text.json"));
+    let (authorizer, users) = gateway::load(&config).parts.into_authorizer();
+    let scps = authorizer.layers(&users[0].principal, &[]).scps;
+    let levels: Vec<Vec<String>> = scps
+        .iter()
+        .map(|level| level.iter().map(|policy| policy.name().to_owned()).collect())
+        .collect();
+    let (full, deny) =
+        ("tests/configs/scps/full-access.json", "tests/configs/scps/deny-plain-text.json");
+    assert_eq!(levels, [vec![full, deny], vec![deny]]);
+}
+
 #[test]
 fn the_default_file_is_right_and_says_the_defaults() {
     let file = path("config/sesgate.toml");

@@ -20,7 +20,7 @@ use sesgate::trace::Begun;
 
 use crate::support::{account, manner, outbox, pace, path, principal};
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "name",
     "identities",
     "authoritative",
@@ -39,6 +39,7 @@ const KEYS: [&str; 18] = [
     "granted",
     "x_ses_allowed",
     "x_ses_forced",
+    "scps",
 ];
 
 #[test]
@@ -104,7 +105,12 @@ fn play(case: &Value) -> String {
     let identities = Identities::new(known.collect(), case["authoritative"] == true)
         .with_delegated(delegated.collect());
     let folder = tempfile::tempdir().unwrap();
-    let authorizer = Authorizer::new(account, identities, Vec::new());
+    // A list of levels, each a list of documents, which are lists of statements.
+    let scps = case["scps"].as_array().into_iter().flatten().map(|level| {
+        let documents = level.as_array().unwrap().iter();
+        documents.map(|it| document(PolicyKind::ServiceControl, it.as_array().unwrap())).collect()
+    });
+    let authorizer = Authorizer::new(account, identities, scps.collect());
     let client = client(case);
     let user = User { principal: (*client.principal).clone(), passwords: Vec::new() };
     let principals = Arc::new(Principals::new(vec![user], 1).unwrap());

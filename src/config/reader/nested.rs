@@ -15,17 +15,8 @@ impl<'s, 't> Reader<'s, 't> {
     pub(in crate::config) fn strings(&mut self, key: &'static str) -> Vec<Placed<String>> {
         let is_there = self.has(key);
         let mut strings = Vec::new();
-        for mut value in self.array(key, |text| text.split(',').map(str::trim).collect()) {
-            let place = self.source.place(value.span);
-            match value.take() {
-                ValueInner::String(text) if text.is_empty() && !place.is_in_file() => {
-                    self.source.note_at(place, format!("`{key}` has an empty entry"));
-                }
-                ValueInner::String(text) => {
-                    strings.push(Placed { value: text.into_owned(), place });
-                }
-                found => self.wanted(key, "a list of strings", &found, value.span),
-            }
+        for mut value in self.array(key, |text, span| Ok(written::entries(text, span))) {
+            strings.extend(self.entry(key, value.take(), value.span, "a list of strings"));
         }
         let list = written::list(strings.iter().map(|text| written::string(&text.value)));
         if is_there {
@@ -34,6 +25,28 @@ impl<'s, 't> Reader<'s, 't> {
             self.defaults(list);
         }
         strings
+    }
+
+    /// An entry of a list, which must be a string; `what` is what the list is of.
+    pub(super) fn entry(
+        &self,
+        key: &'static str,
+        value: ValueInner<'t>,
+        span: Span,
+        what: &str,
+    ) -> Option<Placed<String>> {
+        let place = self.source.place(span);
+        match value {
+            ValueInner::String(text) if text.is_empty() && !place.is_in_file() => {
+                self.source.note_at(place, format!("`{key}` has an empty entry"));
+                None
+            }
+            ValueInner::String(text) => Some(Placed { value: text.into_owned(), place }),
+            found => {
+                self.wanted(key, what, &found, span);
+                None
+            }
+        }
     }
 
     /// A table of strings, such as tags. In a variable: `KEY=VALUE`, separated by commas.
@@ -128,16 +141,21 @@ impl<'s, 't> Reader<'s, 't> {
         Reader { source: self.source, path, table, span, known: Vec::new() }
     }
 
-    fn array(&mut self, key: &'static str, split: fn(&str) -> Vec<&str>) -> Vec<Value<'t>> {
+    /// A list; absent is empty. `split` takes one apart that a variable holds, or says what is wrong.
+    pub(super) fn array(
+        &mut self,
+        key: &'static str,
+        split: impl FnOnce(&str, Span) -> Result<Vec<Value<'t>>, String>,
+    ) -> Vec<Value<'t>> {
         let Some(mut value) = self.take(key, false) else { return Vec::new() };
         let span = value.span;
         match value.take() {
             ValueInner::Array(values) => values,
-            ValueInner::String(text) if self.source.is_said(span) => {
-                let entry =
-                    |text: &str| Value::with_span(ValueInner::String(text.to_owned().into()), span);
-                split(&text).into_iter().map(entry).collect()
-            }
+            ValueInner::String(text) if self.source.is_said(span) => split(&text, span)
+                .unwrap_or_else(|problem| {
+                    self.source.note(span, format!("`{key}` {problem}"));
+                    Vec::new()
+                }),
             found => {
                 self.wanted(key, "a list", &found, span);
                 Vec::new()

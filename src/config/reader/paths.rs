@@ -3,9 +3,13 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use toml_span::Value;
+use toml_span::value::ValueInner;
+
 use super::super::document::Document;
 use super::super::settings::Step;
 use super::super::source::Placed;
+use super::super::values::Level;
 use super::super::written;
 use super::Reader;
 
@@ -37,6 +41,49 @@ impl<'s, 't> Reader<'s, 't> {
     /// Policies in files.
     pub(in crate::config) fn documents(&mut self, key: &'static str) -> Vec<Placed<Document>> {
         self.paths(key).into_iter().map(in_file).collect()
+    }
+
+    /// Levels of policies: each a file, or a list of files that belong together. In a variable files
+    /// have commas between them, or all of it is a JSON list.
+    pub(in crate::config) fn levels(&mut self, key: &'static str) -> Vec<Level> {
+        const WHAT: &str = "a list of files and of lists of files";
+        let is_there = self.has(key);
+        let mut levels = Vec::new();
+        for mut value in self.array(key, written::nested_entries) {
+            let (span, place) = (value.span, self.source.place(value.span));
+            let files: Vec<_> = match value.take() {
+                ValueInner::Array(files) if files.is_empty() => {
+                    let message = format!(
+                        "`{key}` has an empty level, which would allow nothing; name its policies, \
+                         or take it out"
+                    );
+                    self.source.note_at(place, message);
+                    continue;
+                }
+                ValueInner::Array(files) => {
+                    let entry = |mut file: Value<'t>| self.entry(key, file.take(), file.span, WHAT);
+                    files.into_iter().filter_map(entry).collect()
+                }
+                single => self.entry(key, single, span, WHAT).into_iter().collect(),
+            };
+            let files: Vec<_> = files.into_iter().map(|file| self.resolve(file)).collect();
+            if !files.is_empty() {
+                levels.push(Placed { value: files, place });
+            }
+        }
+        let shown = levels.iter().map(|level| match level.value.as_slice() {
+            [file] => written::path(&file.value),
+            files => written::list(files.iter().map(|file| written::path(&file.value))),
+        });
+        let shown = written::list(shown);
+        if is_there {
+            self.shows(shown);
+        } else {
+            self.defaults(shown);
+        }
+        let documents = |files: Vec<_>| files.into_iter().map(in_file).collect();
+        let level = |level: Placed<_>| Placed { value: documents(level.value), place: level.place };
+        levels.into_iter().map(level).collect()
     }
 
     /// `policies`, which are files, and `policy`, which is a document itself.
