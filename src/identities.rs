@@ -21,6 +21,17 @@ pub struct Account {
     pub partition: String,
     /// Whether recipients must be verified as well; none is not known, and what denies them counts.
     pub sandbox: Option<bool>,
+    /// The organization that it is a member of, as far as that is known.
+    pub organization: Option<Organization>,
+}
+
+/// An organization of accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    /// For example `o-a1b2c3d4e5`.
+    pub id: String,
+    /// Where in it the account is, for example `o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/`.
+    pub paths: Vec<String>,
 }
 
 impl Account {

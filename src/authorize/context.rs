@@ -6,7 +6,7 @@ use super::Client;
 use super::claims::spelled;
 use super::resources::Resource;
 use crate::address::Address;
-use crate::identities::Account;
+use crate::identities::{Account, Organization};
 use crate::message::{Mailbox, XSes};
 use crate::policy::{Context, Spelled};
 use crate::principals::Principal;
@@ -40,7 +40,28 @@ pub(super) fn of_client<'m>(
     context.set("aws:PrincipalIsAWSService", "false");
     context.set("aws:ViaAWSService", "false");
     principal_keys(&mut context, &client.principal);
+    if client.principal.account == account.id
+        && let Some(organization) = &account.organization
+    {
+        context.set("aws:PrincipalOrgID", organization.id.as_str());
+        context.set_list("aws:PrincipalOrgPaths", paths(organization));
+    }
     context
+}
+
+fn paths(organization: &Organization) -> Vec<Spelled<'_>> {
+    organization.paths.iter().map(|path| path.as_str().into()).collect()
+}
+
+/// Sets the keys that say whose a resource is.
+pub(super) fn owner_keys<'m>(context: &mut Context<'m>, owner: &'m str, account: &'m Account) {
+    context.set("aws:ResourceAccount", owner);
+    if owner == account.id
+        && let Some(organization) = &account.organization
+    {
+        context.set("aws:ResourceOrgID", organization.id.as_str());
+        context.set_list("aws:ResourceOrgPaths", paths(organization));
+    }
 }
 
 /// The keys that are the same for all requests of a message: of its client, and what it is passed to
@@ -94,9 +115,9 @@ pub(super) fn of_feedback(feedback: &Address) -> Context<'_> {
 }
 
 /// The keys of a resource.
-pub(super) fn of_resource<'m>(resource: &'m Resource<'m>) -> Context<'m> {
+pub(super) fn of_resource<'m>(resource: &'m Resource<'m>, account: &'m Account) -> Context<'m> {
     let mut context = Context::new();
-    context.set("aws:ResourceAccount", resource.account);
+    owner_keys(&mut context, resource.account, account);
     for (key, value) in resource.tags {
         context.set(key, value.as_str());
     }

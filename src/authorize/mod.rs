@@ -247,7 +247,7 @@ impl Authorizer {
         now: SystemTime,
     ) -> Context<'m> {
         let mut context = context::of_client(client, ehlo, now, &self.account);
-        context.set("aws:ResourceAccount", self.account.id.as_str());
+        context::owner_keys(&mut context, &self.account.id, &self.account);
         context
     }
 

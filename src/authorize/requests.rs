@@ -84,7 +84,8 @@ impl Authorizer {
             claims.feedback.iter().map(|address| context::of_feedback(address)).collect();
         let authors: Vec<_> =
             claims.authors.iter().map(|mailbox| context::of_author(mailbox)).collect();
-        let of_resources: Vec<_> = resources.iter().map(context::of_resource).collect();
+        let of_resources: Vec<_> =
+            resources.iter().map(|it| context::of_resource(it, &self.account)).collect();
         let targets = resources.iter().zip(&of_resources).map(|(resource, context)| {
             policy::Resource { arn: &resource.arn, parents: &resource.parents, context }
         });

@@ -11,6 +11,7 @@ mod document;
 mod environment;
 mod identities;
 mod listeners;
+mod organization;
 mod origin;
 mod print;
 mod reader;
@@ -37,8 +38,8 @@ use source::Source;
 pub use source::{Place, Placed, Problem};
 pub use values::{
     Account, ClientNetwork, DecisionLog, Delegated, Group, Identities, Identity, Level, Limits,
-    Listener, ListenerTls, Log, LogAddresses, LogFormat, Otlp, Password, Rate, Server, Ses,
-    Upstream, User, XSes,
+    Listener, ListenerTls, Log, LogAddresses, LogFormat, Organization, Otlp, Password, Rate,
+    Server, Ses, Upstream, User, XSes,
 };
 
 /// Everything the operator said, with defaults filled in.

@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::identities::identities;
 use super::listeners::{listener, networks};
+use super::organization::organization;
 use super::reader::Reader;
 use super::users::{group, user};
 use super::{
@@ -139,6 +140,7 @@ fn account(mut table: Reader<'_, '_>) -> Account {
         region: region.value,
         partition: partition.unwrap_or("aws").to_owned(),
         sandbox: table.boolean("sandbox"),
+        organization: organization(&mut table),
         service_control_policies: table.levels("service_control_policies"),
     };
     table.finish();

@@ -33,8 +33,19 @@ pub struct Account {
     /// In the SES sandbox the recipients' identities are resources too (decision 9); none is for SES to
     /// say.
     pub sandbox: Option<bool>,
+    /// The organization that it is a member of, if the configuration says so.
+    pub organization: Option<Organization>,
     /// Service control policies, by level from the root to the account. Every level must allow.
     pub service_control_policies: Vec<Level>,
+}
+
+/// The organization of the account, at AWS Organizations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    /// For example `o-a1b2c3d4e5`.
+    pub id: String,
+    /// Where in it the account is, for example `o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/`.
+    pub paths: Vec<String>,
 }
 
 /// The policies of one level, which allow what any of them allows; never empty.

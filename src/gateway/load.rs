@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::identities::Listed;
 use crate::authorize::Authorizer;
 use crate::config::{self, Config, Document, Level, Placed, Problem};
-use crate::identities::Account;
+use crate::identities::{Account, Organization};
 use crate::inventory::Snapshot;
 use crate::policy::lint::Severity;
 use crate::policy::{self, Effect, Policy, PolicyKind};
@@ -150,6 +150,10 @@ pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
                 region: account.region.clone(),
                 partition: account.partition.clone(),
                 sandbox: account.sandbox,
+                organization: account
+                    .organization
+                    .clone()
+                    .map(|config::Organization { id, paths }| Organization { id, paths }),
             },
             sandbox: account.sandbox,
             listed: loader.listed(),

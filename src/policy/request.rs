@@ -135,15 +135,19 @@ impl<'a> Values<'a> {
 }
 
 /// The keys that messages set, with the form in which they are compared: sorted.
-const KNOWN_KEYS: [(&str, &str); 20] = [
+const KNOWN_KEYS: [(&str, &str); 24] = [
     ("aws:CurrentTime", "aws:currenttime"),
     ("aws:EpochTime", "aws:epochtime"),
     ("aws:PrincipalAccount", "aws:principalaccount"),
     ("aws:PrincipalArn", "aws:principalarn"),
     ("aws:PrincipalIsAWSService", "aws:principalisawsservice"),
+    ("aws:PrincipalOrgID", "aws:principalorgid"),
+    ("aws:PrincipalOrgPaths", "aws:principalorgpaths"),
     ("aws:PrincipalType", "aws:principaltype"),
     ("aws:RequestedRegion", "aws:requestedregion"),
     ("aws:ResourceAccount", "aws:resourceaccount"),
+    ("aws:ResourceOrgID", "aws:resourceorgid"),
+    ("aws:ResourceOrgPaths", "aws:resourceorgpaths"),
     ("aws:SecureTransport", "aws:securetransport"),
     ("aws:SourceIp", "aws:sourceip"),
     ("aws:UserAgent", "aws:useragent"),

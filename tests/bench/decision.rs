@@ -66,6 +66,7 @@ fn authorizer(sandbox: bool) -> Authorizer {
         region: "us-east-1".to_owned(),
         partition: "aws".to_owned(),
         sandbox: Some(sandbox),
+        organization: None,
     };
     let identity = Identity { name: "example.com".to_owned(), ..Identity::default() };
     Authorizer::new(account, Identities::new(vec![identity], false), Vec::new())

@@ -245,7 +245,7 @@ def test_the_file_of_the_image_gives_way_to_the_variables(tmp_path: Path) -> Non
     (tmp_path / "policies").symlink_to(folder / "config/policies")
     alone = tomllib.loads(sesgate("config", "print", "--config", image).stdout)
     assert alone["listeners"][0]["user"] == "app" and len(alone["listeners"]) == 1
-    assert alone["account"] == {"id": "123456789012", "region": "us-east-1", "partition": "aws", "service_control_policies": []}
+    assert alone["account"] == {"id": "123456789012", "region": "us-east-1", "partition": "aws", "organization_paths": [], "service_control_policies": []}
     environment = {
         "AWS_REGION": "eu-central-1",
         "SESGATE_USER_ARN": "arn:aws:iam::111122223333:user/shop",

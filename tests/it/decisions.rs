@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sesgate::address::Address;
 use sesgate::authorize::{Authorizer, Client, Vpc};
-use sesgate::identities::{Account, Delegated, Identities, Identity};
+use sesgate::identities::{Account, Delegated, Identities, Identity, Organization};
 use sesgate::message::{IdentityArn, XSes};
 use sesgate::policy::{Policy, PolicyKind};
 use sesgate::principals::{Principals, User, XSesRules};
@@ -20,7 +20,7 @@ use sesgate::trace::Begun;
 
 use crate::support::{account, manner, outbox, pace, path, principal};
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "name",
     "identities",
     "authoritative",
@@ -40,6 +40,7 @@ const KEYS: [&str; 19] = [
     "x_ses_allowed",
     "x_ses_forced",
     "scps",
+    "organization",
 ];
 
 #[test]
@@ -80,8 +81,14 @@ fn play(case: &Value) -> String {
         Ok(header) => header,
         Err(error) => return format!("unreadable: {error}"),
     };
-    let account =
-        Account { sandbox: case.get("sandbox").map_or(Some(false), Value::as_bool), ..account() };
+    let account = Account {
+        sandbox: case.get("sandbox").map_or(Some(false), Value::as_bool),
+        organization: case.get("organization").map(|it| Organization {
+            id: string(&it["id"]).to_owned(),
+            paths: list(&it["paths"]).map(str::to_owned).collect(),
+        }),
+        ..account()
+    };
     let known = case["identities"].as_array().into_iter().flatten().map(|identity| Identity {
         unsure: None,
         name: string(identity.get("name").unwrap_or(identity)).to_owned(),

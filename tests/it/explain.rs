@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{path, program};
 
@@ -132,9 +132,15 @@ fn json_holds_every_request_with_its_context() {
     let requests = answer["requests"].as_array().unwrap();
     assert_eq!(requests.len(), 1, "author and feedback are the same question");
     assert_eq!(requests[0]["decision"], "ImplicitlyDenied");
-    assert_eq!(requests[0]["context"]["ses:Recipients"], serde_json::json!(["x@example.net"]));
-    assert_eq!(requests[0]["context"]["aws:username"], serde_json::json!(["recipients"]));
+    assert_eq!(requests[0]["context"]["ses:Recipients"], json!(["x@example.net"]));
+    assert_eq!(requests[0]["context"]["aws:username"], json!(["recipients"]));
     assert_eq!(requests[0]["statements"][0]["seen"], "x@example.net");
+    for whose in ["Principal", "Resource"] {
+        let value = |key: &str| requests[0]["context"][format!("aws:{whose}{key}")].clone();
+        assert_eq!(value("OrgID"), json!(["o-a1b2c3d4e5"]));
+        let paths = ["o-a1b2c3d4e5/r-ab12/", "o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/"];
+        assert_eq!(value("OrgPaths"), json!(paths));
+    }
 }
 
 #[test]

@@ -52,6 +52,7 @@ pub(crate) fn account() -> Account {
         region: "us-east-1".to_owned(),
         partition: "aws".to_owned(),
         sandbox: Some(false),
+        organization: None,
     }
 }
 
