@@ -140,7 +140,7 @@ pub fn ehlo_name<'a>(arguments: &'a str, syntax: &'static str) -> Result<&'a str
     Ok(name)
 }
 
-/// Reads `FROM:<address>` and parameters.
+/// Reads `FROM:<address>`, perhaps without the brackets, and parameters.
 ///
 /// # Errors
 /// The reply that says what is wrong: `501`, `552` for a declared size over `message_bytes`, `553`, `555`.
@@ -174,7 +174,7 @@ pub fn mail(arguments: &str, message_bytes: usize) -> Result<Mail, Reply> {
     Ok(Mail { reverse_path, body_8bit, size: declared })
 }
 
-/// Reads `TO:<address>`; RCPT has no parameters here.
+/// Reads `TO:<address>`, perhaps without the brackets; RCPT has no parameters here.
 ///
 /// # Errors
 /// The reply that says what is wrong: `501`, `553`, `555`.
@@ -210,13 +210,24 @@ fn verb(word: &[u8]) -> Verb {
 }
 
 /// Splits `FROM:<path> parameters`; blanks before the path are let through as SES's own syntax line
-/// has one. The path itself may not hold `>`: no address of our grammar does.
+/// has one. A path without brackets, as in the examples of the SES guide, ends at a blank, and has
+/// neither quotes nor half a pair of brackets, so that there is one reading of it.
 fn path<'a>(prefix: &str, arguments: &'a str) -> Option<(&'a str, &'a str)> {
     let (start, rest) = arguments.split_at_checked(prefix.len())?;
     if !start.eq_ignore_ascii_case(prefix) {
         return None;
     }
-    let (path, parameters) = rest.trim_start_matches(' ').strip_prefix('<')?.split_once('>')?;
+    let rest = rest.trim_start_matches(' ');
+    let Some(inside) = rest.strip_prefix('<') else {
+        let (path, parameters) = rest.split_at_checked(rest.find(' ').unwrap_or(rest.len()))?;
+        let is_bare = path.contains('@') && !path.contains(['<', '>', '"']);
+        return is_bare.then_some((path, parameters));
+    };
+    let (path, parameters) = inside.split_once('>')?;
+    if path.contains('<') {
+        // A name within the brackets: no address of our grammar holds a bracket.
+        return Some((inside.strip_suffix('>').unwrap_or(inside), ""));
+    }
     (parameters.is_empty() || parameters.starts_with(' ')).then_some((path, parameters))
 }
 

@@ -77,7 +77,10 @@ impl Session {
             Verb::Rset => self.reject(Reply::syntax("RSET")),
             Verb::Noop => self.idle_command(Reply::ok()),
             Verb::Help => self.idle_command(Reply::help()),
-            Verb::Lookup(name) => self.idle_command(Reply::disabled(name)),
+            Verb::Lookup(name) => match self.not_let_in() {
+                Some(reply) => self.reject(reply),
+                None => self.idle_command(Reply::disabled(name)),
+            },
             Verb::Quit if is_blank(arguments) => self.close(Some(Reply::bye())),
             Verb::Quit => self.reject(Reply::syntax("QUIT")),
             Verb::NotOffered(name) => self.reject(Reply::disabled(name)),
@@ -216,15 +219,23 @@ impl Session {
 
     /// Returns why mail commands are not possible yet.
     fn not_yet(&self) -> Option<Reply> {
-        if self.settings.require_tls && !self.tls {
+        self.not_let_in().or_else(|| self.ehlo.is_none().then(Reply::need_ehlo))
+    }
+
+    /// Returns what is missing before anything is done for this client.
+    fn not_let_in(&self) -> Option<Reply> {
+        if self.must_start_tls() {
             Some(Reply::must_start_tls())
         } else if !self.authenticated {
             Some(Reply::authentication_required())
-        } else if self.ehlo.is_none() {
-            Some(Reply::need_ehlo())
         } else {
             None
         }
+    }
+
+    /// Returns whether nothing but STARTTLS leads on.
+    pub(super) fn must_start_tls(&self) -> bool {
+        self.settings.require_tls && !self.tls
     }
 
     fn unknown(&mut self) {

@@ -20,6 +20,9 @@ impl Session {
         if self.settings.auth == Auth::None {
             return self.reject(Reply::disabled("AUTH"));
         }
+        if self.must_start_tls() {
+            return self.reject(Reply::must_start_tls());
+        }
         if !self.auth_is_usable() {
             return self.reject(Reply::encryption_required());
         }
