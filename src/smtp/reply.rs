@@ -98,7 +98,7 @@ impl Reply {
         Reply::fixed(421, "This is an SMTP server, closing connection")
     }
 
-    /// Says that the client did not wait for an answer that it had to wait for. RFC 2920 section 3.1.
+    /// Says that the client did not wait for the banner. RFC 5321 section 3.1.
     pub fn not_synchronized() -> Reply {
         Reply::fixed(554, "Error: SMTP protocol synchronization")
     }

@@ -445,7 +445,7 @@ pub(crate) fn session(bytes: &[u8]) {
     let halves: Vec<&[u8]> =
         lines.iter().flat_map(|line| <[_; 2]>::from(line.split_at(line.len() / 2))).collect();
     assert_eq!(converse(*options, &halves), by_line);
-    // Lines that came too early end a session; up to there it is the same.
+    // Lines behind STARTTLS and a refused AUTH or DATA end a session; up to there it is the same.
     let together = converse(*options, &[input]);
     assert!(by_line.relayed.starts_with(&together.relayed));
     let same = together.replies.len().saturating_sub(usize::from(together.is_closed));

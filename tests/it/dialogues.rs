@@ -354,8 +354,11 @@ const PREAMBLE: &[u8] = b"EHLO client.test\r\n";
 const ENVELOPE: &[u8] = b"MAIL FROM:<app@example.com>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\n";
 const HEADER: &[u8] = b"From: app@example.com\r\n\r\n";
 
-/// Pieces that conversations are made of; EHLO, AUTH and STARTTLS must be last in what is sent.
-const PIECES: [&[u8]; 24] = [
+/// Pieces that conversations are made of; STARTTLS must be last in what is sent, and so must AUTH where
+/// it is refused.
+const PIECES: [&[u8]; 26] = [
+    PREAMBLE,
+    b"HELO client.test\r\n",
     b"MAIL FROM:<app@example.com>\r\n",
     b"MAIL FROM:<app@example.com> SIZE=99999999999\r\n",
     b"RCPT TO:<ann@example.org>\r\n",

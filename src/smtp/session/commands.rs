@@ -40,14 +40,9 @@ impl Session {
 
     fn line(&mut self, line: &[u8]) {
         let Line { verb, arguments } = Line::split(line);
-        // These change what the bytes behind them mean, so a client waits for their answer
-        // (RFC 2920 section 3.1). DATA has its own rule, since content may follow.
-        let must_be_last = matches!(verb, Verb::Ehlo | Verb::Helo | Verb::Auth | Verb::StartTls);
-        if must_be_last && !self.input.is_empty() {
-            let starttls = verb == Verb::StartTls;
-            let reply =
-                if starttls { Reply::starttls_not_last() } else { Reply::not_synchronized() };
-            return self.close(Some(reply));
+        // A handshake follows: bytes in clear behind it would be run under TLS (CVE-2011-0411).
+        if verb == Verb::StartTls && !self.input.is_empty() {
+            return self.close(Some(Reply::starttls_not_last()));
         }
         match verb {
             Verb::Foreign => return self.close(Some(Reply::not_smtp())),
@@ -55,10 +50,10 @@ impl Session {
             _ => {}
         }
         let Some(arguments) = arguments else {
-            return if verb == Verb::Data {
-                self.refuse_data(Reply::illegal_byte())
-            } else {
-                self.reject(Reply::illegal_byte())
+            return match verb {
+                Verb::Data => self.refuse_data(Reply::illegal_byte()),
+                Verb::Auth => self.refuse_with_rest(Reply::illegal_byte()),
+                _ => self.reject(Reply::illegal_byte()),
             };
         };
         let arguments = arguments.as_ref();
@@ -206,10 +201,16 @@ impl Session {
         self.wait(Step::Data(Arc::clone(&envelope)), Waiting::Data(envelope));
     }
 
-    /// Refuses DATA. Bytes behind it may be content, which must never be read as commands
-    /// (RFC 2920 section 3.1), so they end the session.
+    /// Refuses DATA.
     fn refuse_data(&mut self, reply: Reply) {
         self.draft = None;
+        self.refuse_with_rest(reply);
+    }
+
+    /// Refuses a command behind which a client that did not wait has sent what is no command: content
+    /// behind DATA, a user name and a password behind AUTH. It must never be read as commands (RFC 2920
+    /// section 3.1), so bytes that are there already end the session.
+    pub(super) fn refuse_with_rest(&mut self, reply: Reply) {
         if self.input.is_empty() {
             self.reject(reply);
         } else {

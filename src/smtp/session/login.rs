@@ -18,19 +18,19 @@ impl Session {
     /// Answers AUTH.
     pub(super) fn auth(&mut self, arguments: &str) {
         if self.settings.auth == Auth::None {
-            return self.reject(Reply::disabled("AUTH"));
+            return self.refuse_with_rest(Reply::disabled("AUTH"));
         }
         if self.must_start_tls() {
-            return self.reject(Reply::must_start_tls());
+            return self.refuse_with_rest(Reply::must_start_tls());
         }
         if !self.auth_is_usable() {
-            return self.reject(Reply::encryption_required());
+            return self.refuse_with_rest(Reply::encryption_required());
         }
         if self.authenticated {
-            return self.reject(Reply::already_authenticated());
+            return self.refuse_with_rest(Reply::already_authenticated());
         }
         if self.ehlo.is_none() {
-            return self.reject(Reply::need_ehlo());
+            return self.refuse_with_rest(Reply::need_ehlo());
         }
         self.outcome(sasl::start(arguments));
     }
@@ -43,8 +43,7 @@ impl Session {
                 self.state = State::Exchange(exchange);
                 return false;
             }
-            NextLine::Line(line) if self.input.is_empty() => self.outcome(exchange.answer(&line)),
-            NextLine::Line(_) => self.close(Some(Reply::not_synchronized())),
+            NextLine::Line(line) => self.outcome(exchange.answer(&line)),
             other => self.close_for(&other),
         }
         true
@@ -59,7 +58,9 @@ impl Session {
             }
             Authentication::Invalid => self.login_failed(Reply::credentials_invalid()),
             // Asking again and again is an error too.
-            Authentication::Busy => self.reject(Reply::temporary_authentication_failure()),
+            Authentication::Busy => {
+                self.refuse_with_rest(Reply::temporary_authentication_failure())
+            }
         }
     }
 
@@ -75,11 +76,14 @@ impl Session {
             Outcome::Refused(reply) if reply == Reply::credentials_invalid() => {
                 self.login_failed(reply);
             }
-            Outcome::Refused(reply) => self.reject(reply),
+            Outcome::Refused(reply) => self.refuse_with_rest(reply),
         }
     }
 
     fn login_failed(&mut self, reply: Reply) {
+        if !self.input.is_empty() {
+            return self.refuse_with_rest(reply);
+        }
         self.reply(reply);
         self.counters.auth_failures = self.counters.auth_failures.saturating_add(1);
         if self.counters.auth_failures >= self.settings.limits.auth_failures {
