@@ -9,6 +9,8 @@ use crate::address::{Address, check_domain, excerpt};
 const NAME_CHARACTERS: usize = 64;
 const TAG_CHARACTERS: usize = 256;
 const TAGS: usize = 50;
+/// The tags of SES itself that a message may carry: they fill its Feedback-ID (SES guide).
+const SES_TAGS: [&str; 2] = ["ses:feedback-id-a", "ses:feedback-id-b"];
 
 /// What the client asked for with `X-SES-` fields (decision 11).
 ///
@@ -234,7 +236,8 @@ fn tags(text: &str) -> Option<Vec<(String, String)>> {
         let (name, value) = tag.split_once('=')?;
         let (name, value) = (name.trim_matches(BLANKS), value.trim_matches(BLANKS));
         let is_new = tags.len() < TAGS && tags.iter().all(|(known, _)| known != name);
-        if !is_new || !is_name(name, TAG_CHARACTERS) || !is_name(value, TAG_CHARACTERS) {
+        let is_tag = is_name(name, TAG_CHARACTERS) || SES_TAGS.contains(&name);
+        if !is_new || !is_tag || !is_name(value, TAG_CHARACTERS) {
             return None;
         }
         tags.push((name.to_owned(), value.to_owned()));
