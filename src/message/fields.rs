@@ -112,6 +112,8 @@ struct List {
     words: Vec<Word>,
     /// Its address in brackets.
     address: Option<Address>,
+    /// It has a comment, or one stands before it.
+    has_comment: bool,
     in_group: bool,
     /// A group has just ended: a comma has to follow.
     after_group: bool,
@@ -126,7 +128,10 @@ impl List {
         while let Some((token, blank_before)) = tokens.next_token()? {
             let is_comma = matches!(token, Token::Comma);
             match token {
-                Token::Comment(_) if !self.strict => continue,
+                Token::Comment(_) if !self.strict => {
+                    self.has_comment = true;
+                    continue;
+                }
                 Token::Comment(text) => return Err(FieldError::Comment(excerpt(text)).into()),
                 Token::Comma => self.comma()?,
                 _ if self.after_group => return Err(FieldError::OpenGroup.into()),
@@ -193,7 +198,7 @@ impl List {
         self.in_group = true;
         // The name of a group is no claim, but `a@example.com:;` would hide an address in one.
         let words = std::mem::take(&mut self.words);
-        check_phrase(&words)
+        check_phrase(&words, |_| false)
     }
 
     fn close_group(&mut self) -> Result<(), Problem> {
@@ -211,13 +216,18 @@ impl List {
     /// Ends the mailbox under way, if there is one.
     fn finish(&mut self) -> Result<(), Problem> {
         let words = std::mem::take(&mut self.words);
+        let has_comment = std::mem::take(&mut self.has_comment);
         let (address, display_name) = match (self.address.take(), words.as_slice()) {
             (None, []) => return Ok(()),
             (None, [Word { text, quoted: false, .. }]) => (Address::parse(text)?, None),
             (None, words) => return Err(not_an_address(words)),
             (Some(address), words) => {
-                check_phrase(words)?;
-                (address, self.display_name(words)?)
+                let repeats = |word: &str| {
+                    words.len() == 1 && !has_comment && names::unquoted(word) == address.as_str()
+                };
+                check_phrase(words, repeats)?;
+                let display_name = self.display_name(words)?;
+                (address, display_name)
             }
         };
         self.mailboxes.push(Mailbox { display_name, address });
@@ -230,9 +240,11 @@ impl List {
     }
 }
 
-/// Words before brackets: an unquoted `@` among them is an address to some programs.
-fn check_phrase(words: &[Word]) -> Result<(), Problem> {
-    match words.iter().find(|word| !word.quoted && word.text.contains('@')) {
+/// Words before brackets: an unquoted `@` among them is an address to some programs. Where the word
+/// `repeats` the very address in the brackets it is the same address to all of them.
+fn check_phrase(words: &[Word], repeats: impl Fn(&str) -> bool) -> Result<(), Problem> {
+    let mut unquoted = words.iter().filter(|word| !word.quoted && word.text.contains('@'));
+    match unquoted.find(|word| !repeats(&word.text)) {
         Some(word) => Err(FieldError::Text(excerpt(&word.text)).into()),
         None => Ok(()),
     }

@@ -89,8 +89,8 @@ impl DisplayName {
     }
 
     /// Returns the other spellings of this name, for Deny alone (decision 7): as written, in lower
-    /// case, without what cannot be seen, with compatible characters as plain ones. Never the decoded
-    /// name itself, each once, six at most.
+    /// case, without what cannot be seen, with compatible characters as plain ones, and all that without
+    /// quotes around it. Never the decoded name itself, each once, twelve at most.
     #[must_use]
     pub fn spellings(&self) -> Vec<String> {
         spellings::of_name(&self.decoded, &self.written)

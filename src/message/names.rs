@@ -85,6 +85,12 @@ enum Kind {
     EncodedInQuotes,
 }
 
+/// Takes one pair of `'` or `"` off, which many a program writes around a name.
+pub(super) fn unquoted(text: &str) -> &str {
+    let inside = |mark: char| text.strip_prefix(mark)?.strip_suffix(mark);
+    inside('\'').or_else(|| inside('"')).unwrap_or(text)
+}
+
 /// Runs of blanks become one, those at the ends none.
 fn one_blank(text: &str) -> String {
     text.split(super::fields::BLANKS).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")

@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mail_parser::{Addr, HeaderName, HeaderValue, MessageParser};
 
-use super::Mailbox;
 use super::error::{FieldError, MessageError};
+use super::{Mailbox, names};
 use crate::address::{Address, excerpt};
 
 /// What the strict grammar found in one field.
@@ -120,11 +120,21 @@ fn read(section: &[u8]) -> Vec<(&'static str, Vec<MailboxReading>)> {
 /// A name without an address becomes a mailbox that equals none of ours.
 fn mailbox(addr: &Addr<'_>) -> MailboxReading {
     let name = addr.name().unwrap_or_default();
-    let words: Vec<&str> = name.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
-    MailboxReading {
-        address: addr.address().unwrap_or_default().to_owned(),
-        name: Some(words.join(" ")),
+    let address = addr.address().unwrap_or_default();
+    if let Some((name, address)) = repeated(address).filter(|_| name.is_empty()) {
+        return MailboxReading { address: address.to_owned(), name: Some(name.to_owned()) };
     }
+    let words: Vec<&str> = name.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
+    MailboxReading { address: address.to_owned(), name: Some(words.join(" ")) }
+}
+
+/// Takes a name that repeats the address off it. mail-parser puts the two together where a line ends
+/// between them; as there are two `@` then, no address is mistaken for this.
+fn repeated(text: &str) -> Option<(&str, &str)> {
+    let quotes = if text.starts_with('\'') { 2 } else { 0 };
+    let (name, address) = text.split_at_checked((text.len() + quotes) / 2)?;
+    let bare = if quotes > 0 { names::unquoted(name) } else { name };
+    (bare == address && address.contains('@')).then_some((name, address))
 }
 
 const FIELDS: &[(HeaderName<'static>, &str)] = &[

@@ -7,9 +7,11 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
 
-/// Returns the spellings of a name, never `decoded` itself, each once, six at most: as it is written,
+use super::names;
+
+/// Returns the spellings of a name, never `decoded` itself, each once, twelve at most: as it is written,
 /// all in lower case, without characters that show nothing, with compatible characters as plain ones
-/// (NFKC), and the latter two in lower case.
+/// (NFKC), and the latter two in lower case; all but the first once more without quotes around the name.
 pub(super) fn of_name(decoded: &str, written: &str) -> Vec<String> {
     let mut spellings = Vec::new();
     let mut add = |spelling: String| {
@@ -18,18 +20,33 @@ pub(super) fn of_name(decoded: &str, written: &str) -> Vec<String> {
         }
     };
     add(written.to_owned());
-    add(decoded.to_lowercase());
-    if !decoded.is_ascii() {
-        let seen = seen(decoded);
-        // Once more behind it: NFKC makes blanks of some accents that stand alone.
-        let plain = self::seen(&ComposingNormalizerBorrowed::new_nfkc().normalize(&seen));
-        for spelling in [seen, plain] {
-            let lower = spelling.to_lowercase();
-            add(spelling);
-            add(lower);
+    for name in [decoded, without_quotes(decoded)] {
+        add(name.to_owned());
+        add(name.to_lowercase());
+        if !name.is_ascii() {
+            let seen = seen(name);
+            // Once more behind it: NFKC makes blanks of some accents that stand alone.
+            let plain = self::seen(&ComposingNormalizerBorrowed::new_nfkc().normalize(&seen));
+            for spelling in [seen, plain] {
+                let lower = spelling.to_lowercase();
+                add(spelling);
+                add(lower);
+            }
         }
     }
     spellings
+}
+
+/// What is left without the quotes around all of it, which are not read as a part of the name and which
+/// some mail programs take off.
+fn without_quotes(mut name: &str) -> &str {
+    loop {
+        let bare = names::unquoted(name).trim();
+        if bare.is_empty() || bare == name {
+            return name;
+        }
+        name = bare;
+    }
 }
 
 /// What of a text can be seen: no default-ignorable characters of Unicode, no marks of interlinear
@@ -76,6 +93,26 @@ mod tests {
             ),
             ("e\u{301}", "x", &["x", "\u{e9}"]),
             ("a\u{2003}\u{b4}b", "x", &["x", "a \u{b4}b", "a \u{301}b"]),
+            ("'a@example.com'", "'a@example.com'", &["a@example.com"]),
+            ("\"'CEO'\"", "\"'CEO'\"", &["\"'ceo'\"", "CEO", "ceo"]),
+            ("' Ceo '", "' Ceo '", &["' ceo '", "Ceo", "ceo"]),
+            (
+                "'C\u{200b}EO'",
+                "x",
+                &[
+                    "x",
+                    "'c\u{200b}eo'",
+                    "'CEO'",
+                    "'ceo'",
+                    "C\u{200b}EO",
+                    "c\u{200b}eo",
+                    "CEO",
+                    "ceo",
+                ],
+            ),
+            ("''", "''", &[]),
+            ("'", "'", &[]),
+            ("'a\"", "'a\"", &[]),
         ];
         for (decoded, written, expected) in cases {
             assert_eq!(of_name(decoded, written), *expected, "{decoded:?}");

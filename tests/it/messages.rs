@@ -348,6 +348,8 @@ fn piece() -> impl Strategy<Value = String> {
     let pieces = [
         "a@example.com",
         "<b@example.com>",
+        "'b@example.com'",
+        "b@example.com <b@example.com>",
         "\"admin\"@example.com",
         "<\"c\"@example.com>",
         ", ",
