@@ -130,12 +130,23 @@ pub enum FieldError {
     /// An address with a name and no brackets, or text behind the brackets.
     #[error("has text that is no address, '{0}': write Name <user@example.com>")]
     Text(String),
+    /// Quotes that end and begin in the middle of a name.
+    #[error(
+        "has quotes within a name, at '{0}': put the name in one pair of quotes, and a \\ before each \
+         \" in it"
+    )]
+    InnerQuotes(String),
     /// Source routes are obsolete.
     #[error("has a source route, '{0}': write the address alone.")]
     Route(String),
     /// An encoded word that not all decode, or not alike.
     #[error("has an encoded word that cannot be decoded safely: '{0}'.")]
     EncodedWord(String),
+    /// An encoded word in which quotes begin, as agents write it that encode a name with its quotes.
+    #[error(
+        "has a quote within an encoded word, '{0}': encode the name without its quotes, or \" as =22"
+    )]
+    QuotedEncodedWord(String),
     /// An encoded word in a character set that is not known.
     #[error("has an encoded word in an unknown character set: '{0}'.")]
     Charset(String),

@@ -125,7 +125,10 @@ impl List {
     /// Reads a text that had line ends at `folds`.
     fn read(mut self, text: &str, folds: &[usize]) -> Result<Vec<Mailbox>, Problem> {
         let mut tokens = Tokens { text, rest: text, folds, is_folded: false, hides_at: false };
-        while let Some((token, blank_before)) = tokens.next_token()? {
+        loop {
+            let next =
+                tokens.next_token().map_err(|error| self.within_encoded_word(error, &tokens));
+            let Some((token, blank_before)) = next? else { break };
             let is_comma = matches!(token, Token::Comma);
             match token {
                 Token::Comment(_) if !self.strict => {
@@ -158,6 +161,16 @@ impl List {
         }
         self.finish()?;
         Ok(self.mailboxes)
+    }
+
+    /// Quotes that do not end are none where they begin inside an encoded word.
+    fn within_encoded_word(&self, error: FieldError, tokens: &Tokens<'_>) -> FieldError {
+        match self.words.last() {
+            Some(word) if error == FieldError::Open('"') && word.opens_encoded_word() => {
+                FieldError::QuotedEncodedWord(excerpt(&format!("{}\"{}", word.text, tokens.rest)))
+            }
+            _ => error,
+        }
     }
 
     fn word(&mut self, word: Word) -> Result<(), Problem> {

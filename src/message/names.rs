@@ -30,13 +30,22 @@ impl Word {
     pub(super) fn quoted(text: String, blank_before: bool) -> Self {
         Self { text, quoted: true, blank_before }
     }
+
+    /// Whether an encoded word begins in it and does not end.
+    pub(super) fn opens_encoded_word(&self) -> bool {
+        !self.quoted && self.text.starts_with("=?") && !is_encoded_word(&self.text)
+    }
 }
 
 /// Returns the name that the words before an address make; none when nothing is left to show.
 pub(super) fn display_name(words: &[Word]) -> Result<Option<DisplayName>, FieldError> {
     // `"a"b` is `ab` to some and `a b` to others.
-    if let Some(word) = words.iter().skip(1).find(|word| !word.blank_before) {
-        return Err(FieldError::Text(excerpt(&word.text)));
+    if let Some([before, word]) = words.array_windows().find(|[_, word]| !word.blank_before) {
+        return Err(if before.opens_encoded_word() {
+            FieldError::QuotedEncodedWord(excerpt(&format!("{}\"{}", before.text, word.text)))
+        } else {
+            FieldError::InnerQuotes(excerpt(&word.text))
+        });
     }
     let mut decoded = String::new();
     let mut written = String::new();
