@@ -6,6 +6,7 @@
 //! Reply-To, Resent-To, Resent-Cc and Resent-Bcc pass as they are: they are no claims (decision 6), and
 //! SES delivers to none of them, since the recipients are always given to it.
 
+mod charsets;
 mod error;
 mod fields;
 mod header;

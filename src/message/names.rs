@@ -8,9 +8,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use encoding_rs::Encoding;
 
 use super::DisplayName;
+use super::charsets::Charset;
 use super::error::FieldError;
 use crate::address::excerpt;
 
@@ -49,6 +49,8 @@ pub(super) fn display_name(words: &[Word]) -> Result<Option<DisplayName>, FieldE
     }
     let mut decoded = String::new();
     let mut written = String::new();
+    // mail-parser puts no blank between a quoted string and its neighbours.
+    let mut plain = words.len() == 1 || words.iter().all(|word| !word.quoted);
     let mut last = Kind::Text;
     for word in words {
         if word.text.trim_matches(super::fields::BLANKS).is_empty() {
@@ -57,6 +59,7 @@ pub(super) fn display_name(words: &[Word]) -> Result<Option<DisplayName>, FieldE
         }
         for part in word.text.split(super::fields::BLANKS).filter(|part| !part.is_empty()) {
             let text = encoded_word(part)?;
+            plain &= text.as_ref().is_none_or(|text| text.has_second_opinion);
             let kind = match (&text, word.quoted) {
                 (None, _) => Kind::Text,
                 (Some(_), false) => Kind::Encoded,
@@ -71,7 +74,7 @@ pub(super) fn display_name(words: &[Word]) -> Result<Option<DisplayName>, FieldE
                 }
                 _ => decoded.push(' '),
             }
-            decoded.push_str(text.as_deref().unwrap_or(part));
+            decoded.push_str(text.as_ref().map_or(part, |decoded| &decoded.text));
             written.push(' ');
             written.push_str(part);
             last = kind;
@@ -82,8 +85,6 @@ pub(super) fn display_name(words: &[Word]) -> Result<Option<DisplayName>, FieldE
     }
     let decoded = one_blank(&decoded);
     let written = one_blank(&written);
-    // mail-parser puts no blank between a quoted string and its neighbours.
-    let plain = words.len() == 1 || words.iter().all(|word| !word.quoted);
     Ok((!decoded.is_empty()).then_some(DisplayName { decoded, written, plain }))
 }
 
@@ -112,10 +113,18 @@ fn is_hidden(character: char) -> bool {
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// An encoded word, decoded.
+#[derive(Debug)]
+struct Decoded {
+    text: String,
+    /// The second parser knows its character set.
+    has_second_opinion: bool,
+}
+
 /// Decodes `=?charset?encoding?text?=` (RFC 2047 section 2); other words are `None`.
 ///
 /// Longer ones than the 75 characters of the RFC pass, and specials that a phrase forbids in them.
-fn encoded_word(word: &str) -> Result<Option<String>, FieldError> {
+fn encoded_word(word: &str) -> Result<Option<Decoded>, FieldError> {
     if !word.contains("=?") {
         return Ok(None);
     }
@@ -131,8 +140,9 @@ fn encoded_word(word: &str) -> Result<Option<String>, FieldError> {
     }
     // RFC 2231 section 5: a language may follow.
     let charset = charset.split_once('*').map_or(charset, |(charset, _)| charset);
-    let encoding = encoding_of(charset).ok_or_else(|| FieldError::Charset(excerpt(charset)))?;
-    decode(encoding, charset, &bytes).ok_or_else(unsafe_word).map(Some)
+    let known = Charset::named(charset).ok_or_else(|| FieldError::Charset(excerpt(charset)))?;
+    let text = known.decode(&bytes).ok_or_else(unsafe_word)?;
+    Ok(Some(Decoded { text, has_second_opinion: known.has_second_opinion(charset) }))
 }
 
 /// Returns whether a word has the form of an encoded word.
@@ -163,34 +173,4 @@ fn q_decode(text: &str) -> Option<Vec<u8>> {
         });
     }
     Some(bytes)
-}
-
-/// The character sets of the WHATWG encoding standard, by their labels there. UTF-16 has to name its
-/// byte order: without one Java and the web read opposite ones.
-fn encoding_of(charset: &str) -> Option<&'static Encoding> {
-    let encoding = Encoding::for_label_no_replacement(charset.as_bytes())?;
-    let has_order = is_one_of(charset, &["utf-16le", "utf-16be"]);
-    let is_utf16 = encoding == encoding_rs::UTF_16LE || encoding == encoding_rs::UTF_16BE;
-    (has_order || !is_utf16).then_some(encoding)
-}
-
-fn is_one_of(charset: &str, labels: &[&str]) -> bool {
-    labels.iter().any(|label| charset.eq_ignore_ascii_case(label))
-}
-
-fn decode(encoding: &'static Encoding, charset: &str, bytes: &[u8]) -> Option<String> {
-    // The web reads 8-bit ASCII as windows-1252, others as damage.
-    if is_one_of(charset, &["us-ascii", "ascii", "ansi_x3.4-1968"]) && !bytes.is_ascii() {
-        return None;
-    }
-    let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
-    if encoding == encoding_rs::ISO_2022_JP {
-        // Has to end in ASCII (RFC 1468), or the next word means something else to those who join them.
-        let extended = [bytes, b"A"].concat();
-        let shown = encoding.decode_without_bom_handling_and_without_replacement(&extended)?;
-        if shown.strip_suffix('A') != Some(&text) {
-            return None;
-        }
-    }
-    Some(text.into_owned())
 }
