@@ -138,6 +138,12 @@ impl Identities {
         self.delegated.iter().find(same)
     }
 
+    /// Iterates over the sending authorization policies of all identities.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        let own = self.known.values().flat_map(|identity| &identity.policies);
+        own.chain(self.delegated.iter().flat_map(|delegated| &delegated.policies))
+    }
+
     /// Whether the list is complete.
     #[must_use]
     pub fn is_authoritative(&self) -> bool {

@@ -9,6 +9,7 @@ mod delegates;
 mod permit;
 mod requests;
 mod resources;
+mod screened;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 pub use permit::{Parameters, Permit, Verdict};
 pub use requests::{Asked, Message};
+pub use screened::Screened;
 
 use crate::identities::{Account, Identities, Unsure};
 use crate::message::{HeaderSection, XSes};
@@ -126,6 +128,10 @@ pub struct Authorizer {
     account: Account,
     identities: Identities,
     service_control_policies: Vec<Vec<Arc<Policy>>>,
+    /// Whether any policy but those of users asks what time it is.
+    asks_for_time: bool,
+    /// Tells these rules from all others.
+    rules: Arc<()>,
 }
 
 impl Authorizer {
@@ -136,7 +142,10 @@ impl Authorizer {
         identities: Identities,
         service_control_policies: Vec<Vec<Arc<Policy>>>,
     ) -> Self {
-        Self { account, identities, service_control_policies }
+        let all = service_control_policies.iter().flatten().chain(identities.policies());
+        let asks_for_time = all.map(AsRef::as_ref).any(Policy::asks_for_time);
+        let rules = Arc::default();
+        Self { account, identities, service_control_policies, asks_for_time, rules }
     }
 
     /// Decides about a message whose content is still to come.
@@ -216,7 +225,8 @@ impl Authorizer {
             && self.decide(client, envelope, header, occasion).is_ok()
     }
 
-    /// Decides about a complete message and hands out the permit to send it.
+    /// Decides about a complete message and hands out the permit to send it. What was decided at the
+    /// end of its header section is not decided again where it would come out the same.
     ///
     /// # Errors
     /// As [`Authorizer::decide`].
@@ -225,11 +235,17 @@ impl Authorizer {
         client: &Client,
         transaction: Transaction,
         occasion: Occasion,
+        screened: Option<Screened>,
     ) -> Result<Permit, Box<NotPermitted>> {
         let Transaction { envelope, header, .. } = &transaction;
-        let decided = self
-            .decide(client, envelope, header, occasion)
-            .and_then(|verdict| Ok((verdict, self.chosen(client, envelope, header)?)));
+        let decided = screened.and_then(|it| it.holds_for(self, client, &transaction));
+        let decided = decided.map_or_else(
+            || {
+                let verdict = self.decide(client, envelope, header, occasion)?;
+                Ok((verdict, self.chosen(client, envelope, header)?))
+            },
+            Ok,
+        );
         match decided {
             Ok((verdict, chosen)) => {
                 Ok(Permit::new(client, transaction, occasion, verdict, chosen))

@@ -27,7 +27,7 @@ use service::NotNamed;
 pub use service::{Deadlines, Service};
 
 use crate::admission::Place;
-use crate::authorize::Client;
+use crate::authorize::{Client, Screened};
 use crate::memory::Share;
 use crate::smtp::{Reply, Session, Step};
 use crate::trace::Begun;
@@ -99,6 +99,8 @@ pub struct Connection {
     /// When the last reply was written: a command that comes byte by byte is not given more time.
     heard: Instant,
     content: Option<Content>,
+    /// What was decided about the message under way.
+    screened: Option<Screened>,
     /// When the transaction under way began.
     transaction: Begun,
     drain: Drain,
@@ -197,6 +199,7 @@ impl Connection {
             begun: now(),
             heard: now(),
             content: None,
+            screened: None,
             transaction: Begun::now(),
             drain,
             draining: false,
@@ -316,7 +319,7 @@ impl Connection {
                         }
                         None => Err(Reply::authentication_required()),
                     };
-                    self.session.header_answered(answer);
+                    self.session.header_answered(answer.map(|screened| self.screened = screened));
                 }
                 Step::Relay(transaction) => {
                     if let Some(content) = &self.content {
@@ -337,7 +340,10 @@ impl Connection {
                             let share =
                                 std::mem::replace(&mut self.share, self.service.memory.nothing());
                             let (abort, begun) = (&self.drain.abort, self.transaction);
-                            relay.carry_out(client, transaction, share, abort, begun).await
+                            let screened = self.screened.take();
+                            relay
+                                .carry_out(client, transaction, screened, share, abort, begun)
+                                .await
                         }
                         None => Reply::authentication_required(),
                     };

@@ -8,6 +8,7 @@ use jsonc_parser::common::Ranged;
 
 use super::error::{PolicyErrors, Problems, quoted};
 use super::json;
+use super::request::is_time_key;
 use super::statement::{Dialect, Statement, check_members};
 
 /// What a policy is attached to, which decides what its document may hold.
@@ -48,6 +49,7 @@ pub struct Policy {
     kind: PolicyKind,
     name: Box<str>,
     statements: Vec<Statement>,
+    asks_for_time: bool,
 }
 
 impl Policy {
@@ -71,7 +73,8 @@ impl Policy {
             None => Vec::new(),
         };
         problems.finish()?;
-        Ok(Policy { kind, name: name.into(), statements })
+        let asks_for_time = statements.iter().flat_map(Statement::keys).any(is_time_key);
+        Ok(Policy { kind, name: name.into(), statements, asks_for_time })
     }
 
     /// Returns what the policy is attached to.
@@ -87,6 +90,11 @@ impl Policy {
     /// Returns the statements in the order of the document.
     pub fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    /// Tells whether a condition or a variable asks for the moment of the request.
+    pub fn asks_for_time(&self) -> bool {
+        self.asks_for_time
     }
 }
 

@@ -162,6 +162,11 @@ const KNOWN_KEYS: [(&str, &str); 24] = [
     ("ses:TenantName", "ses:tenantname"),
 ];
 
+/// Tells whether the key, in lower case, says when the request is made.
+pub(super) fn is_time_key(folded: &str) -> bool {
+    matches!(folded, "aws:currenttime" | "aws:epochtime")
+}
+
 /// Returns the key and its folded form, without allocating for the keys of every message.
 fn both_forms(key: &str) -> (Cow<'static, str>, Cow<'static, str>) {
     match KNOWN_KEYS.binary_search_by(|(known, _)| (*known).cmp(key)) {

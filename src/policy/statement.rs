@@ -156,6 +156,12 @@ impl Statement {
         self.actions.negated
     }
 
+    /// Iterates over the context keys that the statement asks for, in lower case.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        let of_conditions = self.conditions.iter().flat_map(Condition::keys);
+        of_conditions.chain(self.resource_variables())
+    }
+
     /// Returns the conditions in the order of the document.
     pub fn conditions(&self) -> &[Condition] {
         &self.conditions

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub use refusal::Refusal;
 
-use crate::authorize::{Client, Denial, NotPermitted, Occasion, Permit, STEPS, Verdict};
+use crate::authorize::{Client, Denial, NotPermitted, Occasion, Permit, STEPS, Screened, Verdict};
 use crate::decision_log::{DecisionLog, Unwritten};
 use crate::inventory::Inventory;
 use crate::memory::Share;
@@ -113,24 +113,26 @@ impl Relay {
     }
 
     /// Decides about a message whose header section is complete: one that is refused here need not
-    /// be read to its end. The binding decision is that of [`Relay::carry_out`].
+    /// be read to its end. The binding decision is that of [`Relay::carry_out`], which takes what was
+    /// decided here.
     ///
     /// # Errors
     /// The reply that refuses it.
     pub fn screen(
         &self,
         client: &Client,
-        envelope: &Envelope,
-        header: &HeaderSection,
+        envelope: &Arc<Envelope>,
+        header: &Arc<HeaderSection>,
         begun: Begun,
-    ) -> Result<(), Reply> {
+    ) -> Result<Option<Screened>, Reply> {
         let occasion = occasion();
         let started = now();
         let rules = self.rules.load();
         let refusal = match rules.known(client, occasion.now) {
-            Some(client) => match rules.authorizer.decide(&client, envelope, header, occasion) {
+            Some(client) => match rules.authorizer.screen(&client, envelope, header, occasion) {
+                Ok(screened) => return Ok(screened),
                 // What takes long is decided once, with the binding decision.
-                Ok(_) | Err(Denial::TooManySteps) => return Ok(()),
+                Err(Denial::TooManySteps) => return Ok(None),
                 Err(source) => self.denied(occasion.id, source),
             },
             None => Refusal::NoUser,
@@ -154,24 +156,27 @@ impl Relay {
 
     /// Decides about a complete message, sends it if it may be sent, and returns the reply.
     ///
+    /// `screened` is what was decided at the end of its header section.
     /// `share` is the memory that the message has, given back when nobody needs it any more.
     /// `abort` ends the waiting for the upstream, not what it does: the end of a drain.
     pub async fn carry_out(
         &self,
         client: &Client,
         transaction: Transaction,
+        screened: Option<Screened>,
         share: Share,
         abort: &CancellationToken,
         begun: Begun,
     ) -> Reply {
         let trace = trace::begin(begun, transaction.header.trace_parent());
-        trace.scope(self.transact(client, transaction, share, abort, &trace)).await
+        trace.scope(self.transact(client, transaction, screened, share, abort, &trace)).await
     }
 
     async fn transact(
         &self,
         client: &Client,
         transaction: Transaction,
+        screened: Option<Screened>,
         share: Share,
         abort: &CancellationToken,
         trace: &Trace,
@@ -183,7 +188,7 @@ impl Relay {
         let bytes = transaction.content.len();
         let line = self.line(client, &envelope, Some(&header), id);
         let traced = self.traced(trace, client, &envelope, Some(&header), id);
-        match self.forward(&line, transaction, share, abort, by).await {
+        match self.forward(&line, transaction, screened, share, abort, by).await {
             Ok(sent) => {
                 self.metrics.taken(&client.principal.name, envelope.forward_paths.len(), bytes);
                 // SES has the message: at the end of a drain its client is told so, whatever becomes
@@ -211,6 +216,7 @@ impl Relay {
         &self,
         line: &Line<'_>,
         transaction: Transaction,
+        screened: Option<Screened>,
         share: Share,
         abort: &CancellationToken,
         by: Instant,
@@ -229,7 +235,7 @@ impl Relay {
         let waited = begun.elapsed();
         self.metrics.waited(waited);
         let deciding = trace::step("decide", Kind::Internal);
-        let (permit, in_force) = self.permit(client, transaction, id, by).await?;
+        let (permit, in_force) = self.permit(client, transaction, screened, id, by).await?;
         drop(deciding);
         tokio::select! {
             biased;
@@ -291,6 +297,7 @@ impl Relay {
         &self,
         client: &Client,
         mut transaction: Transaction,
+        screened: Option<Screened>,
         id: Uuid,
         by: Instant,
     ) -> Result<(Permit, InForce), Refusal> {
@@ -302,7 +309,7 @@ impl Relay {
         let client = rules.known(client, occasion.now).ok_or(Refusal::NoUser)?;
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let started = now();
-        let permit = match rules.authorizer.permit(&client, transaction, occasion) {
+        let permit = match rules.authorizer.permit(&client, transaction, occasion, screened) {
             Err(not) if not.denial == Denial::TooManySteps => {
                 let occasion = Occasion { steps: STEPS, ..occasion };
                 self.permit_slowly(&rules, &client, not.transaction, occasion, by).await?
@@ -337,7 +344,7 @@ impl Relay {
     ) -> Result<Result<Permit, Box<NotPermitted>>, Refusal> {
         let (rules, client) = (Arc::clone(rules), client.clone());
         let user = client.principal.name.clone();
-        let permit = move || rules.authorizer.permit(&client, transaction, occasion);
+        let permit = move || rules.authorizer.permit(&client, transaction, occasion, None);
         self.slow_decisions.decide(&user, by, permit).await.map_err(|undecided| {
             Refusal::Upstream(UpstreamError::Temporary {
                 detail: match undecided {

@@ -123,8 +123,8 @@ fn play(case: &Value) -> String {
     let principals = Arc::new(Principals::new(vec![user], 1).unwrap());
     let rules = Rules { authorizer, principals };
     let relay = Relay::new(rules, outbox(folder.path()), pace(), manner());
-    match relay.screen(&client, &envelope(case), &header, Begun::now()) {
-        Ok(()) => "allowed".to_owned(),
+    match relay.screen(&client, &Arc::new(envelope(case)), &Arc::new(header), Begun::now()) {
+        Ok(_) => "allowed".to_owned(),
         Err(reply) => {
             let text = reply.to_string();
             match text.rsplit_once(" [") {

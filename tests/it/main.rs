@@ -37,6 +37,7 @@ mod policy_properties;
 mod proxy_protocol;
 mod reference;
 mod reference_agreement;
+mod screened;
 mod sockets;
 mod steps;
 mod support;

@@ -108,7 +108,8 @@ async fn reply(relay: &Relay) -> String {
 
 async fn reply_to(relay: &Relay, content: &str, abort: &CancellationToken) -> String {
     let share = memory().share_of("app");
-    relay.carry_out(&client(), transaction(content), share, abort, Begun::now()).await.to_string()
+    let transaction = transaction(content);
+    relay.carry_out(&client(), transaction, None, share, abort, Begun::now()).await.to_string()
 }
 
 #[tokio::test]

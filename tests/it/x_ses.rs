@@ -99,6 +99,7 @@ async fn a_lent_identity_is_named_for_the_user() {
         .carry_out(
             &client,
             transaction,
+            None,
             memory().share_of("app"),
             &CancellationToken::new(),
             Begun::now(),
@@ -126,6 +127,7 @@ async fn rules_hold_for_every_message() {
             .carry_out(
                 &relay.1,
                 transaction(&message),
+                None,
                 memory().share_of("app"),
                 &CancellationToken::new(),
                 Begun::now(),

@@ -2,6 +2,7 @@
 
 use super::super::date;
 use super::super::operator::{Family, Relation};
+use super::super::request::is_time_key;
 use super::view::{Condition, Statement};
 use super::{Findings, rules};
 
@@ -63,8 +64,7 @@ pub(super) fn check(statement: &Statement<'_>, now: i64, findings: &mut Findings
 }
 
 fn is_time(condition: &Condition) -> bool {
-    matches!(condition.folded_key.as_str(), "aws:currenttime" | "aws:epochtime")
-        && !condition.operator.negated
+    is_time_key(&condition.folded_key) && !condition.operator.negated
 }
 
 fn later(one: Option<End>, other: Option<End>) -> Option<End> {
