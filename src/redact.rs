@@ -1,5 +1,7 @@
 //! How much of an address the log shows, and what is kept out of the words of others (decision 21).
 
+use std::borrow::Cow;
+
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 
@@ -99,9 +101,74 @@ pub fn without_passwords(text: &str) -> String {
     shown
 }
 
+/// Whether a character steers the terminal that shows it, or lets a text look like another: controls
+/// (C0, DEL, C1), ends of lines, and what turns the direction of writing (UAX 9 section 2), as names of
+/// files and cases may hold them.
+#[must_use]
+pub fn is_unprintable(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{206F}'
+        )
+}
+
+/// Returns the words of others as one line that a terminal shows as they are: unprintable characters
+/// are escaped, `\u{1b}`.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unprintable) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            c if is_unprintable(c) => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown.into()
+}
+
+/// Returns JSON that says the same to whoever parses it, and does nothing to a terminal: the breaks of
+/// its lines aside, unprintable characters are escaped.
+#[must_use]
+pub fn printable_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            // None is beyond the Basic Multilingual Plane.
+            c if is_unprintable(c) && c != '\n' => {
+                shown.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_escaped() {
+        for (text, shown) in [
+            ("policies/app.json: Größe 大 👩‍👩‍👧 naïve", "policies/app.json: Größe 大 👩‍👩‍👧 naïve"),
+            ("\u{1b}[2J\u{7}\r\n\tend\u{7f}", "\\u{1b}[2J\\u{7}\\r\\n\\tend\\u{7f}"),
+            ("\u{9b}31m\u{85}", "\\u{9b}31m\\u{85}"),
+            (
+                "a\u{202e}nosj.b\u{2066}\u{200f}\u{61c}\u{2028}",
+                "a\\u{202e}nosj.b\\u{2066}\\u{200f}\\u{61c}\\u{2028}",
+            ),
+        ] {
+            assert_eq!(printable(text), shown);
+            let json = serde_json::json!({ "text": text });
+            let escaped = printable_json(&format!("{json:#}"));
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), json);
+            assert!(!escaped.contains(|c| is_unprintable(c) && c != '\n'), "{escaped}");
+        }
+    }
 
     #[test]
     fn each_way_shows_what_it_says() {

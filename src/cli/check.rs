@@ -9,12 +9,11 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
     match super::read(sources) {
         Ok((config, _, warnings)) => {
             problems::print(&warnings, Severity::Warning);
-            eprintln!(
-                "{}: {} listeners, {} users: ready to serve",
-                config.origin,
-                config.listeners.len(),
-                config.users.len()
-            );
+            let (listeners, users) = (config.listeners.len(), config.users.len());
+            problems::tell(&format!(
+                "{}: {listeners} listeners, {users} users: ready to serve",
+                config.origin
+            ));
             ExitCode::SUCCESS
         }
         Err(status) => status,

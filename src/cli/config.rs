@@ -9,6 +9,7 @@ use super::problems::{self, Severity};
 use super::{ConfigFile, EX_CONFIG};
 use crate::config::{self, Config};
 use crate::gateway;
+use crate::redact::printable_json;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -44,7 +45,8 @@ fn print(arguments: &Arguments) -> io::Result<ExitCode> {
     let (config, settings, mut problems) = Config::read_settings(&arguments.file.sources());
     problems.extend(config.iter().flat_map(|config| gateway::load(config).problems));
     if arguments.json {
-        writeln!(io::stdout(), "{:#}", settings.to_json())?;
+        let json = format!("{:#}", settings.to_json());
+        writeln!(io::stdout(), "{}", printable_json(&json))?;
     } else {
         write!(io::stdout(), "{}", settings.to_toml())?;
     }

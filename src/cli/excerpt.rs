@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
+use crate::redact::is_unprintable;
+
 /// Writes a line and below it a caret under a column; both counted from 1.
 ///
 /// # Errors
@@ -30,15 +32,15 @@ fn part(line: &str, column: usize) -> (String, usize) {
     let before = column.saturating_sub(1);
     let skipped = if before > ALL - 20 { before - BEFORE } else { 0 };
     let part: String = line.trim_end_matches('\r').chars().skip(skipped).take(ALL).collect();
-    (printable(&part), before - skipped)
+    (replaced(&part), before - skipped)
 }
 
-/// Keeps what would steer the terminal from it.
-pub(super) fn printable(text: &str) -> String {
+/// Keeps what would steer the terminal from it. Each character stays one, for the mark below.
+fn replaced(text: &str) -> String {
     text.chars()
         .map(|character| match character {
             '\t' => ' ',
-            character if character.is_control() => '\u{FFFD}',
+            character if is_unprintable(character) => '\u{FFFD}',
             character => character,
         })
         .collect()

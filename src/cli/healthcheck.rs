@@ -26,18 +26,18 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (config, problems) = Config::read(&arguments.file.sources());
     let Some(address) = config.and_then(|config| config.admin) else {
         problems::print(&problems, Severity::Mistake);
-        eprintln!("no `[admin]` address to ask");
+        problems::tell("no `[admin]` address to ask");
         return ExitCode::FAILURE;
     };
     match ask(address, if arguments.live { "/livez" } else { "/readyz" }) {
         Ok((status, _)) if status.contains(" 200 ") => ExitCode::SUCCESS,
         Ok((status, reasons)) => {
-            eprintln!("{address}: {status}");
-            eprint!("{reasons}");
+            problems::tell(&format!("{address}: {status}"));
+            reasons.lines().for_each(problems::tell);
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("{address}: {error}");
+            problems::tell(&format!("{address}: {error}"));
             ExitCode::FAILURE
         }
     }

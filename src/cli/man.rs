@@ -9,6 +9,7 @@ use clap_mangen::Man;
 use roff::{Roff, bold, roman};
 
 use super::manual::Page;
+use super::problems::tell;
 use crate::build_info;
 
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ pub(super) fn run(arguments: &Arguments, command: Command) -> ExitCode {
     match write_all(&command, directory) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}: {error}", directory.display());
+            tell(&format!("{}: {error}", directory.display()));
             ExitCode::FAILURE
         }
     }

@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::excerpt;
 use crate::config::Problem;
+use crate::redact::printable;
 
 /// Whether a problem keeps the relay from starting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,11 @@ pub(super) fn print(problems: &[Problem], severity: Severity) {
     for problem in problems {
         let _ = write(&mut err, problem, severity, file.as_mut());
     }
+}
+
+/// Says something on standard error, in one line.
+pub(super) fn tell(line: &str) {
+    eprintln!("{}", printable(line));
 }
 
 /// The file that was read last.
@@ -44,10 +50,10 @@ fn write(
         Severity::Warning => (AnsiColor::Yellow, "warning: "),
     };
     let style = Style::new().fg_color(Some(color.into())).bold();
-    let name = excerpt::printable(&problem.file);
+    let name = printable(&problem.file);
     let place = problem.place.map(|(line, column)| format!(":{line}:{column}"));
     let place = place.unwrap_or_default();
-    let message = excerpt::printable(&problem.message);
+    let message = printable(&problem.message);
     writeln!(out, "{style}{word}{name}{place}:{style:#} {message}")?;
     if let (Some(file), Some((number, column))) = (file, problem.place)
         && let Some(line) = file.line(&problem.file, number)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::excerpt::printable;
+use crate::redact::printable;
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -49,7 +49,7 @@ impl Progress {
         if self.bar.is_hidden() {
             return;
         }
-        self.bar.set_message(printable(doing));
+        self.bar.set_message(printable(doing).into_owned());
         if !self.is_begun.replace(true) {
             self.bar.tick();
             self.bar.enable_steady_tick(TICK);

@@ -8,6 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::otlp::Export;
+use super::problems::tell;
 use crate::build_info;
 use crate::config::{LogFormat, Problem, Sources};
 use crate::gateway::{self, Gateway};
@@ -56,7 +57,7 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
     let mut export = match Export::prepare(&config) {
         Ok(export) => export,
         Err(error) => {
-            eprintln!("{error}");
+            tell(&error.to_string());
             return ExitCode::from(super::EX_CONFIG);
         }
     };

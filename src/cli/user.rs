@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use zeroize::Zeroizing;
 
+use super::problems::tell;
 use crate::principals::{hash_password, ses_smtp_password};
 
 #[derive(Debug, Subcommand)]
@@ -39,7 +40,7 @@ pub(super) fn run(command: &Command) -> ExitCode {
             if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            eprintln!("cannot make a hash: {error}");
+            tell(&format!("cannot make a hash: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -8,6 +8,7 @@ use toml_span::value::ValueInner;
 use super::Origin;
 use super::settings::{self, Asked, Shown, Step};
 use super::source::Place;
+use crate::redact::printable;
 
 /// Stands for a secret; no hash, so that a configuration with it is refused.
 const MASK: &str = "\"********\"";
@@ -83,7 +84,8 @@ impl Settings {
 
     fn write_one(&self, out: &mut String, asked: &Asked) {
         let Some(Step::Key(key)) = asked.path.last() else { return };
-        let mut from = self.from(asked);
+        // One comment, whatever the file is called.
+        let mut from = printable(&self.from(asked)).into_owned();
         // A file does not take it in clear.
         let key = if *key == "password" {
             from.push_str(", hashed at the start");

@@ -9,6 +9,7 @@ use std::path::Path;
 use toml_span::Span;
 
 use super::settings::{self, Asked, Shown, Step};
+use crate::redact::printable;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -264,19 +265,11 @@ pub(super) fn problem(
     }
 }
 
-/// One line, whatever a value holds that is told of: control characters are escaped, and of a very
+/// One line, whatever a value holds that is told of: what is not printable is escaped, and of a very
 /// long text both ends are kept.
 pub(super) fn one_line(text: &str) -> String {
     const LONGEST: usize = 1_200;
-    let mut line: String = if text.chars().any(char::is_control) {
-        let escaped = text.chars().map(|c| match c {
-            c if c.is_control() => c.escape_default().to_string(),
-            c => c.to_string(),
-        });
-        escaped.collect()
-    } else {
-        text.to_owned()
-    };
+    let mut line = printable(text).into_owned();
     let characters = line.chars().count();
     if characters > LONGEST {
         let (head, tail) = (LONGEST / 2, characters - LONGEST / 4);

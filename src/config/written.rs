@@ -7,9 +7,11 @@ use std::path::Path;
 use toml_span::value::{Key, Table, ValueInner};
 use toml_span::{Span, Value};
 
+use crate::redact::is_unprintable;
+
 /// Writes a string: over several lines when it has them, as policies have.
 pub(super) fn string(text: &str) -> String {
-    let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    let is_plain = |c: char| !is_unprintable(c) || matches!(c, '\n' | '\t');
     if text.contains('\n') && text.chars().all(is_plain) && !text.contains("''") {
         return format!("'''\n{text}'''");
     }
@@ -20,7 +22,7 @@ pub(super) fn string(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => {
+            c if is_unprintable(c) => {
                 let _ = write!(out, "\\u{:04X}", u32::from(c));
             }
             c => out.push(c),

@@ -163,8 +163,8 @@ ALLOW = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*"
 NAMES = {
     "plain": "plain",
     "<a href=\"x\">&amp; 'b' ]]> </testcase>": "<a href=\"x\">&amp; 'b' ]]> </testcase>",
-    "two\nlines\tand\ra tab": "two\nlines\tand\ra tab",
-    "\0\x01\x08\x0b\x0c\x0e\x1b[31m\x1f\x7f\x85": "\ufffd" * 7 + "[31m\ufffd\x7f\x85",
+    "two\nlines\tand\ra tab": r"two\nlines\tand\ra tab",
+    "\0\x01\x08\x0b\x0c\x0e\x1b[31m\x1f\x7f\x85": r"\u{0}\u{1}\u{8}\u{b}\u{c}\u{e}\u{1b}[31m\u{1f}\u{7f}\u{85}",
     "\ufffe\uffff \U0001f4e7 ü": "\ufffd\ufffd \U0001f4e7 ü",
     "": "",
 }
@@ -236,7 +236,7 @@ def test_a_file_name_may_be_any_bytes(tmp_path: Path) -> None:
     (tmp_path / name).write_text(json.dumps([case("passes", "allow")]))
     status, report, _ = play(tmp_path, ".")
     assert status == 0
-    assert [suite.name for suite in report] == ["./a\ufffd\ufffd<&>.json"]
+    assert [suite.name for suite in report] == ["./a\\u{1b}\ufffd<&>.json"]
 
 
 def test_no_cases_is_a_report_too(tmp_path: Path) -> None:

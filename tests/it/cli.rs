@@ -122,3 +122,81 @@ fn serve_tells_health_and_drains_on_sigterm() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(lines.map(Result::unwrap).any(|line| line.contains("drained")));
 }
+
+/// Files, cases and statements that are named so that they clear the screen, write backwards, and begin
+/// a line that CI takes for a command.
+#[test]
+fn names_of_others_do_nothing_to_a_terminal() {
+    const HOSTILE: &str = "a\u{1b}[2Jb\u{9b}3mc\u{202e}d\u{2066}\r\n::e";
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(HOSTILE).join(name);
+    let name = |name: &str| at(name).display().to_string();
+    std::fs::create_dir_all(at("policies")).unwrap();
+    std::fs::create_dir_all(at("cases")).unwrap();
+    let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": [
+        { "Sid": HOSTILE, "Effect": "Allow", "Action": "ses:SendRawEmail", "Resource": HOSTILE },
+        { "Effect": "Deny", "Action": "ses:SendRawEmail", "Resource": "*",
+          "Condition": { "StringLike": { "ses:FromAddress": HOSTILE } } },
+    ] });
+    let case = serde_json::json!([{ "name": HOSTILE, "policies": [policy],
+        "request": { "action": "ses:SendRawEmail", "resource": HOSTILE },
+        "expect": { "decision": "allow", "statement": HOSTILE, "text": HOSTILE } }]);
+    let usable = serde_json::json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "ses:SendRawEmail", "Resource": "*",
+          "Condition": { "StringLike": { "ses:FromAddress": HOSTILE } } },
+    ] });
+    std::fs::write(at(&format!("policies/{}.json", HOSTILE)), policy.to_string()).unwrap();
+    std::fs::write(at(&format!("cases/{}.json", HOSTILE)), case.to_string()).unwrap();
+    std::fs::write(at("usable.json"), usable.to_string()).unwrap();
+    std::fs::write(at("message"), format!("From: {HOSTILE}\n\n")).unwrap();
+    let config = |policy: &str| {
+        let quoted = serde_json::to_string(policy).unwrap();
+        format!(
+            "[account]\nid = \"123456789012\"\nregion = \"us-east-1\"\n\
+             [upstream]\nkind = \"outbox\"\ndirectory = \"outbox\"\n[admin]\nenabled = false\n\
+             [[listeners]]\naddress = \"127.0.0.1:0\"\ntls = \"off\"\nuser = \"app\"\n\
+             [[users]]\nname = \"app\"\npolicies = [{quoted}]\n"
+        )
+    };
+    std::fs::write(at("good.toml"), config("usable.json")).unwrap();
+    std::fs::write(at("bad.toml"), config(&format!("policies/{HOSTILE}.json"))).unwrap();
+    let (good, bad, none) = (name("good.toml"), name("bad.toml"), name("none.toml"));
+    let (policies, cases, message) = (name("policies"), name("cases"), name("message"));
+    let explain = ["policy", "explain", "--config", &good, "--user"];
+    let app = [&explain[..], &["app", "--from", "app@example.com", "--rcpt", "a@b.test"]].concat();
+    let context = format!("ses:FromAddress={HOSTILE}");
+    let commands: [&[&str]; 22] = [
+        &["check", "--config", &good],
+        &["check", "--config", &bad],
+        &["check", "--config", &none],
+        &["serve", "--config", &none],
+        &["config", "print", "--config", &good],
+        &["config", "print", "--config", &good, "--json"],
+        &["doctor", "--config", &bad],
+        &["doctor", "--config", &bad, "--format", "json"],
+        &["healthcheck", "--config", &none],
+        &["man", &good],
+        &["policy", "lint", &policies],
+        &["policy", "lint", &none],
+        &["policy", "lint", &policies, "--format", "json"],
+        &["policy", "lint", &policies, "--format", "sarif"],
+        &["policy", "test", &cases],
+        &["policy", "test", &none, &policies],
+        &["policy", "test", &cases, "--format", "junit"],
+        &[&explain[..], &[HOSTILE, "--context", &context]].concat(),
+        &[&explain[..], &["app", "--context", &context, "--resource", HOSTILE]].concat(),
+        &[&explain[..], &["app", "--context", &context, "--json"]].concat(),
+        &[&app[..], &["--message", &message]].concat(),
+        &[&app[..], &["--message", &none]].concat(),
+    ];
+    for command in commands {
+        let ended = output(command);
+        let told = text(&ended.stdout) + &text(&ended.stderr);
+        assert!(
+            !told.contains(|c: char| sesgate::redact::is_unprintable(c) && c != '\n'),
+            "{command:?}: {told:?}"
+        );
+        assert!(!told.lines().any(|line| line.starts_with("::")), "{command:?}: {told}");
+        assert!(!told.is_empty(), "{command:?}");
+    }
+}

@@ -110,7 +110,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
     ("admin", &[]),
     ("metrics", &[]),
     ("tls", &[]),
-    ("config", &["address"]),
+    ("config", &["address", "redact"]),
     ("redact", &[]),
     ("build_info", &[]),
 ];

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::super::progress::{Progress, Quiet};
+use crate::redact::{printable, printable_json};
 
 /// How the report looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -143,7 +144,10 @@ impl Report {
                 let counts = Status::ALL.map(|it| format!("{} {}", self.count(it), it.as_str()));
                 writeln!(anstream::stdout().lock(), "{}", counts.join(", "))
             }
-            Format::Json => writeln!(io::stdout().lock(), "{:#}", self.json()),
+            Format::Json => {
+                let json = format!("{:#}", self.json());
+                writeln!(io::stdout().lock(), "{}", printable_json(&json))
+            }
         }
     }
 
@@ -189,7 +193,8 @@ impl Report {
 fn print(finding: &Finding) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     let (style, status) = (finding.status.style(), finding.status.as_str());
-    let seen = printable(&finding.seen);
+    let seen = finding.seen.lines().collect::<Vec<_>>().join(" ");
+    let seen = printable(&seen);
     writeln!(out, "{style}{status:8}{style:#} {:14} {seen}", finding.check)?;
     let weak = Style::new().dimmed();
     let word = if finding.status == Status::Skipped { "run:" } else { "fix:" };
@@ -199,14 +204,4 @@ fn print(finding: &Finding) -> io::Result<()> {
         writeln!(out, "         {weak}{word:4}{weak:#} {}", printable(line))?;
     }
     out.flush()
-}
-
-/// Keeps what would steer the terminal from it; a line stays one.
-fn printable(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\t' | '\n' | '\r' => ' ',
-        c if c.is_control() => '\u{FFFD}',
-        c => c,
-    };
-    text.chars().map(shown).collect()
 }

@@ -12,11 +12,13 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 
+use super::super::problems::tell;
 use crate::address::Address;
 use crate::authorize::{Authorizer, Client, Denial, Message, Occasion, STEPS, Verdict};
 use crate::message::HeaderSection;
 use crate::policy::{self, Explained, Layers, Outcome, Request, Spelled, StepBudget};
 use crate::principals::Principal;
+use crate::redact::{printable, printable_json};
 use crate::relay::Refusal;
 use crate::smtp::{Envelope, Reply};
 
@@ -72,13 +74,13 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
     let (authorizer, users) = parts.into_authorizer();
     let user = users.into_iter().find(|user| user.principal.name == arguments.user);
     let Some(user) = user else {
-        eprintln!("there is no user `{}` in the configuration", arguments.user);
+        tell(&format!("there is no user `{}` in the configuration", arguments.user));
         return ExitCode::from(EX_USAGE);
     };
     let answer = match answer(arguments, &authorizer, user.principal) {
         Ok(answer) => answer,
         Err(problem) => {
-            eprintln!("{problem}");
+            tell(&problem);
             return ExitCode::from(EX_USAGE);
         }
     };
@@ -277,7 +279,7 @@ impl Answer {
             "reply": self.reply,
             "requests": requests.collect::<Vec<_>>(),
         });
-        writeln!(io::stdout(), "{answer:#}")
+        writeln!(io::stdout(), "{}", printable_json(&format!("{answer:#}")))
     }
 
     fn print_text(&self) -> io::Result<()> {
@@ -290,22 +292,25 @@ impl Answer {
         match (self.allowed, &self.reply) {
             (true, _) => writeln!(out, "{good}allowed{good:#}")?,
             (false, reply) => {
-                writeln!(out, "{bad}refused{bad:#} {}", reply.as_deref().unwrap_or_default())?;
+                let reply = printable(reply.as_deref().unwrap_or_default());
+                writeln!(out, "{bad}refused{bad:#} {reply}")?;
             }
         }
         for (at, request) in self.requests.iter().enumerate() {
             let style = if request.allowed { good } else { bad };
             let (number, all) = (at + 1, self.requests.len());
-            writeln!(out, "\nrequest {number} of {all}: {}", request.resource)?;
+            writeln!(out, "\nrequest {number} of {all}: {}", printable(&request.resource))?;
             for (key, values) in &request.context {
                 if key.starts_with("ses:") {
-                    writeln!(out, "  {weak}{key}{weak:#} {}", values.join(", "))?;
+                    let (key, values) = (printable(key), values.join(", "));
+                    writeln!(out, "  {weak}{key}{weak:#} {}", printable(&values))?;
                 }
             }
             let settled = request.verdict.statement.as_deref().unwrap_or("no statement allows it");
+            let settled = printable(settled);
             writeln!(out, "  {style}{}{style:#}: {settled}", request.verdict.decision)?;
             if let Some(spelling) = &request.verdict.spelling {
-                writeln!(out, "    by a spelling: {spelling}")?;
+                writeln!(out, "    by a spelling: {}", printable(spelling))?;
             }
             if request.allowed {
                 continue;
@@ -319,13 +324,14 @@ impl Answer {
 }
 
 fn print_statement(out: &mut impl Write, statement: &Value, weak: Style) -> io::Result<()> {
-    let text = |key: &str| statement.get(key).and_then(Value::as_str).unwrap_or_default();
+    let text =
+        |key: &str| printable(statement.get(key).and_then(Value::as_str).unwrap_or_default());
     let sid = statement.get("sid").and_then(Value::as_str).map_or_else(
         || {
             let index = statement.get("index").and_then(Value::as_u64).unwrap_or_default();
             (index + 1).to_string()
         },
-        |sid| format!("`{sid}`"),
+        |sid| format!("`{}`", printable(sid)),
     );
     let line = statement.get("line").and_then(Value::as_u64).unwrap_or_default();
     writeln!(

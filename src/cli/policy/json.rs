@@ -8,6 +8,8 @@ use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
+use crate::redact::is_unprintable;
+
 /// What is wrong with a text, and the byte where.
 #[derive(Debug)]
 pub(super) struct Mistake {
@@ -127,7 +129,7 @@ pub(super) fn kind(value: &Value<'_>) -> &'static str {
     }
 }
 
-/// Returns the user's words for a message: control characters escaped, long text cut.
+/// Returns the user's words for a message: what is not printable escaped, long text cut.
 pub(super) fn excerpt(text: &str) -> String {
     const MOST_CHARACTERS: usize = 80;
     let mut shown = String::new();
@@ -136,7 +138,7 @@ pub(super) fn excerpt(text: &str) -> String {
             shown.push('…');
             break;
         }
-        if character.is_control() {
+        if is_unprintable(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);

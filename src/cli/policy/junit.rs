@@ -7,6 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::cases::Played;
+use crate::redact::printable;
 
 /// A file of cases and what came of it.
 #[derive(Debug)]
@@ -92,15 +93,14 @@ fn write_case<W: Write>(case: &Played, file: &str, xml: &mut Writer<W>) -> io::R
         element.write_empty()?;
         return Ok(());
     };
-    let message = allowed(&format!("expected {}, got {}", failure.expected, failure.got));
-    let text = format!(
-        "{file}:{}: {}\nexpected {}\ngot      {}",
-        case.line, case.name, failure.expected, failure.got
-    );
+    let (name, line) = (allowed(&case.name), case.line);
+    let (expected, got) = (allowed(&failure.expected), allowed(&failure.got));
+    let message = format!("expected {expected}, got {got}");
+    let text = format!("{file}:{line}: {name}\nexpected {expected}\ngot      {got}");
     element.write_inner_content(|xml| {
         xml.create_element("failure")
             .with_attributes([("message", message.as_str()), ("type", "decision")])
-            .write_text_content(BytesText::new(&allowed(&text)))?;
+            .write_text_content(BytesText::new(&text))?;
         Ok(())
     })?;
     Ok(())
@@ -129,11 +129,8 @@ fn seconds(time: Duration) -> String {
     format!("{:.6}", time.as_secs_f64())
 }
 
-/// Replaces what XML 1.0 cannot hold, even escaped.
+/// One line for people, as the text format has it, without the two characters besides that XML 1.0 cannot
+/// hold even escaped.
 fn allowed(text: &str) -> String {
-    let replaced = |c: char| match c {
-        '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'.. => c,
-        _ => char::REPLACEMENT_CHARACTER,
-    };
-    text.chars().map(replaced).collect()
+    printable(text).replace(['\u{FFFE}', '\u{FFFF}'], "\u{FFFD}")
 }

@@ -14,11 +14,13 @@ use clap::{Args, ValueEnum, ValueHint};
 use jsonc_parser::ast::Value;
 use serde_json::json;
 
-use super::super::excerpt::{self, printable};
+use super::super::excerpt;
+use super::super::problems::tell;
 use super::files::{self, Found};
 use super::{json as places, sarif};
 use crate::policy::PolicyKind;
 use crate::policy::lint::{Finding, RULES, Severity, lint};
+use crate::redact::{printable, printable_json};
 
 const WARNINGS: u8 = 1;
 const ERRORS: u8 = 2;
@@ -108,11 +110,11 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
         }
     }
     for (file, error) in &unread {
-        eprintln!("{}: {error}", file.display());
+        tell(&format!("{}: {error}", file.display()));
     }
     let is_nothing = documents.is_empty() && unread.is_empty();
     if is_nothing {
-        eprintln!("there are no policy documents");
+        tell("there are no policy documents");
     }
     let printed = match arguments.format {
         _ if arguments.json => print_json(&documents),
@@ -189,7 +191,7 @@ fn print_json(documents: &[Document]) -> io::Result<()> {
         })
     });
     let findings = findings.collect::<serde_json::Value>();
-    writeln!(io::stdout(), "{findings:#}")
+    writeln!(io::stdout(), "{}", printable_json(&format!("{findings:#}")))
 }
 
 fn print_text(documents: &[Document]) -> io::Result<()> {

@@ -12,6 +12,7 @@ use super::fingerprint;
 use super::lint::Document;
 use crate::build_info;
 use crate::policy::lint::{Finding, RULES, Rule, Severity};
+use crate::redact::printable_json;
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -56,7 +57,7 @@ pub(super) fn print(documents: &[Document], unread: &[(PathBuf, String)]) -> io:
             "results": results.collect::<Value>(),
         }],
     });
-    writeln!(io::stdout(), "{log:#}")
+    writeln!(io::stdout(), "{}", printable_json(&format!("{log:#}")))
 }
 
 fn rule(rule: &Rule) -> Value {

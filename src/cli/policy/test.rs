@@ -10,10 +10,12 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::super::problems::tell;
 use super::super::progress::{Progress, Quiet};
 use super::cases;
 use super::files::{self, Found};
 use super::junit::{self, Suite};
+use crate::redact::printable;
 
 const FAILED: u8 = 1;
 const NOT_RUN: u8 = 2;
@@ -51,12 +53,12 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
         return ExitCode::from(NOT_RUN);
     }
     for problem in suites.iter().filter_map(|suite| suite.played.as_ref().err()) {
-        eprintln!("{problem}");
+        tell(problem);
     }
     let (passed, failed) = counts(&suites);
     let is_read = suites.iter().all(|suite| suite.played.is_ok());
     if is_read && passed + failed == 0 {
-        eprintln!("there are no cases");
+        tell("there are no cases");
     }
     match (is_read, passed, failed) {
         (false, ..) | (true, 0, 0) => ExitCode::from(NOT_RUN),
@@ -100,9 +102,10 @@ fn play(arguments: &Arguments, progress: &Progress, suites: &mut Vec<Suite>) -> 
 fn print_failures(suite: &Suite, out: &mut impl Write) -> io::Result<()> {
     for case in suite.cases() {
         let Err(failure) = &case.result else { continue };
-        writeln!(out, "{}:{}: {}", suite.file, case.line, case.name)?;
-        writeln!(out, "  expected {}", failure.expected)?;
-        writeln!(out, "  got      {}", failure.got)?;
+        let (file, line, name) = (printable(&suite.file), case.line, printable(&case.name));
+        writeln!(out, "{file}:{line}: {name}")?;
+        writeln!(out, "  expected {}", printable(&failure.expected))?;
+        writeln!(out, "  got      {}", printable(&failure.got))?;
     }
     Ok(())
 }
