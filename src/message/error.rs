@@ -38,7 +38,8 @@ pub enum MessageError {
     /// The first line is a continuation of nothing.
     #[error("Header section starts with a continuation line.")]
     Indented,
-    /// A continuation of blanks only, which some take for the end of the header section.
+    /// A continuation of blanks only, which some take for the end of the header section, in a field that
+    /// has to be whole to them too.
     #[error("Header section has a line of blanks only, line {0}.")]
     BlankLine(usize),
     /// A line that is neither a field nor a continuation.

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::error::MessageError;
-use super::{FIELD_BYTES, HEADER_BYTES, HEADER_LINES, RECEIVED_FIELDS};
+use super::{FIELD_BYTES, HEADER_BYTES, HEADER_LINES, RECEIVED_FIELDS, is_xses};
 use crate::address::excerpt;
 
 /// The fields of a header section, in order.
@@ -83,7 +83,9 @@ fn fields(bytes: &[u8]) -> Result<Scan<'_>, MessageError> {
         }
         if let [b' ' | b'\t', ..] = text {
             let field = fields.last_mut().ok_or(MessageError::Indented)?;
-            if text.iter().all(|byte| matches!(*byte, b' ' | b'\t' | ESC)) {
+            // Python 3.11 folds long words so. What follows is header all the same (RFC 5322 section 4.2).
+            let is_free = text.iter().all(|byte| *byte != ESC) && !is_judged(field.name);
+            if !is_free && text.iter().all(|byte| matches!(*byte, b' ' | b'\t' | ESC)) {
                 return Err(MessageError::BlankLine(number));
             }
             field.range.end = end;
@@ -137,6 +139,28 @@ fn check_bytes(text: &[u8], number: usize) -> Result<(), MessageError> {
 }
 
 const ESC: u8 = 0x1b;
+
+/// Fields with addresses, and those that choose how SES sends: what they say must be whole to those who end
+/// the header section at a line of blanks.
+fn is_judged(name: &str) -> bool {
+    is_xses(name) || ADDRESSES.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+const ADDRESSES: [&str; 13] = [
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Bcc",
+    "Return-Path",
+    "Resent-From",
+    "Resent-Sender",
+    "Resent-Reply-To",
+    "Resent-To",
+    "Resent-Cc",
+    "Resent-Bcc",
+];
 
 /// The fields that SES takes once (SES guide, "Amazon SES header fields").
 const SINGLE: &[&str] = &[
