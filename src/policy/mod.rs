@@ -12,7 +12,8 @@
 //! - `ForAnyValue:…IfExists` does not hold for an absent key.
 //! - Every field of an ARN in `Resource` is case-sensitive.
 //! - An ARN of fewer than six fields is completed first and matched then, wildcards and variables
-//!   included.
+//!   included. In a Deny one with a `*` that ends a field is also read as it is written, the `*` running
+//!   over the fields that are missing: the Deny applies if it does under either reading.
 //! - Variables work in every field of a `Resource`; in a Bool condition they are refused.
 //! - Four digits alone are a year; 24:00 and second 60 are no time.
 //! - Operators, members and values such as `Allow` in another case are refused.

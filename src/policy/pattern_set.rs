@@ -86,7 +86,8 @@ impl PatternSet {
             Some(index) => index.matches(&self.wild, value, budget),
             None => self.wild.iter().any(|pattern| pattern.matches(value, budget)),
         };
-        wild || self.variable.iter().any(|template| {
+        let mut variable = self.variable.iter().take_while(|_| !budget.is_used_up());
+        wild || variable.any(|template| {
             // It is made anew for each value.
             budget.spend(100);
             template.with(context, |pattern| pattern.matches(value, budget)).unwrap_or(false)

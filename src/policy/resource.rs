@@ -3,14 +3,19 @@
 //! Before the fifth colon of the pattern a wildcard does not match a colon, except a `*` that ends
 //! its field. After the fifth colon wildcards match everything. The Arn operators compare by other
 //! rules; see `arn`.
+//!
+//! IAM completes an ARN of fewer than six fields. Whether a `*` that ends a field of such an ARN runs
+//! over the missing fields instead (`arn:aws:ses:us*:identity/x`) AWS does not say: in a Deny both
+//! readings count.
 
 use std::borrow::Cow;
 
 use super::budget::StepBudget;
 use super::document::PolicyKind;
-use super::pattern::{Piece, Reach};
+use super::pattern::{Pattern, Piece, Reach};
 use super::pattern_set::PatternSet;
 use super::request::Context;
+use super::statement::Effect;
 use super::variable::{Part, Syntax, Template};
 
 const FIELDS: usize = 6;
@@ -20,6 +25,8 @@ const FIELDS: usize = 6;
 pub(super) struct ResourcePattern {
     written: Box<str>,
     matcher: Matcher,
+    /// The other reading of a short ARN: as it is written, with a `*` that runs over missing fields.
+    unfinished: Option<Template>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,7 +47,7 @@ impl ResourcePattern {
     pub(super) fn parse(text: &str, kind: PolicyKind, variables: bool) -> Result<Self, String> {
         let written: Box<str> = text.into();
         if text == "*" {
-            return Ok(ResourcePattern { written, matcher: Matcher::Every });
+            return Ok(ResourcePattern { written, matcher: Matcher::Every, unfinished: None });
         }
         if !text.starts_with("arn:") {
             return Err(
@@ -50,10 +57,14 @@ impl ResourcePattern {
         }
         let mut template = Template::parse(text, Syntax { variables, wildcards: true })?;
         let fields = check_fields(&template)?;
+        let mut unfinished = None;
         let matcher = if fields == FIELDS {
             hold_wildcards(&mut template);
             Matcher::Pattern(template)
         } else {
+            let mut other = template.clone();
+            hold_wildcards(&mut other);
+            unfinished = Some(other).filter(runs_over_fields);
             match kind {
                 PolicyKind::Identity | PolicyKind::Boundary => {
                     complete(&mut template, fields);
@@ -68,7 +79,7 @@ impl ResourcePattern {
                 _ => Matcher::Never,
             }
         };
-        Ok(ResourcePattern { written, matcher })
+        Ok(ResourcePattern { written, matcher, unfinished })
     }
 
     /// Tells whether the ARN matches. An entry with a variable matches none.
@@ -93,23 +104,38 @@ pub(super) struct Resources {
     /// `*` is among them.
     every: bool,
     patterns: PatternSet,
+    /// Short ARNs of `NotResource` in a Deny: those with two readings, which both must match.
+    twofold: Vec<[Template; 2]>,
 }
 
 impl Resources {
-    /// Puts entries together; `negated` for `NotResource`.
-    pub(super) fn new(negated: bool, entries: Vec<ResourcePattern>) -> Self {
+    /// Puts the entries of a statement of that effect together; `negated` for `NotResource`.
+    ///
+    /// A Deny applies when it does under either reading of a short ARN: `Resource` matches when one
+    /// of them does, `NotResource` takes out what both match.
+    pub(super) fn new(effect: Effect, negated: bool, entries: Vec<ResourcePattern>) -> Self {
         let (mut every, mut patterns) = (false, PatternSet::default());
         let mut written = Vec::with_capacity(entries.len());
-        for entry in entries {
-            written.push(entry.written);
-            match entry.matcher {
-                Matcher::Every => every = true,
-                Matcher::Never => {}
-                Matcher::Pattern(template) => patterns.push(template),
+        let mut twofold = Vec::new();
+        for ResourcePattern { written: text, matcher, unfinished } in entries {
+            written.push(text);
+            match (matcher, unfinished.filter(|_| effect == Effect::Deny)) {
+                (Matcher::Every, _) => every = true,
+                (Matcher::Never, None) => {}
+                (Matcher::Never, Some(unfinished)) if !negated => patterns.push(unfinished),
+                (Matcher::Never, Some(_)) => {}
+                (Matcher::Pattern(template), None) => patterns.push(template),
+                (Matcher::Pattern(template), Some(unfinished)) if negated => {
+                    twofold.push([template, unfinished]);
+                }
+                (Matcher::Pattern(template), Some(unfinished)) => {
+                    patterns.push(template);
+                    patterns.push(unfinished);
+                }
             }
         }
         patterns.build_index();
-        Self { negated, written, every, patterns }
+        Self { negated, written, every, patterns, twofold }
     }
 
     pub(super) fn is_negated(&self) -> bool {
@@ -123,13 +149,24 @@ impl Resources {
 
     /// The context keys whose values the entries hold.
     pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
-        self.patterns.variables()
+        let twofold = self.twofold.iter().flatten().flat_map(Template::variables);
+        self.patterns.variables().chain(twofold)
     }
 
     /// Tells whether the statement is about the resource. An entry whose variable has no value is
     /// about none.
     pub(super) fn cover(&self, resource: &str, context: &Context<'_>, budget: &StepBudget) -> bool {
-        (self.every || self.patterns.matches(resource, context, budget)) != self.negated
+        let matches = |template: &Template| {
+            // One with variables is made anew for each resource.
+            budget.spend(if matches!(template, Template::Fixed(_)) { 10 } else { 100 });
+            let matches = |pattern: &Pattern<'_>| pattern.matches(resource, budget);
+            template.with(context, matches).unwrap_or(false)
+        };
+        let mut twofold = self.twofold.iter().take_while(|_| !budget.is_used_up());
+        let is_named = self.every
+            || self.patterns.matches(resource, context, budget)
+            || twofold.any(|readings| readings.iter().all(matches));
+        is_named != self.negated
     }
 }
 
@@ -172,6 +209,11 @@ fn fill(is_empty: &mut [bool; FIELDS], field: usize) {
     if let Some(empty) = is_empty.get_mut(field) {
         *empty = false;
     }
+}
+
+/// Tells whether a wildcard may match a colon, and with it fields that are missing.
+fn runs_over_fields(template: &Template) -> bool {
+    template.pieces().any(|piece| piece == Some(&Piece::Any(Reach::Anything)))
 }
 
 /// Completes an ARN of fewer than six fields with `*` fields.

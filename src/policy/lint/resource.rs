@@ -59,7 +59,12 @@ fn check_arn(document: &Document<'_>, entry: &Text, findings: &mut Findings<'_>)
         } else {
             (rules::MISSING_ARN_FIELD, "it matches nothing")
         };
-        findings.add(rule, *at, format!("{shown} has {count} of six fields: {then}"), fix);
+        let either = if fields.iter().any(|field| field.text.ends_with('*')) {
+            ", or its wildcard stands for the others: in a Deny either counts"
+        } else {
+            ""
+        };
+        findings.add(rule, *at, format!("{shown} has {count} of six fields: {then}{either}"), fix);
     }
     for (number, field) in fields.iter().enumerate() {
         if field.has_variable && number + 1 < FIELDS {

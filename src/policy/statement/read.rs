@@ -64,7 +64,8 @@ impl Statement {
             let entries = compile(texts, problems, |text| {
                 ResourcePattern::parse(text, dialect.kind, dialect.variables)
             });
-            Resources::new(negated, entries)
+            // Without an effect there is no statement.
+            Resources::new(effect.unwrap_or(Effect::Deny), negated, entries)
         });
         let principals = read_principals(object, dialect.kind, problems);
         let conditions = match object.get("Condition") {

@@ -70,22 +70,46 @@ fn action_matches(pattern: &str, action: &str) -> bool {
 }
 
 fn resource_is_covered(kind: Kind, is_2012: bool, statement: &Value, question: &Question) -> bool {
-    let some_matches = |patterns: &[String], resource: &str| {
-        patterns.iter().any(|it| resource_matches(kind, is_2012, it, resource, question))
+    let is_deny = statement["Effect"] == "Deny";
+    // An ARN with fewer than six fields is completed. Where a wildcard may stand for what is missing,
+    // AWS does not say that it does not; a Deny applies if it does either way.
+    let readings = |pattern: &String, resource: &str| {
+        let mut readings = vec![completed_matches(kind, is_2012, pattern, resource, question)];
+        if is_deny && may_run_over_fields(is_2012, pattern) {
+            let pieces = variable::pieces(pattern, is_2012).unwrap();
+            readings.push(pieces_match(&pieces, resource, question));
+        }
+        readings
     };
     match statement.get("Resource") {
         Some(patterns) => {
             let patterns = texts(patterns);
+            let some_matches = |resource: &str| {
+                patterns.iter().any(|pattern| readings(pattern, resource).contains(&true))
+            };
             // Decision 7: Resource of a Deny sees the identities of parent domains too.
-            some_matches(&patterns, &question.resource)
-                || (statement["Effect"] == "Deny"
-                    && question.parents.iter().any(|parent| some_matches(&patterns, parent)))
+            some_matches(&question.resource)
+                || (is_deny && question.parents.iter().any(|parent| some_matches(parent)))
         }
-        None => !some_matches(&texts(&statement["NotResource"]), &question.resource),
+        None => {
+            let patterns = texts(&statement["NotResource"]);
+            let is_excepted =
+                |pattern: &String| !readings(pattern, &question.resource).contains(&false);
+            !patterns.iter().any(is_excepted)
+        }
     }
 }
 
-fn resource_matches(
+/// Whether fields are missing, and a `*` at the end of one may stand for them.
+fn may_run_over_fields(is_2012: bool, pattern: &str) -> bool {
+    let pieces = variable::pieces(pattern, is_2012).unwrap();
+    let fields: Vec<&[Piece]> = pieces.split(|piece| *piece == Piece::Text(':')).collect();
+    pattern != "*"
+        && fields.len() < 6
+        && fields.iter().any(|field| field.last() == Some(&Piece::Text('*')))
+}
+
+fn completed_matches(
     kind: Kind,
     is_2012: bool,
     pattern: &str,
@@ -104,6 +128,10 @@ fn resource_matches(
         pieces.extend([Piece::Text(':'), Piece::Text('*')]);
         colons += 1;
     }
+    pieces_match(&pieces, resource, question)
+}
+
+fn pieces_match(pieces: &[Piece], resource: &str, question: &Question) -> bool {
     // Wildcards before the fifth colon do not match a colon, but a `*` at the end of its field does.
     // The fields are those that the author of the policy wrote: no value moves their ends.
     let mut pattern = Vec::new();
