@@ -154,7 +154,7 @@ impl Door {
         );
         let begun = now();
         // Behind a balancer the client is known with its header.
-        let client = service.proxies.is_empty().then_some(peer.ip());
+        let client = service.clients.proxies.is_empty().then_some(peer.ip());
         let place = match self.admission.admit(client, begun) {
             Ok(place) => place,
             Err(over) => {

@@ -4,6 +4,7 @@
 //! plain values here; where they come from is left to `gateway`.
 
 mod claims;
+mod clients;
 mod context;
 mod delegates;
 mod permit;
@@ -28,6 +29,7 @@ use crate::principals::{Chosen, Matched, Principal};
 use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
 use claims::Claims;
+pub use clients::{Clients, Connected, NotNamed};
 pub use context::principal_keys;
 use delegates::Delegates;
 

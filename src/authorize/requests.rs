@@ -51,6 +51,8 @@ pub struct Asked<'a> {
     narrowed: Layers<'a, Narrowed<'a>>,
     chosen: &'a [usize],
     budget: &'a StepBudget,
+    resources: &'a [Resource<'a>],
+    first_alike: &'a [usize],
 }
 
 impl<'a> Asked<'a> {
@@ -58,6 +60,19 @@ impl<'a> Asked<'a> {
     #[must_use]
     pub fn decision(&'a self) -> Option<Decision<'a>> {
         evaluate_narrowed(&self.narrowed, &self.request, self.chosen, self.budget)
+    }
+
+    /// Says why the resource is asked about at all: what of the message, or of the account, uses it.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<String> {
+        let &[_, feedback, author, rank] = self.chosen else { return Vec::new() };
+        let alike = self.first_alike.get(rank);
+        let same = self.resources.iter().zip(self.first_alike).filter(|(resource, first)| {
+            Some(*first) == alike && resource.is_used_by(author, feedback)
+        });
+        let mut reasons: Vec<_> = same.map(|(resource, _)| resource.why.to_string()).collect();
+        reasons.dedup();
+        reasons
     }
 }
 
@@ -160,6 +175,8 @@ impl Authorizer {
                         },
                         chosen: &[to, at, of, rank],
                         budget,
+                        resources: &resources,
+                        first_alike: &first_alike,
                     });
                 }
             }

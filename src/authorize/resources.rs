@@ -1,5 +1,6 @@
 //! The SES resources that a message uses: identities and configuration sets (decision 9).
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::claims::Claims;
@@ -28,6 +29,51 @@ pub(super) struct Resource<'m> {
     /// It may not be used at all: only what denies it counts.
     pub(super) deny_alone: bool,
     concerns: Concern,
+    pub(super) why: Why<'m>,
+}
+
+/// Why a resource is asked about at all.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Why<'m> {
+    /// The message is from this address.
+    Author(&'m Address),
+    /// Bounces go to this address.
+    Feedback(&'m Address),
+    /// A field names it.
+    Named(&'static str),
+    /// It is the default configuration set of this identity.
+    DefaultSet(&'m str),
+    /// It is a recipient's, of an account in the sandbox.
+    Recipient(&'m Address),
+    /// The same of an account of which nobody knows whether it is.
+    PerhapsRecipient(&'m Address),
+}
+
+/// The end of a sentence that begins with "asked because".
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Author(address) => {
+                write!(f, "the message is from `{address}` (From, Sender or a Resent field)")
+            }
+            Self::Feedback(address) => {
+                write!(f, "bounces go to `{address}` (MAIL FROM or Return-Path)")
+            }
+            Self::Named(field) => {
+                write!(f, "{field} names it, in the message or forced for the user")
+            }
+            Self::DefaultSet(identity) => {
+                write!(f, "it is the default configuration set of identity `{identity}`")
+            }
+            Self::Recipient(address) => {
+                write!(f, "`{address}` is a recipient, and the account is in the sandbox")
+            }
+            Self::PerhapsRecipient(address) => write!(
+                f,
+                "`{address}` is a recipient, and the account may be in the sandbox: a Deny counts"
+            ),
+        }
+    }
 }
 
 /// Which claims a resource is asked about.
@@ -56,9 +102,10 @@ impl<'m> Resource<'m> {
         delegated: &'m Delegated,
         address: &Address,
         concerns: Concern,
+        why: Why<'m>,
     ) -> Self {
         let arn = &delegated.arn;
-        let own = Self::of_address(account, identities, address, concerns);
+        let own = Self::of_address(account, identities, address, concerns, why);
         // What a Deny says of the address counts, whoever lends the identity (decision 7).
         let owner = Account { id: arn.account().to_owned(), ..account.clone() };
         let there = related(address.as_str());
@@ -80,9 +127,10 @@ impl<'m> Resource<'m> {
         identities: &'m Identities,
         address: &Address,
         concerns: Concern,
+        why: Why<'m>,
     ) -> Self {
         let covering = identities.covering(address);
-        Self::identity(account, identities, covering, address.as_str(), concerns)
+        Self::identity(account, identities, covering, address.as_str(), concerns, why)
     }
 
     /// An identity, known or not, that a message calls `name`.
@@ -92,6 +140,7 @@ impl<'m> Resource<'m> {
         known: Option<&'m Identity>,
         name: &str,
         concerns: Concern,
+        why: Why<'m>,
     ) -> Self {
         let related = related(name);
         let arn = |name: &str| account.arn(&format!("identity/{name}"));
@@ -105,10 +154,11 @@ impl<'m> Resource<'m> {
             tags: known.map_or(&[], |identity| &identity.tags),
             deny_alone: false,
             concerns,
+            why,
         }
     }
 
-    fn named(account: &'m Account, resource: &str) -> Self {
+    fn named(account: &'m Account, resource: &str, why: Why<'m>) -> Self {
         Self {
             arn: account.arn(resource),
             account: &account.id,
@@ -119,6 +169,7 @@ impl<'m> Resource<'m> {
             tags: &[],
             deny_alone: false,
             concerns: Concern::Everything,
+            why,
         }
     }
 }
@@ -129,55 +180,70 @@ pub(super) fn of<'m>(
     account: &'m Account,
     identities: &'m Identities,
     claims: &Claims<'m>,
-    envelope: &Envelope,
+    envelope: &'m Envelope,
     x_ses: &XSes,
 ) -> Vec<Resource<'m>> {
     let delegates = Delegates { account, identities };
-    let identity = |address: &Address, delegated: Option<&'m Delegated>, concerns| match delegated {
-        Some(delegated) => Resource::delegated(account, identities, delegated, address, concerns),
-        None => Resource::of_address(account, identities, address, concerns),
-    };
+    let identity =
+        |address: &Address, delegated: Option<&'m Delegated>, concerns, why| match delegated {
+            Some(it) => Resource::delegated(account, identities, it, address, concerns, why),
+            None => Resource::of_address(account, identities, address, concerns, why),
+        };
     let mut resources: Vec<Resource<'m>> = Vec::new();
     for (number, mailbox) in claims.authors.iter().enumerate() {
         let delegated = delegates.of_author(x_ses, &mailbox.address);
-        resources.push(identity(&mailbox.address, delegated, Concern::Author(number)));
+        let why = Why::Author(&mailbox.address);
+        resources.push(identity(&mailbox.address, delegated, Concern::Author(number), why));
     }
     for (number, feedback) in claims.feedback.iter().enumerate() {
         let delegated = delegates.of_feedback(x_ses, feedback);
-        resources.push(identity(feedback, delegated, Concern::Feedback(number)));
+        let why = Why::Feedback(feedback);
+        resources.push(identity(feedback, delegated, Concern::Feedback(number), why));
     }
-    let arns = [&x_ses.source_arn, &x_ses.from_arn, &x_ses.return_path_arn];
-    let own = |arn: &&IdentityArn| arn.account() == account.id;
-    for name in arns.into_iter().flatten().filter(own).map(IdentityArn::name) {
+    let arns = [
+        ("X-SES-SOURCE-ARN", &x_ses.source_arn),
+        ("X-SES-FROM-ARN", &x_ses.from_arn),
+        ("X-SES-RETURN-PATH-ARN", &x_ses.return_path_arn),
+    ];
+    for (field, arn) in arns {
+        let Some(name) = arn.as_ref().filter(|arn| arn.account() == account.id) else { continue };
+        let (name, why) = (IdentityArn::name(name), Why::Named(field));
         let (known, all) = (identities.find(name), Concern::Everything);
-        resources.push(Resource::identity(account, identities, known, name, all));
+        resources.push(Resource::identity(account, identities, known, name, all, why));
     }
-    for set in sets(identities, claims, x_ses) {
-        resources.push(Resource::named(account, &format!("configuration-set/{set}")));
+    for (set, why) in sets(identities, claims, x_ses) {
+        resources.push(Resource::named(account, &format!("configuration-set/{set}"), why));
     }
     if account.sandbox != Some(false) {
         for recipient in &envelope.forward_paths {
-            let resource = identity(recipient, None, Concern::Everything);
-            resources.push(Resource { deny_alone: account.sandbox.is_none(), ..resource });
+            let deny_alone = account.sandbox.is_none();
+            let why = if deny_alone { Why::PerhapsRecipient } else { Why::Recipient };
+            let resource = identity(recipient, None, Concern::Everything, why(recipient));
+            resources.push(Resource { deny_alone, ..resource });
         }
     }
     resources
 }
 
 /// The configuration set that the message names, else the defaults of the identities that it is
-/// sent with: those of its authors, and those that it names.
-fn sets<'a>(identities: &'a Identities, claims: &Claims<'_>, x_ses: &'a XSes) -> Vec<&'a str> {
+/// sent with: those of its authors, and those that it names; each with why.
+fn sets<'m: 'x, 'x>(
+    identities: &'m Identities,
+    claims: &Claims<'_>,
+    x_ses: &'x XSes,
+) -> Vec<(&'x str, Why<'m>)> {
     if let Some(named) = &x_ses.configuration_set {
-        return vec![named];
+        return vec![(named, Why::Named("X-SES-CONFIGURATION-SET"))];
     }
     let authors = claims.authors.iter().map(|mailbox| identities.covering(&mailbox.address));
     let named = [&x_ses.source_arn, &x_ses.from_arn].into_iter().flatten();
     // One of another account has no set here, but a namesake may: the stricter reading.
     let named = named.map(|arn| identities.find(arn.name()));
-    let mut sets: Vec<&str> = Vec::new();
+    let mut sets: Vec<(&str, Why<'m>)> = Vec::new();
     for identity in authors.chain(named).flatten() {
         let set = identity.configuration_set.as_deref();
-        sets.extend(set.filter(|set| !sets.contains(set)));
+        let set = set.filter(|set| !sets.iter().any(|(known, _)| known == set));
+        sets.extend(set.map(|set| (set, Why::DefaultSet(&identity.name))));
     }
     sets
 }

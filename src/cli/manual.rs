@@ -180,7 +180,10 @@ pub(super) const PAGES: &[Page] = &[
             ("0", "the message would be permitted"),
             ("1", "it would be refused"),
             USAGE,
-            ("64", "there is no such user, or the message or a value cannot be read"),
+            (
+                "64",
+                "there is no such user or listener, the listener would not take the client, or the\n      message or a value cannot be read",
+            ),
             UNUSABLE,
         ],
         examples: &[
@@ -189,8 +192,8 @@ pub(super) const PAGES: &[Page] = &[
                 "a message with that From",
             ),
             (
-                "sesgate policy explain --user app --from app@example.com --rcpt you@example.net \\\n    --message mail.eml --source-ip 192.0.2.7",
-                "the header section of a message in a file",
+                "sesgate policy explain --user app --from app@example.com --rcpt you@example.net \\\n    --message mail.eml --listener 2525 --at 2027-01-01",
+                "the header section of a message in a file, next year",
             ),
             (
                 "sesgate policy explain --user app --context ses:FromAddress=app@example.com",

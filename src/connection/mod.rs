@@ -23,11 +23,10 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use origin::Origin;
-use service::NotNamed;
 pub use service::{Deadlines, Service};
 
 use crate::admission::Place;
-use crate::authorize::{Client, Screened};
+use crate::authorize::{Client, NotNamed, Screened};
 use crate::memory::Share;
 use crate::smtp::{Reply, Session, Step};
 use crate::trace::Begun;
@@ -122,7 +121,7 @@ impl Connection {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let origin = tokio::select! {
             biased;
-            () = drain.shutdown.cancelled(), if !service.proxies.is_empty() => return,
+            () = drain.shutdown.cancelled(), if !service.clients.proxies.is_empty() => return,
             origin = Origin::of(&service, &mut socket, peer, &mut place) => origin,
         };
         let origin = match origin {
@@ -135,7 +134,7 @@ impl Connection {
                 return;
             }
         };
-        match service.speaks_for(origin.client.ip()) {
+        match service.clients.user(origin.client.ip()) {
             Ok(spoken_for) => {
                 let spoken_for = spoken_for.map(str::to_owned);
                 let mut connection =

@@ -56,11 +56,11 @@ impl Origin {
         peer: SocketAddr,
         place: &mut Place,
     ) -> Result<Self, Unknown> {
-        let stated = service.vpc.clone();
-        if service.proxies.is_empty() {
-            return Ok(Self { client: peer, vpc: stated });
+        let clients = &service.clients;
+        if clients.proxies.is_empty() {
+            return Ok(Self { client: peer, vpc: clients.vpc_behind(None) });
         }
-        if !service.proxies.iter().any(|network| network.contains(&peer.ip())) {
+        if !clients.proxies.iter().any(|network| network.contains(&peer.ip())) {
             return Err(Unknown::Untrusted);
         }
         let by = now() + service.deadlines.handshake;
@@ -72,15 +72,6 @@ impl Origin {
             None => return Err(Unknown::Nobody),
         };
         place.comes_from(client.ip(), now())?;
-        let vpc = match header.vpce {
-            Some(endpoint) => {
-                // What is stated of one endpoint says nothing of another.
-                let same = |vpc: &Vpc| vpc.endpoint.as_ref().is_none_or(|it| *it == endpoint);
-                let id = stated.filter(same).and_then(|vpc| vpc.id);
-                Some(Vpc { endpoint: Some(endpoint), id })
-            }
-            None => stated,
-        };
-        Ok(Self { client, vpc })
+        Ok(Self { client, vpc: clients.vpc_behind(header.vpce) })
     }
 }

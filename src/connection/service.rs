@@ -1,13 +1,11 @@
 //! What the connections of one listener share.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::authorize::Vpc;
+use crate::authorize::Clients;
 use crate::memory::Memory;
 use crate::relay::Relay;
 use crate::smtp::Settings;
@@ -60,16 +58,8 @@ pub struct Service {
     pub tls: Option<TlsAcceptor>,
     /// TLS from the first byte.
     pub implicit_tls: bool,
-    /// The name of the user for whom the listener speaks, by client network; empty means AUTH (decision 17).
-    pub speaks_for: Vec<(IpNet, String)>,
-    /// Balancers that say in a PROXY header who their client is; empty means no header (decision 8).
-    pub proxies: Vec<IpNet>,
-    /// The VPC that clients come through, as the listener states (decision 8).
-    pub vpc: Option<Vpc>,
-    /// Stated instead of the peer's address (decision 17).
-    pub source_ip: Option<IpAddr>,
-    /// Stated instead of the connection's state (decision 17).
-    pub secure_transport: Option<bool>,
+    /// What the listener says of its clients.
+    pub clients: Clients,
     /// How long each thing may take.
     pub deadlines: Deadlines,
     /// The budget of messages in flight.
@@ -84,34 +74,14 @@ impl std::fmt::Debug for Service {
     }
 }
 
-/// No network of the listener's clients holds the peer.
-pub(super) struct NotNamed;
-
 impl Service {
     /// Whether another setting of the listener says the same of its clients: who they are, where from,
     /// and how they may log in.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
-            || (self.speaks_for == other.speaks_for
-                && self.proxies == other.proxies
-                && self.vpc == other.vpc
-                && self.source_ip == other.source_ip
-                && self.secure_transport == other.secure_transport
+            || (self.clients == other.clients
                 && self.settings.auth == other.settings.auth
                 && self.settings.require_tls == other.settings.require_tls)
-    }
-
-    /// For whom the listener speaks when this peer connects; nobody on a listener with AUTH.
-    pub(super) fn speaks_for(&self, peer: IpAddr) -> Result<Option<&str>, NotNamed> {
-        if self.speaks_for.is_empty() {
-            return Ok(None);
-        }
-        let narrowest = self
-            .speaks_for
-            .iter()
-            .filter(|(network, _)| network.contains(&peer))
-            .max_by_key(|(network, _)| network.prefix_len());
-        narrowest.map(|(_, user)| Some(user.as_str())).ok_or(NotNamed)
     }
 }
 

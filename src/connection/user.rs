@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Connection, now};
-use crate::authorize::Client;
+use crate::authorize::Connected;
 use crate::principals::{Login, Matched, Principal};
 use crate::smtp::Credentials;
 
@@ -21,16 +21,14 @@ impl Connection {
 
     /// Whom the messages of this connection are from, as far as policies see it (decision 8).
     fn identify(&mut self, principal: Arc<Principal>, password: Option<Matched>) {
-        self.client = Some(Client {
-            principal,
-            password,
-            peer: self.origin.client,
-            source_ip: self.service.source_ip.unwrap_or(self.origin.client.ip()),
+        let connected = Connected {
+            client: self.origin.client,
             vpc: self.origin.vpc.clone(),
-            secure_transport: self.service.secure_transport.unwrap_or(self.session.is_tls()),
             listener: Arc::clone(&self.service.name),
+            is_tls: self.session.is_tls(),
             tls: self.tls,
-        });
+        };
+        self.client = Some(self.service.clients.client(principal, password, connected));
     }
 
     /// Checks credentials and tells the session; returns whether the user may have this connection.

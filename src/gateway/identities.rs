@@ -23,6 +23,11 @@ impl Listed {
         self.from_ses
     }
 
+    /// Leaves out that SES has more, for want of its answers.
+    pub(super) fn without_ses(&mut self) {
+        self.from_ses = false;
+    }
+
     /// Returns them with those that SES has.
     pub(super) fn identities(&self, snapshot: Option<&Snapshot>) -> Identities {
         let snapshot = snapshot.filter(|_| self.from_ses);

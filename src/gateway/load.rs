@@ -16,11 +16,11 @@ use super::identities::Listed;
 use crate::authorize::Authorizer;
 use crate::config::{self, Config, Document, Level, Placed, Problem};
 use crate::identities::{Account, Organization};
-use crate::inventory::Snapshot;
+use crate::inventory::{self, Snapshot};
 use crate::policy::lint::Severity;
 use crate::policy::{self, Effect, Policy, PolicyKind};
 use crate::principals::{
-    Guard, PolicyFileError, PolicyFiles, Principals, StoredPassword, User, hash_password,
+    Guard, PolicyFileError, PolicyFiles, Principal, Principals, StoredPassword, User, hash_password,
 };
 use crate::redact::Redaction;
 use crate::rules::Rules;
@@ -76,15 +76,50 @@ impl Parts {
     /// Takes what decides about messages and logins, which `guard` guards.
     #[must_use]
     pub fn into_rules(self, guard: Arc<Guard>) -> Rules {
-        let (authorizer, users) = self.into_authorizer();
-        Rules { authorizer, principals: Arc::new(Principals::behind(guard, users)) }
+        let principals = Arc::new(Principals::behind(guard, self.users));
+        Rules { authorizer: self.basis.authorizer(None), principals }
     }
 
-    /// Takes what decides about messages, and the users that it decides for.
+    /// Takes what decides about messages without asking SES: by what the relay kept of its answers,
+    /// else by the configuration alone.
     #[must_use]
-    pub fn into_authorizer(self) -> (Authorizer, Vec<User>) {
-        (self.basis.authorizer(None), self.users)
+    pub fn into_explainer(self, config: &Config, now: SystemTime) -> Explainer {
+        let kept = inventory::kept(&super::inventory_settings(config), now);
+        let mut unknown = Vec::new();
+        if config.identities.from_ses && kept.is_none() {
+            unknown.push(
+                "what SES says of identities (configuration sets, tags, policies), of which nothing is \
+                 kept in `cache`: those of the configuration count alone",
+            );
+        }
+        let asks = matches!(config.upstream, config::Upstream::Ses(_))
+            && (config.identities.from_ses || config.rate.ask_ses);
+        let account = kept.as_ref().and_then(|snapshot| snapshot.account.as_ref());
+        if asks && config.account.sandbox.is_none() && account.is_none() {
+            unknown.push("whether the account is in the sandbox: taken as no");
+        }
+        let mut basis = self.basis;
+        if kept.is_none() {
+            basis.listed.without_ses();
+        }
+        if account.is_none() {
+            basis.sandbox.get_or_insert(false);
+        }
+        let authorizer = basis.authorizer(kept.as_ref());
+        let users = self.users.into_iter().map(|user| user.principal).collect();
+        Explainer { authorizer, users, unknown }
     }
+}
+
+/// What decides about messages, as far as it is known without SES.
+#[derive(Debug)]
+pub struct Explainer {
+    /// Decides.
+    pub authorizer: Authorizer,
+    /// The users, in the order of the configuration.
+    pub users: Vec<Principal>,
+    /// What the relay knows beyond it, a line each.
+    pub unknown: Vec<&'static str>,
 }
 
 /// What was made of the configuration and is the same after a reload.

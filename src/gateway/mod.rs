@@ -1,5 +1,6 @@
 //! The one place where the parts are put together.
 
+mod documents;
 mod identities;
 mod load;
 mod look;
@@ -20,10 +21,12 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use load::{Loaded, Parts, load};
+pub use documents::{By, Used, documents};
+pub use load::{Explainer, Loaded, Parts, load};
 pub use outside::outside;
 use renewal::{Renewal, Shared};
 use service::{admission_limits, guard_settings, memory, pace_settings, service};
+pub use service::{clients, name};
 use vitals::{InUse, Vitals};
 
 use crate::admin::{Admin, Pages, Readiness};
@@ -279,13 +282,17 @@ fn ask_ses(config: &Config, upstream: &Upstream) -> Option<(Inventory, Reader)> 
         return None;
     }
     let client = upstream.client()?.clone();
+    Some(Inventory::open(inventory_settings(config), client))
+}
+
+fn inventory_settings(config: &Config) -> inventory::Settings {
+    let identities = config.identities.from_ses;
     let account = &config.account;
     let cache = config.identities.cache.clone().filter(|_| identities);
-    let settings = inventory::Settings {
+    inventory::Settings {
         identities,
         ..inventory::Settings::new(&account.id, &account.region, cache)
-    };
-    Some(Inventory::open(settings, client))
+    }
 }
 
 async fn upstream(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admission::AdmissionLimits;
-use crate::authorize::Vpc;
+use crate::authorize::{Clients, Vpc};
 use crate::config::{self, Config, ListenerTls};
 use crate::connection::{Deadlines, Service};
 use crate::memory::Memory;
@@ -49,23 +49,13 @@ pub(super) fn service(
             ..Limits::default()
         },
     };
-    let speaks_for =
-        listener.clients.iter().map(|client| (client.network, client.user.value.clone()));
-    let address = listener.address.value;
-    // A port that the system chooses says nothing.
-    let name = if address.port() == 0 { address.ip().to_string() } else { address.to_string() };
     Service {
-        name: name.into(),
+        name: name(listener).into(),
         settings: Arc::new(settings(listener.auth_in_clear)),
         remote_settings: Arc::new(settings(false)),
         tls: tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config))),
         implicit_tls,
-        speaks_for: speaks_for.collect(),
-        proxies: listener.proxies.clone(),
-        vpc: (listener.vpc.is_some() || listener.vpc_endpoint.is_some())
-            .then(|| Vpc { endpoint: listener.vpc_endpoint.clone(), id: listener.vpc.clone() }),
-        source_ip: listener.source_ip.map(|address| address.to_canonical()),
-        secure_transport: listener.secure_transport,
+        clients: clients(listener),
         deadlines: Deadlines {
             handshake: limits.handshake,
             login: limits.login,
@@ -78,6 +68,29 @@ pub(super) fn service(
         memory: memory.clone(),
         relay: Arc::clone(relay),
     }
+}
+
+/// Returns what a listener says of its clients (decisions 8 and 17).
+#[must_use]
+pub fn clients(listener: &config::Listener) -> Clients {
+    let speaks_for =
+        listener.clients.iter().map(|client| (client.network, client.user.value.clone()));
+    Clients {
+        speaks_for: speaks_for.collect(),
+        proxies: listener.proxies.clone(),
+        vpc: (listener.vpc.is_some() || listener.vpc_endpoint.is_some())
+            .then(|| Vpc { endpoint: listener.vpc_endpoint.clone(), id: listener.vpc.clone() }),
+        source_ip: listener.source_ip.map(|address| address.to_canonical()),
+        secure_transport: listener.secure_transport,
+    }
+}
+
+/// Returns a listener's name in the log.
+#[must_use]
+pub fn name(listener: &config::Listener) -> String {
+    let address = listener.address.value;
+    // A port that the system chooses says nothing.
+    if address.port() == 0 { address.ip().to_string() } else { address.to_string() }
 }
 
 /// Returns how many connections there may be.

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 
 use super::store::IDENTITIES;
-use super::{AccountState, Details, KnownIdentity, calls};
+use super::{AccountState, Details, KnownIdentity, Settings, calls};
 
 /// The name of the file in its directory.
 const NAME: &str = "ses-identities.jsonl";
@@ -68,6 +68,13 @@ pub(super) struct Cache {
 }
 
 impl Cache {
+    /// Returns where the settings have it kept, if they do.
+    pub(super) fn of(settings: &Settings) -> Option<Self> {
+        let directory = settings.cache.clone()?;
+        let (account, region) = (settings.account.clone(), settings.region.clone());
+        Some(Self { directory, account, region })
+    }
+
     pub(super) fn file(&self) -> PathBuf {
         self.directory.join(NAME)
     }

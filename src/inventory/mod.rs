@@ -20,6 +20,7 @@ use aws_sdk_sesv2::Client;
 use tokio::sync::{mpsc, watch};
 
 use crate::policy::Policy;
+use cache::Cache;
 use convert::Unsure;
 pub use convert::identities;
 pub use reader::Reader;
@@ -142,6 +143,20 @@ impl PartialEq for Details {
             && self.tags == other.tags
             && self.policies == other.policies
     }
+}
+
+/// Returns what a relay kept on disk of what SES said, without asking SES; nothing where it kept
+/// nothing that a relay would begin with now.
+#[must_use]
+pub fn kept(settings: &Settings, now: SystemTime) -> Option<Snapshot> {
+    let copy = Cache::of(settings)?.load(now, settings.stale).ok().flatten()?;
+    let identities = copy.identities.into_iter().map(|(known, _, _)| known).collect();
+    Some(Snapshot {
+        taken: Some(copy.taken),
+        account: copy.account,
+        identities: Arc::new(identities),
+        complete: true,
+    })
 }
 
 /// Where the snapshots are found; clones share them.

@@ -81,11 +81,7 @@ impl Reader {
         client: Client,
         wanted: mpsc::Receiver<String>,
     ) -> (Self, watch::Receiver<Arc<Snapshot>>) {
-        let cache = settings.cache.clone().map(|directory| Cache {
-            directory,
-            account: settings.account.clone(),
-            region: settings.region.clone(),
-        });
+        let cache = Cache::of(&settings);
         let now = now();
         let due = |call| Due { at: now, health: Health::new(call, now) };
         let mut list = due(Call::List);

@@ -177,6 +177,12 @@ impl Condition {
         Held::No
     }
 
+    /// Tells whether the operator holds for one value alone, its qualifier aside.
+    pub(super) fn holds_for(&self, value: &str, context: &Context<'_>) -> bool {
+        let budget = &StepBudget::unbounded();
+        self.operands.hold_for(value, self.operator.negated, context, Effect::Allow, budget)
+    }
+
     /// The outcome for a key that the context does not have.
     ///
     /// With a set qualifier there is no value to ask about, whatever the operator is: that of `Null`

@@ -14,6 +14,18 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     calendar(text).or_else(|| Number::parse(text)?.thousandths())
 }
 
+/// Reads a moment as the Date operators do: a calendar date with or without time, or epoch seconds.
+#[must_use]
+pub fn moment(text: &str) -> Option<SystemTime> {
+    let millis = parse(text)?;
+    let away = Duration::from_millis(millis.unsigned_abs());
+    if millis < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(away)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(away)
+    }
+}
+
 fn calendar(text: &str) -> Option<i64> {
     let (date, time) = match text.split_once('T') {
         Some((date, time)) => (date, Some(time)),

@@ -47,10 +47,11 @@ mod variable;
 
 pub use budget::StepBudget;
 pub use condition::Condition;
+pub use date::moment;
 pub use document::{Policy, PolicyKind};
 pub use error::{PolicyError, PolicyErrors};
 pub use evaluate::{Decision, Layers, Settled, evaluate};
-pub use explain::{Explained, explain};
+pub use explain::{Check, Explained, Lacking, Layer, Part, explain, lacking};
 pub use family::{Family, Narrowed, Resource, evaluate_narrowed};
 pub use principal::Principal;
 pub use request::{Context, Request, Spelled, is_list_key};

@@ -35,6 +35,15 @@ pub enum Principal<'a> {
 }
 
 impl<'a> Principal<'a> {
+    /// Returns its ARN, or the account of a root user.
+    pub fn shown(&self) -> &'a str {
+        match *self {
+            Principal::User { arn, .. } => arn,
+            Principal::RoleSession { session_arn, .. } => session_arn,
+            Principal::Root { account } => account,
+        }
+    }
+
     /// Returns the account of the principal.
     pub fn account(&self) -> &'a str {
         match *self {

@@ -107,6 +107,19 @@ impl Template {
         })
     }
 
+    /// Returns the key of a variable that has neither value nor default, in the form of [`fold_key`].
+    pub(super) fn undefined(&self, context: &Context<'_>) -> Option<&str> {
+        let Template::Variable(parts) = self else { return None };
+        parts.iter().find_map(|part| match part {
+            Part::Variable { folded_key, default }
+                if value_of(folded_key, default.as_deref(), context).is_none() =>
+            {
+                Some(folded_key.as_ref())
+            }
+            _ => None,
+        })
+    }
+
     /// Adds a piece at the end.
     pub(super) fn push(&mut self, piece: Piece<'static>) {
         match self {

@@ -102,8 +102,9 @@ fn levels_of_service_control_policies_stay_apart() {
     // A change of any of them is noticed.
     let watched = names(config.files());
     assert!(watched.contains("full-access.json") && watched.contains("deny-plain-text.json"));
-    let (authorizer, users) = gateway::load(&config).parts.into_authorizer();
-    let scps = authorizer.layers(&users[0].principal, &[]).scps;
+    let now = std::time::SystemTime::now();
+    let explainer = gateway::load(&config).parts.into_explainer(&config, now);
+    let scps = explainer.authorizer.layers(&explainer.users[0], &[]).scps;
     let levels: Vec<Vec<String>> = scps
         .iter()
         .map(|level| level.iter().map(|policy| policy.name().to_owned()).collect())

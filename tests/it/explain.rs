@@ -6,127 +6,56 @@ use serde_json::{Value, json};
 
 use crate::support::{path, program};
 
-fn explain(user: &str, arguments: &[&str]) -> Output {
+fn explain(config: &str, arguments: &[&str]) -> Output {
     program()
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["policy", "explain", "--config", "tests/explain/sesgate.toml", "--user", user])
+        .args(["policy", "explain", "--config", &format!("tests/explain/{config}.toml")])
         .args(arguments)
         .output()
         .unwrap()
 }
 
-/// User, command line, exit status, and what the text holds.
-const CASES: [(&str, &str, i32, &[&str]); 13] = [
-    (
-        "marketing",
-        "--from marketing@example.com --rcpt a@b.test",
-        0,
-        &["allowed", "from-marketing.json:4: statement 1"],
-    ),
-    (
-        "marketing",
-        "--from Marketing@example.com --rcpt a@b.test",
-        1,
-        &[
-            "refused 554 Access denied: User `arn:aws:iam::123456789012:user/marketing' is not \
-             authorized to perform `ses:SendRawEmail' on resource \
-             `arn:aws:ses:us-east-1:123456789012:identity/example.com'\n",
-            "condition `StringEquals` on `ses:FromAddress` does not hold",
-            "seen Marketing@example.com",
-            "hint differs only in letter case from `marketing@example.com`",
-        ],
-    ),
-    (
-        "recipients",
-        "--from a@example.com --rcpt x@EXAMPLE.com",
-        1,
-        &["hint differs only in letter case from `*@example.com`"],
-    ),
-    (
-        "unqualified",
-        "--from a@example.com --rcpt x@example.com",
-        1,
-        &[
-            "hint `ses:Recipients` is a list: a condition on it never holds without `ForAllValues:` or `ForAnyValue:`",
-        ],
-    ),
-    (
-        "send-email",
-        "--from a@example.com --rcpt x@example.com",
-        1,
-        &[
-            "seen ses:SendRawEmail",
-            "hint mail over SMTP is `ses:SendRawEmail`, never `ses:SendEmail`",
-        ],
-    ),
-    (
-        "resource-case",
-        "--from a@example.com --rcpt x@example.com",
-        1,
-        &[
-            "is about other resources",
-            "hint differs only in letter case from `arn:aws:ses:us-east-1:123456789012:identity/Example.com`",
-        ],
-    ),
-    (
-        "display-name",
-        "--message tests/explain/team.eml --from a@example.com --rcpt x@example.com",
-        1,
-        &[
-            "seen Marketing Team",
-            "hint `StringLike` compares the whole value; write `*Marketing*` for a part of it",
-        ],
-    ),
-    (
-        "wildcard",
-        "--from a@example.com --rcpt x@example.com",
-        1,
-        &["hint `StringEquals` takes `*` and `?` literally; `StringLike` has wildcards"],
-    ),
-    (
-        "deny",
-        "--from A@EXAMPLE.COM --rcpt x@example.com",
-        1,
-        &[
-            "ExplicitlyDenied",
-            "by a spelling: ses:FromAddress `A@EXAMPLE.COM` read as `a@example.com`",
-        ],
-    ),
-    (
-        "secure",
-        "--no-tls --from a@example.com --rcpt x@example.com",
-        1,
-        &["condition `Bool` on `aws:SecureTransport` does not hold", "seen false"],
-    ),
-    ("marketing", "--context ses:FromAddress=marketing@example.com", 0, &["allowed"]),
-    (
-        "marketing",
-        "--context ses:FromAddress=x@example.com --action ses:SendEmail",
-        1,
-        &["seen x@example.com"],
-    ),
-    ("nobody", "--from a@example.com --rcpt x@example.com", 64, &[]),
-];
-
 #[test]
-fn refusals_are_explained_with_the_near_miss() {
-    for (user, arguments, status, expected) in CASES {
+fn cases_are_explained() {
+    let text = std::fs::read_to_string(path("tests/explain/cases.txt")).unwrap();
+    let mut played = 0;
+    for case in text.split("\n== ").skip(1) {
+        let (title, rest) = case.split_once('\n').unwrap();
+        let rest = rest.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines: Vec<_> = rest.collect();
+        let [ask, exit, told @ ..] = lines.as_slice() else { panic!("{title}: too short") };
+        let (config, arguments) = ask.strip_prefix("ask ").unwrap().split_once(": ").unwrap();
         let arguments: Vec<_> = arguments.split(' ').collect();
-        let output = explain(user, &arguments);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let output = explain(config, &arguments);
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(status), "{user} {arguments:?}\n{text}{errors}");
-        for part in expected {
-            assert!(text.contains(part), "{user} {arguments:?}: no `{part}` in\n{text}");
+        let status: i32 = exit.strip_prefix("exit ").unwrap().parse().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{title}\n{out}{errors}");
+        assert!(!out.contains('\u{1b}'), "{title}: no colours but on a terminal");
+        let mut unread = out.as_str();
+        for line in told {
+            match line.split_at(2) {
+                ("> ", part) => {
+                    let at = unread.find(part);
+                    let at = at.unwrap_or_else(|| panic!("{title}: no `{part}` in\n{out}"));
+                    unread = &unread[at + part.len()..];
+                }
+                ("! ", part) => assert!(!out.contains(part), "{title}: `{part}` in\n{out}"),
+                ("e ", part) => assert!(errors.contains(part), "{title}: no `{part}` in\n{errors}"),
+                _ => panic!("{title}: what is `{line}`?"),
+            }
         }
-        assert!(!text.contains('\u{1b}'), "no colours but on a terminal");
+        played += 1;
     }
+    assert!(played > 40, "only {played} cases");
 }
 
 #[test]
 fn json_holds_every_request_with_its_context() {
-    let output =
-        explain("recipients", &["--from", "a@example.com", "--rcpt", "x@example.net", "--json"]);
+    let output = explain(
+        "sesgate",
+        &["--user", "recipients", "--from", "a@example.com", "--rcpt", "x@example.net", "--json"],
+    );
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["allowed"], false);
     let requests = answer["requests"].as_array().unwrap();
@@ -141,6 +70,29 @@ fn json_holds_every_request_with_its_context() {
         let paths = ["o-a1b2c3d4e5/r-ab12/", "o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/"];
         assert_eq!(value("OrgPaths"), json!(paths));
     }
+    assert_eq!(
+        requests[0]["statements"][0]["parts"][0]["requires"],
+        "every value like `*@example.com`"
+    );
+    assert_eq!(requests[0]["refused_by"], json!(["the user's policies"]));
+    assert_eq!(requests[0]["why"].as_array().unwrap().len(), 2);
+    assert_eq!(answer["client"]["user"], "recipients");
+}
+
+#[test]
+fn json_says_of_each_resource_why_it_is_asked_about() {
+    let arguments =
+        ["--user", "app", "--from", "a@example.com", "--rcpt", "x@example.net", "--json"];
+    let answer: Value = serde_json::from_slice(&explain("layers", &arguments).stdout).unwrap();
+    let requests = answer["requests"].as_array().unwrap();
+    let why = |at: usize| {
+        let why = requests[at]["why"].as_array().unwrap().iter();
+        why.map(|it| it.as_str().unwrap().split(' ').take(3).collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(why(0), ["the message is", "bounces go to"]);
+    assert_eq!(why(1), ["it is the"]);
+    assert_eq!(why(2), ["`x@example.net` is a"]);
 }
 
 #[test]
@@ -155,7 +107,7 @@ fn what_cannot_be_asked_says_why() {
         ),
         (vec!["--context", "ses:FromAddress"], "`ses:FromAddress` is no context key"),
     ] {
-        let output = explain("marketing", &arguments);
+        let output = explain("sesgate", &[&["--user", "marketing"], arguments.as_slice()].concat());
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(64), "{errors}");
         assert!(errors.starts_with(expected), "{errors}");

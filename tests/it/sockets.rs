@@ -51,7 +51,7 @@ async fn over_socket(dialogue: &Dialogue, certificate: &Certificate) -> Result<(
     service.implicit_tls = dialogue.implicit_tls;
     if dialogue.settings.auth == Auth::None {
         let app = "app".to_owned();
-        service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
+        service.clients.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
     }
     let gate = Gate::open(service, 10).await;
     let socket = TcpStream::connect(gate.address).await.unwrap();
@@ -168,7 +168,7 @@ async fn replies_behind_large_content_arrive_over_tls() {
     let mut service = service(relay(outbox(folder.path())), Some(&certificate.tls));
     service.implicit_tls = true;
     let app = "app".to_owned();
-    service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
+    service.clients.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
     let mut settings = (*service.settings).clone();
     settings.auth = Auth::None;
     service.settings = Arc::new(settings);
@@ -226,7 +226,7 @@ async fn a_peer_of_no_named_network_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut service = service(relay(outbox(folder.path())), None);
     let app = "app".to_owned();
-    service.speaks_for.push(("10.0.0.0/8".parse().unwrap(), app));
+    service.clients.speaks_for.push(("10.0.0.0/8".parse().unwrap(), app));
     let gate = Gate::open(service, 10).await;
     let mut stream = TcpStream::connect(gate.address).await.unwrap();
     assert_eq!(first_line(&mut stream).await, "554 No SMTP service for this client address");
@@ -252,7 +252,7 @@ async fn content_has_a_deadline_of_its_own_each_time() {
     let folder = tempfile::tempdir().unwrap();
     let mut service = service(relay(outbox(folder.path())), None);
     let app = "app".to_owned();
-    service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
+    service.clients.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
     let mut settings = (*service.settings).clone();
     settings.auth = Auth::None;
     service.settings = Arc::new(settings);
@@ -299,7 +299,7 @@ async fn pipelined_messages_do_not_share_a_deadline() {
     let folder = tempfile::tempdir().unwrap();
     let mut service = service(relay(outbox(folder.path())), None);
     let app = "app".to_owned();
-    service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
+    service.clients.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
     let mut settings = (*service.settings).clone();
     settings.auth = Auth::None;
     service.settings = Arc::new(settings);

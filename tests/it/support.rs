@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sesgate::admission::AdmissionLimits;
-use sesgate::authorize::Authorizer;
+use sesgate::authorize::{Authorizer, Clients};
 use sesgate::connection::{Deadlines, Service};
 use sesgate::identities::{Account, Identities};
 use sesgate::memory::Memory;
@@ -174,11 +174,7 @@ pub(crate) fn service(relay: Arc<Relay>, tls: Option<&Tls>) -> Service {
         remote_settings: Arc::new(settings()),
         tls: tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config))),
         implicit_tls: false,
-        speaks_for: Vec::new(),
-        proxies: Vec::new(),
-        vpc: None,
-        source_ip: None,
-        secure_transport: None,
+        clients: Clients::default(),
         deadlines: deadlines(),
         memory: memory(),
         relay,

@@ -23,8 +23,9 @@ use clap::Subcommand;
 pub(super) enum Command {
     /// Says what the relay would decide about a message, and why.
     ///
-    /// With users, policies and identities of the configuration. Every claim of the message is shown
-    /// with its decision and the statement that settled it, and near misses with what differs.
+    /// With users, listeners, policies and identities of the configuration. Every claim of the message
+    /// is shown with its decision, why the resource is asked about at all, the layer that refused, and
+    /// of the statement that is nearest everything that does not fit. SES is not asked.
     Explain(Box<explain::Arguments>),
     /// Decides requests as AWS would: a line of JSON on standard input, one on standard output.
     ///

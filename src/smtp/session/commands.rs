@@ -10,7 +10,7 @@ use super::input::NextLine;
 use super::{Draft, Session, Step, Waiting};
 
 /// Most recipients of a message; more are taken by RCPT and refused after DATA, as SES does (decision 2).
-pub(super) const RECIPIENTS: usize = 50;
+pub const RECIPIENTS: usize = 50;
 
 impl Session {
     /// Answers the next command line; returns whether there was one.

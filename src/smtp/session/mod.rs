@@ -13,6 +13,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+pub use self::commands::RECIPIENTS;
 use self::input::Input;
 use self::transfer::Transfer;
 use super::envelope::{Envelope, ReversePath, Transaction};

@@ -106,7 +106,7 @@ pub(crate) fn listener(
     change(&mut service, &mut settings);
     if settings.auth == Auth::None {
         let app = "app".to_owned();
-        service.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
+        service.clients.speaks_for.push(("127.0.0.0/8".parse().unwrap(), app));
     }
     service.settings = Arc::new(settings);
     service

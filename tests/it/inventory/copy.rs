@@ -253,3 +253,37 @@ async fn ten_thousand_identities_load_in_under_a_second() {
     assert_eq!(converted.len(), 10_000);
     assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
 }
+
+/// `policy explain` does not ask SES: it decides by what the relay kept.
+#[tokio::test]
+async fn the_copy_is_what_explain_knows_of_ses() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = fake(three).await;
+    let running = start(&fake.url, settings(Some(folder.path())));
+    running.known().await;
+    running.end().await;
+    std::fs::write(folder.path().join("all.json"), crate::support::FULL_ACCESS).unwrap();
+    let text = r#"
+        account = { id = "123456789012", region = "us-east-1" }
+        identities = { source = "ses", cache = "." }
+        upstream = { kind = "ses" }
+        users = [{ name = "app", policies = ["all.json"] }]
+    "#;
+    std::fs::write(folder.path().join("sesgate.toml"), text).unwrap();
+    let explain = |from: &str| {
+        let output = crate::support::program()
+            .args(["policy", "explain", "--rcpt", "b@example.net", "--from", from, "--config"])
+            .arg(folder.path().join("sesgate.toml"))
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let denied = explain("a@example.com");
+    for part in ["refused 554", "statement `NoBulk`", "of identity `example.com`"] {
+        assert!(denied.contains(part), "no `{part}` in {denied}");
+    }
+    assert!(explain("app@example.org").starts_with("allowed"));
+    std::fs::remove_file(folder.path().join(NAME)).unwrap();
+    let unknown = explain("a@example.com");
+    assert!(unknown.contains("not known here: what SES says of identities"), "{unknown}");
+}

@@ -1,0 +1,66 @@
+//! Every policy that a configuration names, with what it is attached to.
+
+use crate::config::{Config, Document, Placed};
+use crate::policy::PolicyKind;
+
+/// A policy as the configuration uses it.
+#[derive(Debug, Clone)]
+pub struct Used<'c> {
+    /// What it is attached to.
+    pub kind: PolicyKind,
+    /// The document.
+    pub document: &'c Placed<Document>,
+    /// The ARN of the identity that it is attached to, if it is.
+    pub identity: Option<String>,
+    /// For whose mail it counts.
+    pub by: By<'c>,
+}
+
+/// For whose mail a policy counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By<'c> {
+    /// Everybody's.
+    All,
+    /// That of the user of this name.
+    User(&'c str),
+    /// That of the users of the group of this name.
+    Group(&'c str),
+}
+
+/// Returns every policy of a configuration: service control policies, identities, users, groups.
+#[must_use]
+pub fn documents(config: &Config) -> Vec<Used<'_>> {
+    let account = &config.account;
+    let arn = |name: &str| {
+        let (partition, region, id) = (&account.partition, &account.region, &account.id);
+        format!("arn:{partition}:ses:{region}:{id}:identity/{name}")
+    };
+    let used = |kind, by| move |document| Used { kind, document, identity: None, by };
+    let attached = |identity: String| {
+        move |document| Used {
+            kind: PolicyKind::Resource,
+            document,
+            identity: Some(identity.clone()),
+            by: By::All,
+        }
+    };
+    let mut all = Vec::new();
+    let scps = account.service_control_policies.iter().flat_map(|level| &level.value);
+    all.extend(scps.map(used(PolicyKind::ServiceControl, By::All)));
+    for identity in &config.identities.known {
+        all.extend(identity.policies.iter().map(attached(arn(&identity.name.value))));
+    }
+    for identity in &config.identities.delegated {
+        all.extend(identity.policies.iter().map(attached(identity.arn.value.clone())));
+    }
+    for user in &config.users {
+        let by = By::User(&user.name.value);
+        all.extend(user.policies.iter().map(used(PolicyKind::Identity, by)));
+        all.extend(user.boundary.iter().map(used(PolicyKind::Boundary, by)));
+    }
+    for group in &config.groups {
+        let by = By::Group(&group.name.value);
+        all.extend(group.policies.iter().map(used(PolicyKind::Identity, by)));
+    }
+    all
+}
