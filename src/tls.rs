@@ -1,14 +1,20 @@
-//! Certificate files to a rustls server configuration, or a certificate made at start-up.
+//! Certificate files to a rustls server configuration, or a certificate made here.
+
+mod made;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{InconsistentKeys, ServerConfig};
 use zeroize::Zeroizing;
+
+pub use made::Made;
 
 /// A TLS configuration and the certificate it shows.
 #[derive(Debug, Clone)]
@@ -24,23 +30,37 @@ pub struct Tls {
 /// Why TLS cannot be offered.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A PEM file cannot be read or holds nothing usable.
-    #[error("cannot read a certificate or key from `{file}`: {source}")]
-    Pem {
-        /// The file.
-        file: String,
-        /// What rustls says.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// The certificate file holds no certificate.
-    #[error("no certificate in `{0}`")]
-    Empty(String),
+    /// The file of the certificate cannot be used.
+    #[error("{0}")]
+    Certificate(String),
+    /// The file of the key cannot be used.
+    #[error("{0}")]
+    Key(String),
     /// Certificate and key do not fit together, or are of a kind that rustls refuses.
-    #[error("certificate and key cannot be used: {0}")]
-    Unusable(#[from] rustls::Error),
+    #[error("`{certificate}` with `{key}` cannot be used: {source}")]
+    Pair {
+        /// The file of the certificate.
+        certificate: String,
+        /// The file of the key.
+        key: String,
+        /// What rustls says.
+        source: rustls::Error,
+    },
     /// No certificate could be made.
     #[error("cannot make a certificate: {0}")]
-    SelfSigned(#[from] rcgen::Error),
+    Made(String),
+}
+
+impl TlsError {
+    /// Returns what to type to see what is wrong.
+    #[must_use]
+    pub fn look(&self) -> Option<String> {
+        let Self::Pair { certificate, key, .. } = self else { return None };
+        Some(format!(
+            "compare `openssl x509 -noout -pubkey -in {certificate}` with \
+             `openssl pkey -pubout -in {key}`"
+        ))
+    }
 }
 
 impl Tls {
@@ -49,40 +69,35 @@ impl Tls {
     /// # Errors
     /// When a file cannot be read, or certificate and key cannot be used together.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let pem = |file: &Path, source| TlsError::Pem { file: file.display().to_string(), source };
         let chain = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| pem(certificate, error))?;
-        let text = std::fs::read(key).map(Zeroizing::new);
-        let key = text
-            .map_err(rustls::pki_types::pem::Error::Io)
-            .and_then(|text| PrivateKeyDer::from_pem_slice(&text))
-            .map_err(|error| pem(key, error))?;
-        Self::new(chain, key)?.ok_or_else(|| TlsError::Empty(certificate.display().to_string()))
-    }
-
-    /// Makes a certificate for `hostname` (and `localhost`), signed by its own key.
-    ///
-    /// # Errors
-    /// When the system gives no random bytes.
-    pub fn self_signed(hostname: &str) -> Result<Self, TlsError> {
-        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-        if !names.iter().any(|name| name == hostname) {
-            names.insert(0, hostname.to_owned());
-        }
-        let made = rcgen::generate_simple_self_signed(names)?;
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        Self::new(vec![made.cert.der().clone()], key.into())?
-            .ok_or_else(|| TlsError::Empty(hostname.to_owned()))
+            .and_then(
+                |chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) },
+            );
+        let chain = chain.map_err(|error| {
+            TlsError::Certificate(unreadable(certificate, "certificate", &error))
+        })?;
+        let text = std::fs::read(key).map(Zeroizing::new).map_err(pem::Error::Io);
+        let private =
+            text.and_then(|text| PrivateKeyDer::from_pem_slice(&text)).map_err(|error| {
+                TlsError::Key(unreadable(key, "private key (without a passphrase)", &error))
+            })?;
+        Self::new(chain, private).map_err(|source| TlsError::Pair {
+            certificate: certificate.display().to_string(),
+            key: key.display().to_string(),
+            source,
+        })
     }
 
     fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
-    ) -> Result<Option<Self>, TlsError> {
+    ) -> Result<Self, rustls::Error> {
         let key = Zeroizing::new(key);
-        let Some(first) = chain.first() else { return Ok(None) };
-        let (fingerprint, not_after) = (fingerprint(first), not_after(first));
+        let (fingerprint, not_after) = chain
+            .first()
+            .map(|first| (fingerprint(first), not_after(first)))
+            .ok_or(rustls::Error::NoCertificatesPresented)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         // As `with_single_cert` does, which drops the bytes of the key without wiping them.
         let certified = CertifiedKey::new(chain, any_supported_type(&key)?);
@@ -97,7 +112,27 @@ impl Tls {
         // A client that names protocols must name this one: an HTTP request that was led here by an
         // attacker on the path does not (ALPACA).
         config.alpn_protocols = vec![b"smtp".to_vec()];
-        Ok(Some(Self { config: Arc::new(config), fingerprint, not_after }))
+        Ok(Self { config: Arc::new(config), fingerprint, not_after })
+    }
+}
+
+/// Why a PEM file holds nothing of use.
+fn unreadable(file: &Path, what: &str, error: &pem::Error) -> String {
+    let file = file.display();
+    match error {
+        pem::Error::Io(error) => format!("`{file}` cannot be read: {error}"),
+        pem::Error::NoItemsFound => format!("`{file}` holds no {what} in PEM form"),
+        error => format!("`{file}` holds no {what} in PEM form: {error}"),
+    }
+}
+
+/// Whether TLS clients take a certificate for a host of that name: subject alternative names alone
+/// count.
+#[must_use]
+pub fn covers(certificate: &CertificateDer<'_>, hostname: &str) -> bool {
+    match (ParsedCertificate::try_from(certificate), ServerName::try_from(hostname)) {
+        (Ok(parsed), Ok(name)) => verify_server_name(&parsed, &name).is_ok(),
+        _ => false,
     }
 }
 

@@ -59,7 +59,7 @@ def scrape(docker: Path, tools: Tools, queries) -> int:
     shutil.copytree(docker.parent / "config", folder / "config")
     config = folder / "config/sesgate.toml"
     text = config.read_text().replace("127.0.0.1:2525", f"127.0.0.1:{ports['2525']}")
-    text = text.replace("127.0.0.1:2465", "127.0.0.1:0")
+    text = text.replace("127.0.0.1:2465", "127.0.0.1:0").replace("127.0.0.1:2526", "127.0.0.1:0")
     config.write_text(text.replace("127.0.0.1:8025", f"127.0.0.1:{ports['8025']}"))
     shutil.copytree(docker / "prometheus", folder / "prometheus")
     scraped = folder / "prometheus/prometheus.yaml"

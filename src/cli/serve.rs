@@ -40,8 +40,9 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let Some((config, loaded)) = read else { return super::refuse(&problems) };
-    let (missing, warnings) = runtime.block_on(gateway::outside(&config, &mut sockets));
+    let Some((config, mut loaded)) = read else { return super::refuse(&problems) };
+    let (missing, warnings) =
+        runtime.block_on(gateway::outside(&config, &mut loaded.parts, &mut sockets));
     problems.extend(missing);
     if !problems.is_empty() {
         return super::refuse(&problems);

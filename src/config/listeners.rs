@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::reader::Reader;
-use super::{ClientNetwork, Listener, ListenerTls, Placed};
+use super::{Certificate, ClientNetwork, Listener, ListenerTls, Placed};
 
 pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
     if !table.has("address") {
@@ -31,7 +31,7 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
         )
         .unwrap_or(ListenerTls::StartTls);
     let certificate = match (table.path("certificate"), table.path("key")) {
-        (Some(certificate), Some(key)) => Some((certificate.value, key)),
+        (Some(chain), Some(key)) => Some(Certificate { chain, key }),
         (None, None) => None,
         (Some(only), None) => {
             table.source().note_at(only.place, "`certificate` needs a `key` beside it");
@@ -62,7 +62,7 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
     };
     let loopback = listener.address.value.ip().is_loopback();
     if auth_in_clear && !loopback {
-        table.note("`auth_in_clear` is possible on a loopback address alone (decision 17)");
+        table.note("`auth_in_clear` is possible on a loopback address alone");
     }
     if tls == ListenerTls::Off && listener.clients.is_empty() && !auth_in_clear {
         table.note(
@@ -138,7 +138,7 @@ fn clients(table: &mut Reader<'_, '_>, address: &Placed<SocketAddr>) -> Vec<Clie
             table.source().note_at(
                 user.place,
                 "a listener that is not on loopback and speaks for a user would be an open relay; \
-                 name the `clients`, each network with its user (decision 17)",
+                 name the `clients`, each network with its user",
             );
         }
     }

@@ -37,9 +37,9 @@ use reader::Reader;
 use source::Source;
 pub use source::{Place, Placed, Problem};
 pub use values::{
-    Account, ClientNetwork, DecisionLog, Delegated, Group, Identities, Identity, Level, Limits,
-    Listener, ListenerTls, Log, LogAddresses, LogFormat, Organization, Otlp, Password, Rate,
-    Server, Ses, Upstream, User, XSes,
+    Account, Certificate, ClientNetwork, DecisionLog, Delegated, Group, Identities, Identity,
+    Level, Limits, Listener, ListenerTls, Log, LogAddresses, LogFormat, Organization, Otlp,
+    Password, Rate, Server, Ses, Upstream, User, XSes,
 };
 
 /// Everything the operator said, with defaults filled in.
@@ -165,7 +165,7 @@ impl Config {
     #[must_use]
     pub fn secret_files(&self) -> Vec<(&Path, Problem)> {
         let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
-        let keys = certificates.map(|(_, key)| key).chain(&self.log.hash_key);
+        let keys = certificates.map(|it| &it.key).chain(&self.log.hash_key);
         let placed =
             keys.map(|file| (file.value.as_path(), self.origin.problem(file.place, String::new())));
         let said = self.origin.secrets.iter().map(|(name, file)| {
@@ -185,7 +185,7 @@ impl Config {
         let scps = self.account.service_control_policies.iter().flat_map(|level| &level.value);
         let policies = users.chain(groups).chain(known).chain(delegated).chain(scps);
         let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
-        let certificates = certificates.flat_map(|(certificate, key)| [certificate, &key.value]);
+        let certificates = certificates.flat_map(|it| [&it.chain.value, &it.key.value]);
         let policies = policies.filter_map(|document| document.value.file());
         let secrets = self.origin.secrets.iter().map(|(_, file)| file.as_path());
         let own = self.origin.file().into_iter().chain(secrets);

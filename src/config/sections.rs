@@ -112,8 +112,11 @@ fn server(mut table: Reader<'_, '_>) -> Server {
             format!("`hostname` must be a host name, not `{}`", hostname.value),
         );
     }
-    let server =
-        Server { hostname: hostname.value, drain: table.seconds("drain_seconds", 25, 0..=3600) };
+    let server = Server {
+        hostname: hostname.value,
+        certificate_directory: table.path("certificate_directory"),
+        drain: table.seconds("drain_seconds", 25, 0..=3600),
+    };
     table.finish();
     server
 }

@@ -17,8 +17,19 @@ use super::Secret;
 pub struct Server {
     /// Named in the banner, in EHLO and in a self-signed certificate.
     pub hostname: String,
+    /// Where the certificate of listeners without one of their own is kept; none keeps it nowhere.
+    pub certificate_directory: Option<Placed<PathBuf>>,
     /// How long transactions in flight may take after SIGTERM (decision 20).
     pub drain: Duration,
+}
+
+/// A certificate in files, both PEM.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The certificate and those that lead to the authority.
+    pub chain: Placed<PathBuf>,
+    /// Its private key.
+    pub key: Placed<PathBuf>,
 }
 
 /// The AWS account that mail is sent from.
@@ -95,8 +106,8 @@ pub struct Listener {
     pub address: Placed<SocketAddr>,
     /// How TLS is used.
     pub tls: ListenerTls,
-    /// Certificate chain and private key, both PEM; absent is self-signed at start-up.
-    pub certificate: Option<(PathBuf, Placed<PathBuf>)>,
+    /// Absent is one made by sesgate.
+    pub certificate: Option<Certificate>,
     /// AUTH without TLS, on loopback alone (decision 17).
     pub auth_in_clear: bool,
     /// Balancers whose PROXY headers say who their clients are; empty means no header.

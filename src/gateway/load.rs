@@ -24,7 +24,7 @@ use crate::principals::{
 };
 use crate::redact::Redaction;
 use crate::rules::Rules;
-use crate::tls::Tls;
+use crate::tls::{Made, Tls, TlsError};
 
 /// The shortest key of hashes, in bytes.
 const LEAST_KEY: usize = 16;
@@ -126,7 +126,7 @@ pub struct Explainer {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Kept {
     /// The certificate for listeners without one of their own.
-    self_signed: Option<Tls>,
+    pub(super) made: Option<Made>,
     /// The hashes of passwords in clear, by user. Another hash of the same password would end every
     /// connection that logged in with it.
     hashes: HashMap<String, StoredPassword>,
@@ -323,41 +323,66 @@ impl Loader<'_> {
     }
 
     fn tls(&mut self) -> Vec<Option<Tls>> {
-        let mut all = Vec::new();
-        for listener in &self.config.listeners {
-            let made = match (&listener.certificate, listener.tls) {
-                (_, config::ListenerTls::Off) => Ok(None),
-                (Some((certificate, key)), _) => Tls::from_files(certificate, &key.value).map(Some),
-                (None, _) => match &self.kept.self_signed {
-                    Some(tls) => Ok(Some(tls.clone())),
-                    None => Tls::self_signed(&self.config.server.hostname).map(Some),
-                },
-            };
-            if listener.auth_in_clear && !listener.proxies.is_empty() {
-                let message = "`auth_in_clear` counts for the address of the balancer: with \
-                               `proxy_protocol` passwords may have come in clear from anywhere";
-                let warning = self.problem(&listener.address, message.to_owned());
-                self.warnings.push(warning);
-            }
-            match made {
-                Ok(tls) => {
-                    if listener.certificate.is_none() && tls.is_some() {
-                        self.kept.self_signed.clone_from(&tls);
-                        if !listener.address.value.ip().is_loopback() {
-                            let message = "the certificate is made at start-up, so that clients \
-                                           cannot check it; set `certificate` and `key`";
-                            let warning = self.problem(&listener.address, message.to_owned());
-                            self.warnings.push(warning);
-                        }
-                    }
-                    all.push(tls);
-                }
-                Err(error) => {
-                    self.note(&listener.address, error.to_string());
-                    all.push(None);
-                }
+        let config = self.config;
+        config.listeners.iter().map(|listener| self.tls_of(listener)).collect()
+    }
+
+    fn tls_of(&mut self, listener: &config::Listener) -> Option<Tls> {
+        if listener.auth_in_clear && !listener.proxies.is_empty() {
+            let message = "`auth_in_clear` counts for the address of the balancer: with \
+                           `proxy_protocol` passwords may have come in clear from anywhere";
+            self.warn(&listener.address, message);
+        }
+        if listener.tls == config::ListenerTls::Off {
+            return None;
+        }
+        let Some(config::Certificate { chain, key }) = &listener.certificate else {
+            return self.made(listener);
+        };
+        match Tls::from_files(&chain.value, &key.value) {
+            Ok(tls) => return Some(tls),
+            Err(TlsError::Key(message)) => self.note(key, message),
+            Err(error) => {
+                let look = error.look().map(|look| format!("; {look}")).unwrap_or_default();
+                self.note(chain, format!("{error}{look}"));
             }
         }
-        all
+        None
+    }
+
+    /// The certificate for listeners without one of their own.
+    fn made(&mut self, listener: &config::Listener) -> Option<Tls> {
+        let server = &self.config.server;
+        let directory = server.certificate_directory.as_ref();
+        if self.kept.made.is_none() {
+            let made = match directory {
+                Some(directory) => Made::kept_in(&directory.value, &server.hostname),
+                None => Made::new(&server.hostname),
+            };
+            match (made, directory) {
+                (Ok(made), _) => self.kept.made = Some(made),
+                (Err(error), Some(directory)) => self.note(directory, error.to_string()),
+                (Err(error), None) => self.note(&listener.address, error.to_string()),
+            }
+        }
+        let tls = self.kept.made.as_ref().map(|made| made.tls.clone())?;
+        if !listener.address.value.ip().is_loopback() {
+            let who = match directory {
+                Some(directory) => format!(
+                    "sesgate made the certificate, so that clients refuse it unless they are told \
+                     to trust `{}`",
+                    Made::file(&directory.value).display()
+                ),
+                None => "the certificate is made at start-up, so that clients cannot check it"
+                    .to_owned(),
+            };
+            self.warn(&listener.address, &format!("{who}; set `certificate` and `key`"));
+        }
+        Some(tls)
+    }
+
+    fn warn<T>(&mut self, at: &Placed<T>, message: &str) {
+        let warning = self.problem(at, message.to_owned());
+        self.warnings.push(warning);
     }
 }

@@ -40,7 +40,7 @@ use crate::redact::Redaction;
 use crate::relay::{self, Relay};
 use crate::server::Server;
 use crate::sockets::{Sockets, SocketsError};
-use crate::tls::Tls;
+use crate::tls::{Made, Tls};
 use crate::upstream::{Outbox, Ses, SesSettings, Upstream};
 
 /// How long an answer about health may take when the relay ends.
@@ -150,6 +150,7 @@ impl Gateway {
         let (inventory, reader) = asked.unzip();
         let mut server = Server::new(admission_limits(&config.limits));
         let memory = memory(&config.limits);
+        announce_made(&config);
         let in_use = InUse::new(&config, &tls, now());
         let mut services = Vec::new();
         for (listener, tls) in config.listeners.iter().zip(tls) {
@@ -344,6 +345,21 @@ fn decision_log(config: &config::DecisionLog) -> Result<DecisionLog, StartError>
         .map_err(|source| StartError::DecisionLog { file: name.clone(), source })?;
     tracing::info!(file = name, required, sync, "decisions are recorded");
     Ok(log)
+}
+
+/// Where the certificate is that clients must be told to trust.
+fn announce_made(config: &Config) {
+    let is_in_use = config
+        .listeners
+        .iter()
+        .any(|listener| listener.tls != ListenerTls::Off && listener.certificate.is_none());
+    if let Some(directory) = config.server.certificate_directory.as_ref().filter(|_| is_in_use) {
+        let file = Made::file(&directory.value);
+        tracing::info!(
+            certificate = %file.display(),
+            "sesgate made this certificate; clients that check it must be told to trust the file",
+        );
+    }
 }
 
 /// One line a listener: what it offers and what it states for its clients (decision 17).

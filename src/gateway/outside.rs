@@ -1,4 +1,4 @@
-//! What the start needs outside the process: its addresses, the outbox, credentials.
+//! What the start needs outside the process: its addresses, its certificate, the outbox, credentials.
 //!
 //! All of it is looked at before anything is served, so that everything that is missing is told at
 //! once, with what is wrong in the configuration. Addresses stay bound from then on.
@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 
+use super::Parts;
 use crate::config::{Config, Problem, Upstream};
 use crate::sockets::Sockets;
 use crate::upstream::{Outbox, credential_chain};
@@ -15,12 +16,18 @@ use crate::upstream::{Outbox, credential_chain};
 /// How long credentials may take: a provider that is slow is asked again at each call.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks at what the configuration needs; `sockets` hold the addresses afterwards.
+/// Looks at what the configuration needs; `sockets` hold the addresses afterwards, and the certificate
+/// that was made is kept where it is to be.
 ///
 /// Gives what stops the start, and what does not but may not be meant.
-pub async fn outside(config: &Config, sockets: &mut Sockets) -> (Vec<Problem>, Vec<Problem>) {
+pub async fn outside(
+    config: &Config,
+    parts: &mut Parts,
+    sockets: &mut Sockets,
+) -> (Vec<Problem>, Vec<Problem>) {
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     addresses(config, sockets, &mut problems).await;
+    certificate(config, parts, &mut problems);
     match &config.upstream {
         Upstream::Outbox { directory } => {
             if let Err(error) = Outbox::open(directory) {
@@ -53,6 +60,22 @@ async fn addresses(config: &Config, sockets: &mut Sockets, problems: &mut Vec<Pr
     {
         let message = format!("cannot listen on `{address}`, `address` of `[admin]`: {error}");
         problems.push(config.origin.problem_of_all(message));
+    }
+}
+
+/// Keeps the certificate that was made, so that the next start and the clients have the same.
+fn certificate(config: &Config, parts: &mut Parts, problems: &mut Vec<Problem>) {
+    if let Some(directory) = &config.server.certificate_directory
+        && let Some(made) = &mut parts.kept.made
+        && let Err(error) = made.keep(&directory.value)
+    {
+        let message = format!(
+            "the certificate cannot be kept in `{}`: {error}; let sesgate write there, name one of \
+             your own with `certificate` and `key` of each listener, or leave out \
+             `certificate_directory`",
+            directory.value.display()
+        );
+        problems.push(config.origin.problem(directory.place, message));
     }
 }
 

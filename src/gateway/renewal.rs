@@ -231,6 +231,11 @@ impl Renewal {
             ("`[decision_log]`", old.decision_log != new.decision_log),
             ("`[otlp]`", old.otlp != new.otlp),
             ("`drain_seconds` in `[server]`", old.server.drain != new.server.drain),
+            (
+                "`certificate_directory` in `[server]`",
+                old.server.certificate_directory.as_ref().map(|it| &it.value)
+                    != new.server.certificate_directory.as_ref().map(|it| &it.value),
+            ),
             ("`memory_mib` in `[limits]`", old.limits.memory != new.limits.memory),
         ];
         let changed = changes.into_iter().filter(|(_, changed)| *changed);

@@ -60,6 +60,7 @@ class Gate:
     directory: Path
     starttls: int = field(default_factory=free_port)
     implicit: int = field(default_factory=free_port)
+    clear: int = field(default_factory=free_port)
     admin: int = field(default_factory=free_port)
     environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -77,17 +78,21 @@ class Gate:
         return self.directory / "gate.log"
 
     def configure(self, changes: Mapping[str, str] | None = None) -> None:
-        """Copies the default configuration and replaces whole lines of it, the ports always."""
-        shutil.copytree(DEFAULT_CONFIG.parent, self.directory, dirs_exist_ok=True)
-        shutil.rmtree(self.outbox, ignore_errors=True)
+        """Copies the default configuration and replaces whole lines of it, the ports always.
+
+        Of lines that are there several times the first is replaced: the first listener has STARTTLS.
+        """
+        made = shutil.ignore_patterns("outbox", "tls")
+        shutil.copytree(DEFAULT_CONFIG.parent, self.directory, ignore=made, dirs_exist_ok=True)
         lines = DEFAULT_CONFIG.read_text().splitlines()
         for old, new in {
             'address = "127.0.0.1:2525"': f'address = "127.0.0.1:{self.starttls}"',
             'address = "127.0.0.1:2465"': f'address = "127.0.0.1:{self.implicit}"',
+            'address = "127.0.0.1:2526"': f'address = "127.0.0.1:{self.clear}"',
             'address = "127.0.0.1:8025"': f'address = "127.0.0.1:{self.admin}"',
             **(changes or {}),
         }.items():
-            assert lines.count(old) == 1, f"the default file has {lines.count(old)} lines `{old}`"
+            assert old in lines, f"the default file has no line `{old}`"
             lines[lines.index(old)] = new
         self.config.write_text("\n".join(lines) + "\n")
 

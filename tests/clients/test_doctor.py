@@ -460,7 +460,7 @@ def test_a_region_without_ses_is_named(doctor: Doctor) -> None:
 def test_a_running_relay_is_recognised(start: Start, doctor: Doctor) -> None:
     doctor.gate = start()
     found = [it for it in doctor.findings() if it["check"] == "ports"]
-    assert [it["status"] for it in found] == ["ok"] * 3
+    assert [it["status"] for it in found] == ["ok"] * 4
     assert all("a running sesgate answers" in it["seen"] for it in found)
 
 

@@ -182,7 +182,7 @@ def test_everything_that_keeps_it_from_starting_is_told_at_once(tmp_path: Path) 
     expected = [
         "SESGATE_ACCOUNT_REGION: `region` is missing in `account`; AWS_REGION says it too",
         "SESGATE_LOG_LEVLE: no such setting; did you mean SESGATE_LOG_LEVEL?",
-        "SESGATE_LISTENER_ADDRESS: cannot read a certificate or key from `no.crt`: ",
+        "SESGATE_LISTENER_CERTIFICATE: `no.crt` cannot be read: ",
         "SESGATE_USER_POLICIES: `no.json` cannot be read: ",
         f"SESGATE_LISTENER_ADDRESS: cannot listen on `127.0.0.1:{ports[0]}`: Address already in use",
         f"environment: cannot listen on `127.0.0.1:{ports[1]}`, `address` of `[admin]`: Address already in use",

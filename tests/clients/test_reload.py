@@ -52,8 +52,9 @@ def hang_up(gate: Gate, outcome: str) -> None:
 
 def edit(gate: Gate, old: str, new: str) -> None:
     text = gate.config.read_text()
-    assert text.count(old) == 1, f"{old}: {text.count(old)}"
-    gate.config.write_text(text.replace(old, new))
+    assert old in text, old
+    # Of the first listener, where there are several.
+    gate.config.write_text(text.replace(old, new, 1))
 
 
 def policy(gate: Gate) -> Path:
@@ -118,10 +119,10 @@ def test_a_listener_that_speaks_otherwise_ends_what_came_through_it(start: Start
     old = 'tls = "starttls"\n# PEM' if line.startswith("tls") else "auth_in_clear = true"
     new = f"{line}\n# PEM" if line.startswith("tls") else f"{old}\n{line}"
     text = gate.config.read_text()
-    assert text.count(old) == 1
+    assert old in text
     if line.startswith("tls"):
-        text = text.replace("auth_in_clear = true", "")
-    gate.config.write_text(text.replace(old, new))
+        text = text.replace("auth_in_clear = true", "", 1)
+    gate.config.write_text(text.replace(old, new, 1))
     hang_up(gate, IN_USE)
     code, text = client.mail(PERMITTED.sender)
     assert (code, text) == (421, b"Service not available, closing transmission channel")

@@ -26,6 +26,7 @@ fn copy_of_the_default(folder: &Path, admin: &str) -> String {
     let text = text
         .replace("127.0.0.1:2525", "127.0.0.1:0")
         .replace("127.0.0.1:2465", "127.0.0.1:0")
+        .replace("127.0.0.1:2526", "127.0.0.1:0")
         .replace("127.0.0.1:8025", admin)
         .replace("\"policies/", &format!("\"{}/", path("config/policies").display()));
     let file = folder.join("sesgate.toml");
@@ -38,7 +39,7 @@ fn check_accepts_the_default_file() {
     let file = path("config/sesgate.toml").display().to_string();
     let checked = output(&["check", "--config", &file]);
     assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
-    assert!(text(&checked.stderr).ends_with("2 listeners, 2 users: ready to serve\n"));
+    assert!(text(&checked.stderr).ends_with("3 listeners, 2 users: ready to serve\n"));
 }
 
 #[test]

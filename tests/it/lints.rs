@@ -148,7 +148,8 @@ fn every_example_of_the_guide_has_a_case() {
     let cases = std::fs::read_to_string(path("tests/lints/examples.txt")).unwrap();
     for entry in std::fs::read_dir(path("config/policies")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(cases.contains(&format!("file: config/policies/{name}\n")), "{name}");
+        let is_case = format!("file: config/policies/{name}\n");
+        assert!(name == "cases" || cases.contains(&is_case), "{name}");
     }
 }
 

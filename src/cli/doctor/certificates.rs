@@ -4,10 +4,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustls::client::verify_server_name;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::server::ParsedCertificate;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -16,7 +14,7 @@ use super::aws::{moment, span};
 use super::configuration::SOON;
 use super::report::Report;
 use crate::config::{Config, Listener, ListenerTls};
-use crate::tls::Tls;
+use crate::tls::{Made, Tls, covers};
 
 const CHECK: &str = "certificates";
 
@@ -27,18 +25,27 @@ pub(super) fn check(config: &Config, now: SystemTime, report: &mut Report) {
             _ if listener.tls == ListenerTls::Off => {
                 report.ok(CHECK, format!("{address}: none, since its TLS is off"));
             }
-            Some((certificate, key)) => {
-                files(config, listener, (certificate, &key.value), now, report);
-            }
+            Some(it) => files(config, listener, (&it.chain.value, &it.key.value), now, report),
             None if address.ip().is_loopback() => {
-                report.ok(CHECK, format!("{address}: self-signed, made at each start; loopback"));
+                report.ok(CHECK, format!("{address}: {}; loopback", made(config)));
             }
             None => report.warning(
                 CHECK,
-                format!("{address}: self-signed, made at each start: clients cannot check it"),
+                format!("{address}: {}", made(config)),
                 in_file(config, listener, "`certificate = \"tls.crt\"` and `key = \"tls.key\"`"),
             ),
         }
+    }
+}
+
+/// What the certificate is that sesgate makes.
+fn made(config: &Config) -> String {
+    match &config.server.certificate_directory {
+        Some(directory) => format!(
+            "made by sesgate: clients must be told to trust `{}`",
+            Made::file(&directory.value).display()
+        ),
+        None => "self-signed, made at each start: clients cannot check it".to_owned(),
     }
 }
 
@@ -52,10 +59,7 @@ fn files(
     let address = listener.address.value;
     let file = certificate.display();
     if let Err(error) = Tls::from_files(certificate, key) {
-        let fix = format!(
-            "compare `openssl x509 -noout -pubkey -in {file}` with `openssl pkey -pubout -in {}`",
-            key.display(),
-        );
+        let fix = error.look().unwrap_or_else(|| in_file(config, listener, "`certificate`, `key`"));
         return report.failed(CHECK, format!("{address}: {error}"), fix);
     }
     // Read and parsed a moment ago.
@@ -110,14 +114,6 @@ fn files(
 
 fn in_file(config: &Config, listener: &Listener, lines: &str) -> String {
     format!("{}: {lines}", config.origin.at(listener.address.place))
-}
-
-/// As TLS clients match names: subject alternative names alone.
-fn covers(certificate: &CertificateDer<'_>, hostname: &str) -> bool {
-    match (ParsedCertificate::try_from(certificate), ServerName::try_from(hostname)) {
-        (Ok(parsed), Ok(name)) => verify_server_name(&parsed, &name).is_ok(),
-        _ => false,
-    }
 }
 
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
