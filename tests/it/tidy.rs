@@ -188,3 +188,37 @@ fn pure_parts_stay_pure() {
         }
     }
 }
+
+/// Comments cite decisions by number. To somebody who runs the relay the number says nothing.
+#[test]
+fn what_an_operator_reads_cites_no_decision() {
+    for (part, code) in all() {
+        let told = code.lines().map(str::trim_start);
+        let told = told.filter(|line| !line.starts_with("//") && !line.contains("reason = "));
+        for line in told {
+            let cited = line.split("decision ").skip(1);
+            let is_cited =
+                cited.into_iter().any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+            assert!(!is_cited || line.contains(" // "), "`{part}`: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_page_of_the_tests_names_each_file() {
+    let page = std::fs::read_to_string(path("tests/README.md")).unwrap();
+    let mut missing = Vec::new();
+    for folder in ["tests", "tests/it", "tests/clients"] {
+        for entry in std::fs::read_dir(path(folder)).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let is_made = name.starts_with(['.', '_']) || name == "README.md";
+            // Files of a folder of `it` are parts of the file of the same name.
+            let is_part = folder != "tests" && entry.file_type().unwrap().is_dir();
+            if !is_made && !is_part && !page.contains(&name) {
+                missing.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
