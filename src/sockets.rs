@@ -225,6 +225,23 @@ fn take(sockets: &mut ListenFd, index: usize) -> io::Result<(StdListener, Socket
     Ok((listener, address))
 }
 
+/// Returns what to do about an address that cannot be bound.
+#[must_use]
+pub fn remedy(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "ports below 1024 are privileged: `setcap cap_net_bind_service=+ep \"$(command -v \
+             sesgate)\"`, `AmbientCapabilities=CAP_NET_BIND_SERVICE` in a systemd unit, or a port \
+             such as {}",
+            if address.port() == 465 { 2465 } else { 2587 },
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            "this host has no such address: see `ip -brief address`".to_owned()
+        }
+        _ => format!("`ss -ltnp 'sport = :{}'` shows who has it", address.port()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};

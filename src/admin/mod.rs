@@ -79,6 +79,17 @@ impl Admin {
     }
 }
 
+/// What somebody reads who looks what this is.
+const INDEX: &str = "\
+sesgate, the admin port: no mail is shown here, and none is taken
+
+/livez    200 while the process runs
+/readyz   200 when mail is taken, else 503 and what stands against it
+/metrics  for Prometheus
+/status   what is in use: version, files, certificates, pace, quota (JSON)
+/reload   POST, with the token of `[admin]`: reads the configuration again
+";
+
 fn routes(pages: Pages) -> Router {
     let Pages { readiness, metrics: (metrics, media_type), status, reload, named } = pages;
     let guarded = Router::new()
@@ -91,8 +102,9 @@ fn routes(pages: Pages) -> Router {
                 asked(&headers, token(), told)
             }),
         );
-    // Probes ask by whatever name.
+    // Probes ask by whatever name, and this page says nothing of the relay.
     host::guarded(guarded, &named)
+        .route("/", get(async || fresh("text/plain", INDEX.to_owned())))
         .route("/livez", get(async || fresh("text/plain", "ok\n".to_owned())))
         .route("/readyz", get(async move || ready(&readiness)))
 }

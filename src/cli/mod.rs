@@ -13,6 +13,7 @@ mod policy;
 mod problems;
 mod progress;
 mod serve;
+mod slips;
 mod user;
 mod version;
 
@@ -89,6 +90,9 @@ struct ConfigFile {
     /// `config/sesgate.toml`, which may be missing when SESGATE_… variables say what is needed.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
+    /// Reads no configuration file, whatever lies here: variables and flags say everything.
+    #[arg(long, conflicts_with = "config")]
+    no_config: bool,
     /// A setting, over the environment (SESGATE_LOG_LEVEL) and the file; may be repeated.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     set: Vec<String>,
@@ -97,6 +101,9 @@ struct ConfigFile {
 impl ConfigFile {
     /// What the configuration is read from.
     fn sources(&self) -> Sources {
+        if self.no_config {
+            return Sources::without_file(std::env::vars_os(), self.set.clone());
+        }
         Sources::new(self.config.clone(), std::env::vars_os(), self.set.clone())
     }
 }
@@ -104,7 +111,8 @@ impl ConfigFile {
 /// Runs the command line and returns the exit status.
 #[must_use]
 pub fn run() -> ExitCode {
-    let matches = manual::attach(Cli::command()).get_matches();
+    let matches = manual::attach(Cli::command()).try_get_matches();
+    let matches = matches.unwrap_or_else(|error| slips::with_suggestion(error).exit());
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),

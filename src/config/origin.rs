@@ -21,6 +21,10 @@ pub(super) const REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     file: Option<PathBuf>,
+    /// Whether nobody named the file: it lay where the command was run.
+    is_found: bool,
+    /// Whether no file is wanted, whatever there is.
+    without: bool,
     environment: Vec<(OsString, OsString)>,
     set: Vec<String>,
 }
@@ -43,13 +47,13 @@ impl Sources {
         let environment = environment.into_iter().filter(|(name, _)| is_wanted(name));
         let mut environment: Vec<_> = environment.collect();
         environment.sort();
-        let mut sources = Self { file: None, environment, set };
-        let of_variable = sources.variable(CONFIG).map(PathBuf::from);
-        sources.file = named.or(of_variable).or_else(|| {
+        let mut sources = Self { environment, set, ..Self::default() };
+        sources.file = named.or_else(|| sources.variable(CONFIG).map(PathBuf::from));
+        if sources.file.is_none() {
             let default = PathBuf::from(DEFAULT_FILE);
-            let is_wanted = default.exists() || !sources.says_something();
-            is_wanted.then_some(default)
-        });
+            sources.is_found = default.exists();
+            sources.file = (sources.is_found || !sources.says_something()).then_some(default);
+        }
         sources
     }
 
@@ -59,7 +63,7 @@ impl Sources {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         set: Vec<String>,
     ) -> Self {
-        Self { file: None, ..Self::new(Some(PathBuf::new()), environment, set) }
+        Self { file: None, without: true, ..Self::new(Some(PathBuf::new()), environment, set) }
     }
 
     /// One file alone.
@@ -74,10 +78,23 @@ impl Sources {
         self.file.as_deref()
     }
 
-    /// Returns what to add to a command so that it reads the same: ` --config FILE`, or nothing.
+    /// Returns what to add to a command so that it reads the same: ` --config FILE`, ` --no-config`, or
+    /// nothing.
     #[must_use]
     pub fn option(&self) -> String {
-        self.file().map_or_else(String::new, |file| format!(" --config {}", file.display()))
+        match self.file() {
+            Some(file) => format!(" --config {}", file.display()),
+            None if self.without => " --no-config".to_owned(),
+            None => String::new(),
+        }
+    }
+
+    /// The region that the environment says for every program of AWS: the variable, and its value.
+    pub(super) fn region(&self) -> Option<(&'static str, String)> {
+        REGION.iter().find_map(|name| {
+            let value = self.variable(name)?.to_str()?;
+            (!value.is_empty()).then(|| (*name, value.to_owned()))
+        })
     }
 
     pub(super) fn environment(&self) -> &[(OsString, OsString)] {
@@ -157,6 +174,25 @@ impl Origin {
     #[must_use]
     pub fn option(&self) -> String {
         self.sources.option()
+    }
+
+    /// Returns what to know of a file that nobody named: that it is read beside variables and flags, and
+    /// that the region in force, where that one is of the file, is not the one of the environment.
+    #[must_use]
+    pub fn found_file(&self, region: &str) -> Option<String> {
+        self.file().filter(|_| self.sources.is_found)?;
+        let beaten = self.sources.region().filter(|(_, other)| other != region);
+        if beaten.is_none() && self.said().next().is_none() {
+            return None;
+        }
+        let beaten = beaten.map(|(name, other)| {
+            format!(", and the region is `{region}`, not `{other}` of {name}")
+        });
+        Some(format!(
+            "is read as well, since it lies where sesgate was started{}; `--no-config` leaves it out, \
+             `--config FILE` names another",
+            beaten.unwrap_or_default()
+        ))
     }
 
     /// Returns the names of the variables and flags whose values are in use.

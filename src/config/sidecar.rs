@@ -9,7 +9,7 @@ use toml_span::value::{Key, Table, ValueInner};
 use toml_span::{Span, Value};
 
 use super::environment::Laid;
-use super::origin::{REGION, Sources};
+use super::origin::Sources;
 use super::source::{By, Label, Source};
 
 /// Where a sidecar's app finds it.
@@ -41,14 +41,10 @@ pub(super) fn fill<'t>(source: &Source<'t>, sources: &Sources, laid: &Laid, root
 
 /// Where no file and no variable of ours says it, the region of the task, pod or profile.
 fn region<'t>(source: &Source<'t>, sources: &Sources, root: &mut Table<'t>) {
-    let set = REGION.iter().find_map(|name| {
-        let value = sources.variable(name)?.to_str()?;
-        (!value.is_empty()).then_some((name, value.to_owned()))
-    });
-    let Some((name, region)) = set else { return };
+    let Some((name, region)) = sources.region() else { return };
     let account = root.get("account").and_then(|account| account.as_table());
     if !account.is_some_and(|account| account.contains_key("region")) {
-        let span = source.say(Label { name: (*name).to_owned(), by: By::Variable });
+        let span = source.say(Label { name: name.to_owned(), by: By::Variable });
         insert(root, "region", region, span);
     }
 }

@@ -205,6 +205,9 @@ pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
     }
     loader.unknown_identities(&parts);
     loader.warnings.extend(exposed::warnings(config));
+    if let Some(found) = config.origin.found_file(&account.region) {
+        loader.warnings.push(config.origin.problem_of_all(found));
+    }
     loader.problems.sort();
     loader.problems.dedup();
     Loaded { parts, problems: loader.problems, warnings: loader.warnings }

@@ -10,7 +10,7 @@ use aws_credential_types::provider::error::CredentialsError;
 
 use super::Parts;
 use crate::config::{Config, Problem, Upstream};
-use crate::sockets::Sockets;
+use crate::sockets::{self, Sockets};
 use crate::upstream::{Outbox, credential_chain};
 
 /// How long credentials may take: a provider that is slow is asked again at each call.
@@ -51,14 +51,17 @@ async fn addresses(config: &Config, sockets: &mut Sockets, problems: &mut Vec<Pr
     for listener in &config.listeners {
         let address = listener.address.value;
         if let Err(error) = sockets.bind(address).await {
-            let message = format!("cannot listen on `{address}`: {error}");
+            let remedy = sockets::remedy(address, &error);
+            let message = format!("cannot listen on `{address}`: {error}; {remedy}");
             problems.push(config.origin.problem(listener.address.place, message));
         }
     }
     if let Some(address) = config.admin
         && let Err(error) = sockets.bind(address).await
     {
-        let message = format!("cannot listen on `{address}`, `address` of `[admin]`: {error}");
+        let remedy = sockets::remedy(address, &error);
+        let message =
+            format!("cannot listen on `{address}`, `address` of `[admin]`: {error}; {remedy}");
         problems.push(config.origin.problem_of_all(message));
     }
 }

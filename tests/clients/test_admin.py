@@ -118,6 +118,13 @@ def test_status_names_what_is_loaded(start: Start) -> None:
     assert listeners[0]["certificate"]["self_signed"] is True
 
 
+def test_the_first_page_says_what_there_is(gate: Gate) -> None:
+    status, text = page(gate, "")
+    assert status == 200
+    for name in ("/livez", "/readyz", "/metrics", "/status", "/reload"):
+        assert name in text
+
+
 def reload(gate: Gate, token: str) -> int:
     return page(gate, "reload", "POST", Authorization=f"Bearer {token}")[0]
 

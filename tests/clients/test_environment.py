@@ -184,8 +184,8 @@ def test_everything_that_keeps_it_from_starting_is_told_at_once(tmp_path: Path) 
         "SESGATE_LOG_LEVLE: no such setting; did you mean SESGATE_LOG_LEVEL?",
         "SESGATE_LISTENER_CERTIFICATE: `no.crt` cannot be read: ",
         "SESGATE_USER_POLICIES: `no.json` cannot be read: ",
-        f"SESGATE_LISTENER_ADDRESS: cannot listen on `127.0.0.1:{ports[0]}`: Address already in use",
-        f"environment: cannot listen on `127.0.0.1:{ports[1]}`, `address` of `[admin]`: Address already in use",
+        f"SESGATE_LISTENER_ADDRESS: cannot listen on `127.0.0.1:{ports[0]}`: Address already in use (os error 98); `ss -ltnp 'sport = :{ports[0]}'` ",
+        f"environment: cannot listen on `127.0.0.1:{ports[1]}`, `address` of `[admin]`: Address already in use (os error 98); `ss -ltnp 'sport = :{ports[1]}'` ",
         'environment: `kind = "ses"` needs credentials of AWS: none in the environment, ',
     ]
     for start in expected:
@@ -263,3 +263,32 @@ def test_the_file_of_the_image_gives_way_to_the_variables(tmp_path: Path) -> Non
     assert listener["address"] == "127.0.0.1:2525" and listener["auth_in_clear"] and "user" not in listener
     assert merged["account"]["id"] == "111122223333" and merged["account"]["region"] == "eu-central-1"
     assert merged["upstream"]["kind"] == "ses"
+
+
+def test_a_file_that_nobody_named_is_told_with_the_region_that_it_beats(tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "config")
+    gate.configure()
+    variables = {
+        "PATH": os.environ["PATH"],
+        "AWS_REGION": "eu-west-1",
+        "SESGATE_USER_NAME": "app",
+        "SESGATE_USER_PASSWORD": "of this user alone",
+        "SESGATE_UPSTREAM_KIND": "outbox",
+    }
+    found = sesgate("check", cwd=tmp_path, env=variables)
+    assert found.returncode == 0
+    told = [line for line in found.stderr.splitlines() if "--no-config" in line]
+    assert told == [
+        "warning: config/sesgate.toml: is read as well, since it lies where sesgate was started, and the region is "
+        "`us-east-1`, not `eu-west-1` of AWS_REGION; `--no-config` leaves it out, `--config FILE` names another"
+    ]
+    # A file that was named is meant.
+    named = sesgate("check", "--config", "config/sesgate.toml", cwd=tmp_path, env=variables)
+    assert named.returncode == 0 and "--no-config" not in named.stderr
+    # The first hour has nothing of it.
+    plain = sesgate("check", cwd=tmp_path, env={"PATH": os.environ["PATH"]})
+    assert plain.returncode == 0 and "--no-config" not in plain.stderr
+    alone = sesgate("config", "print", "--no-config", cwd=tmp_path, env=variables | {"SESGATE_ACCOUNT_ID": "111122223333"})
+    assert tomllib.loads(alone.stdout)["account"]["region"] == "eu-west-1"
+    both = sesgate("check", "--no-config", "--config", "config/sesgate.toml", cwd=tmp_path)
+    assert both.returncode == 2

@@ -131,6 +131,9 @@ def test_bash_completes(tmp_path: Path, typed: str) -> None:
 # What is typed, and what is meant.
 MISTAKES = {
     ("serv",): "'serve'",
+    ("start",): "'serve'",
+    ("validate",): "'check'",
+    ("status",): "'healthcheck'",
     ("policy", "lin"): "'lint'",
     ("policy", "lint", "--jsn"): "'--json'",
     ("check", "--confg", "a.toml"): "'--config'",

@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::report::Report;
 use crate::config::{Config, ListenerTls};
+use crate::sockets;
 
 /// Most that is read of an answer.
 const ANSWER: u64 = 1024;
@@ -60,23 +61,8 @@ pub(super) async fn check(config: &Config, patience: Duration, report: &mut Repo
             report.failed("ports", seen, fix);
         } else {
             let seen = format!("{address}{name}: cannot be bound: {error}");
-            report.failed("ports", seen, remedy(address, &error));
+            report.failed("ports", seen, sockets::remedy(address, &error));
         }
-    }
-}
-
-fn remedy(address: SocketAddr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => format!(
-            "ports below 1024 are privileged: `setcap cap_net_bind_service=+ep \"$(command -v \
-             sesgate)\"`, `AmbientCapabilities=CAP_NET_BIND_SERVICE` in a systemd unit, or a port \
-             such as {}",
-            if address.port() == 465 { 2465 } else { 2587 },
-        ),
-        io::ErrorKind::AddrNotAvailable => {
-            "this host has no such address: see `ip -brief address`".to_owned()
-        }
-        _ => format!("`ss -ltnp 'sport = :{}'`", address.port()),
     }
 }
 
