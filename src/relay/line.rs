@@ -241,7 +241,8 @@ fn level(refusal: &Refusal) -> Level {
         )
         | Refusal::Deferred(_)
         | Refusal::Unrecorded(_) => Level::ERROR,
-        Refusal::Upstream(UpstreamError::Throttled(_)) | Refusal::Exceeded(_) => Level::WARN,
+        Refusal::Upstream(UpstreamError::Throttled(_) | UpstreamError::NotOfTenant(_))
+        | Refusal::Exceeded(_) => Level::WARN,
         _ => Level::INFO,
     }
 }
@@ -266,6 +267,10 @@ fn remedy(refusal: &Refusal) -> Option<&'static str> {
         Refusal::Upstream(UpstreamError::Temporary { remedy, .. }) => remedy,
         Refusal::Upstream(UpstreamError::Paused(_) | UpstreamError::Suspended(_))
         | Refusal::Deferred(_) => "see the account dashboard of SES and the mail AWS sent",
+        Refusal::Upstream(UpstreamError::NotOfTenant(_)) => {
+            "associate what SES names with the tenant (CreateTenantResourceAssociation), or see which \
+             tenant and configuration set the message or the user's `x_ses` names"
+        }
         Refusal::Unrecorded(_) => {
             "make room on the disk of the decision log and let the relay write there; without \
              `audit = \"required\"` mail is sent all the same"
@@ -304,4 +309,18 @@ fn cut(text: &str) -> String {
 
 fn milliseconds(took: Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_of_a_tenant_asks_for_a_look_at_the_association() {
+        let text = "Tenant not associated with resources [arn:x]".to_owned();
+        let refusal = Refusal::Upstream(UpstreamError::NotOfTenant(text));
+        assert_eq!(level(&refusal), Level::WARN);
+        assert!(remedy(&refusal).unwrap().contains("CreateTenantResourceAssociation"));
+        assert_eq!(refusal.name(), "not_of_tenant");
+    }
 }

@@ -95,6 +95,7 @@ impl From<&Refusal> for Reply {
                 UpstreamError::TooLong(_) => Self::message_too_long(),
                 UpstreamError::MailFromNotVerified(text) => Self::mail_from_not_verified(text),
                 UpstreamError::NoConfigurationSet(text) => Self::configuration_set_missing(text),
+                UpstreamError::NotOfTenant(text) => Self::access_denied_by_ses(text),
                 UpstreamError::Temporary { .. } => Self::temporary_failure(),
             },
             Refusal::Deferred(text) => Self::temporarily_rejected(text),

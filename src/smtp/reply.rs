@@ -323,6 +323,12 @@ impl Reply {
         Reply::composed(554, &format!("Configuration Set does not exist: {text}"))
     }
 
+    /// Refuses a message to which SES denies something for a reason of the message's own; `text` is of
+    /// SES. SES.
+    pub fn access_denied_by_ses(text: &str) -> Reply {
+        Reply::composed(554, &format!("Access denied: {text}"))
+    }
+
     /// Refuses a message whose MAIL FROM domain is broken; `text` is of SES. SES.
     pub fn mail_from_not_verified(text: &str) -> Reply {
         Reply::composed(554, &format!("MAIL FROM domain not verified: {text}"))

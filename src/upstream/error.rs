@@ -21,6 +21,9 @@ pub enum UpstreamError {
     /// A configuration set is missing.
     #[error("configuration set does not exist: {0}")]
     NoConfigurationSet(String),
+    /// What the message is sent with does not belong to the tenant that it names.
+    #[error("not of the tenant: {0}")]
+    NotOfTenant(String),
     /// The account is suspended for good.
     #[error("account suspended: {0}")]
     Suspended(String),
@@ -58,6 +61,7 @@ impl UpstreamError {
             Self::TooLong(_) => "too_long",
             Self::MailFromNotVerified(_) => "mail_from_not_verified",
             Self::NoConfigurationSet(_) => "no_configuration_set",
+            Self::NotOfTenant(_) => "not_of_tenant",
             Self::Suspended(_) => "suspended",
             Self::Paused(_) => "paused",
             Self::Temporary { possible_duplicate: true, .. } => "unknown",
@@ -75,6 +79,7 @@ impl UpstreamError {
             Self::TooLong(_) => "message too long",
             Self::MailFromNotVerified(_) => "MAIL FROM domain not verified",
             Self::NoConfigurationSet(_) => "configuration set does not exist",
+            Self::NotOfTenant(_) => "not of the tenant",
             Self::Paused(_) => "sending paused",
             Self::Suspended(_) => "account suspended",
             Self::Temporary { detail, .. } => detail,

@@ -186,6 +186,11 @@ async fn each_answer_of_ses_has_its_reply() {
         ),
         (Act::Refuse(400, "NewException", "New."), 1, "554 Transaction failed: New.".to_owned()),
         (Act::Refuse(403, "AccessDeniedException", "User is not authorized"), 1, temporary.to_owned()),
+        (
+            Act::Refuse(403, "AccessDeniedException", "Tenant not associated with resources [arn:x]"),
+            1,
+            "554 Access denied: Tenant not associated with resources [arn:x]".to_owned(),
+        ),
         (Act::Refuse(403, "SignatureDoesNotMatch", "Clock"), 1, temporary.to_owned()),
         (Act::Refuse(500, "InternalFailure", "Oops"), 1, temporary.to_owned()),
         (Act::Refuse(503, "ServiceUnavailable", "Oops"), 1, temporary.to_owned()),

@@ -45,6 +45,10 @@ const TROUBLE: [&str; 6] = [
     "ServiceUnavailable",
 ];
 
+/// How messages begin that come as AccessDenied and are no matter of the relay's rights: what was named
+/// does not go together, and sending again does not help. All others speak of the caller, "User …".
+const NOT_OF_TENANT: &str = "Tenant not associated with resources [";
+
 fn without_ending(code: &str) -> &str {
     code.strip_suffix("Exception").unwrap_or(code)
 }
@@ -129,6 +133,9 @@ fn meaning(status: u16, code: &str, message: &str, written: bool) -> UpstreamErr
         return UpstreamError::Throttled(text);
     }
     let kind = without_ending(code);
+    if kind == "AccessDenied" && message.starts_with(NOT_OF_TENANT) {
+        return UpstreamError::NotOfTenant(text);
+    }
     if CREDENTIALS.contains(&kind) {
         return UpstreamError::Temporary {
             detail: format!("SES refuses the relay itself with {code}"),
@@ -202,6 +209,29 @@ fn speaks_of_size(message: &str) -> bool {
 mod tests {
     use super::*;
 
+    const NOT_ASSOCIATED: &str = "Tenant not associated with resources [arn:aws:ses:us-east-1:123456789012:\
+                                  configuration-set/main].";
+
+    /// Whoever can put words into a message of SES, a tenant's name say, does not make it permanent.
+    #[test]
+    fn every_other_denial_is_the_relays_own_trouble() {
+        for message in [
+            "",
+            "User `arn:aws:sts::123456789012:assumed-role/r/1' is not authorized to perform \
+             `ses:SendRawEmail' on resource `arn:aws:ses:us-east-1:123456789012:identity/example.com'",
+            "User: arn:aws:sts::123456789012:assumed-role/r/1 is not authorized to perform: ses:SendRawEmail",
+            "Tenant not associated",
+            "tenant not associated with resources [arn:aws:ses:us-east-1:123456789012:identity/a.example]",
+            &format!("User is not authorized: {NOT_ASSOCIATED}"),
+            &format!(" {NOT_ASSOCIATED}"),
+        ] {
+            let found = meaning(403, "AccessDeniedException", message, true);
+            assert!(matches!(found, UpstreamError::Temporary { .. }), "{message}: {found}");
+        }
+        let found = meaning(403, "NotAuthorized", NOT_ASSOCIATED, true);
+        assert!(matches!(found, UpstreamError::Temporary { .. }), "{found}");
+    }
+
     #[test]
     fn each_answer_has_its_meaning() {
         use UpstreamError as E;
@@ -239,6 +269,14 @@ mod tests {
                 "List x does not exist.",
                 E::Failed(text("List x does not exist.")),
             ),
+            (
+                404,
+                "NotFoundException",
+                "Tenant x for AwsAccountId 123456789012 not found.",
+                E::Failed(text("Tenant x for AwsAccountId 123456789012 not found.")),
+            ),
+            (403, "AccessDeniedException", NOT_ASSOCIATED, E::NotOfTenant(text(NOT_ASSOCIATED))),
+            (403, "AccessDenied", NOT_ASSOCIATED, E::NotOfTenant(text(NOT_ASSOCIATED))),
             (400, "AccountSuspendedException", "x", E::Suspended(text("x"))),
             (400, "SendingPausedException", "x", E::Paused(text("x"))),
             (
