@@ -325,8 +325,17 @@ fn second_opinion(content: &[u8]) -> Vec<String> {
     let message = parser.parse_headers(content).unwrap();
     let from = message.header_values("From").filter_map(|value| value.as_address());
     from.flat_map(|addresses| addresses.iter())
-        .map(|addr| addr.address().unwrap_or_default().to_owned())
+        .map(|addr| once(addr.address().unwrap_or_default()).to_owned())
         .collect()
+}
+
+/// mail-parser joins a name and the address that it repeats where a line ends between them; no address
+/// is mistaken for that, since there are two `@` in it.
+fn once(address: &str) -> &str {
+    let halves = [0, 2].map(|quotes| address.split_at_checked((address.len() + quotes) / 2));
+    let mut halves = halves.into_iter().flatten();
+    let joined = halves.find(|(name, rest)| name.trim_matches('\'') == *rest && rest.contains('@'));
+    joined.map_or(address, |(_, rest)| rest)
 }
 
 static CONTENTS: LazyLock<Vec<Vec<u8>>> =
