@@ -3,7 +3,8 @@
 //!
 //! Of warnings and errors one is shown. Two are the same when place, message and words are; numbers in
 //! them (counts, bytes, seconds) and the connection do not matter. Of the records of refused mail
-//! some are shown for each user, reason and error; the file of the decision log has them all.
+//! some are shown for each user and reason, and for each error that is not the message's own; the file
+//! of the decision log has them all.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -26,7 +27,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// refusals, the start, reloads.
 const SHOWN: [&str; 4] = [TARGET, DECISIONS, "sesgate::gateway", "sesgate::cli"];
 const DECISIONS: &str = "sesgate::decision_log";
-/// So many records of refused mail of one user are shown for one reason and error.
+/// So many records of refused mail of one user are shown for one reason, and for one error where that
+/// counts.
 const REFUSALS: u64 = 60;
 /// Fields of lines that sum up by themselves.
 const SUMMED: [&str; 3] = ["untold", "logins", "lost"];
@@ -99,6 +101,10 @@ impl Repeats {
             event.record(&mut refusal);
             if !refusal.is_summed() {
                 return true;
+            }
+            // What is the message's own fault names what its sender wrote: never twice the same.
+            if level > Level::WARN {
+                refusal.error.clear();
             }
             let key = self.0.keys.hash_one((DECISIONS, &refusal));
             let kind = Kind { key, level, shown: REFUSALS };
@@ -255,7 +261,7 @@ impl Visit for Message {
     }
 }
 
-/// What a record says of a refusal. Different errors ask for different looks.
+/// What a record says of a refusal. Different errors of the relay or SES ask for different looks.
 #[derive(Default, Hash)]
 struct Refusal {
     is_refused: bool,
