@@ -224,6 +224,10 @@ impl FoldedTexts {
     }
 
     fn hold(&self, value: &str, context: &Context<'_>, budget: &StepBudget) -> bool {
+        budget.spend(lowering(value));
+        if budget.is_used_up() {
+            return false;
+        }
         let fixed = match self.fixed.as_slice() {
             // Without a copy of the value in lower case.
             [only] => text::equals_lowered(value, only),
@@ -232,14 +236,43 @@ impl FoldedTexts {
         };
         fixed
             || self.variable.iter().any(|template| {
-                budget.spend(100);
-                let equals = |text: &str| text::equals_lowered(value, &text::lower(text));
+                let equals = |text: &str| {
+                    budget.spend(100 + lowering(text) + lowering(value));
+                    !budget.is_used_up() && text::equals_lowered(value, &text::lower(text))
+                };
                 template.with(context, |pattern| equals(pattern.text())).unwrap_or(false)
             })
     }
 }
 
+/// The steps that it takes to bring a text to lower case.
+fn lowering(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { 15 * text.len() }
+}
+
 /// Reads a boolean: `true` in any case, and everything else is false.
 fn is_true(text: &str) -> bool {
     text.eq_ignore_ascii_case("true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lower_case_is_paid_for() {
+        let syntax = Syntax { variables: true, wildcards: false };
+        let mut context = Context::new();
+        context.set("ses:FromDisplayName", "\u{c9}".repeat(5_000));
+        for operands in [&["a", "b"][..], &["a"], &["${ses:FromDisplayName}"]] {
+            let mut texts = FoldedTexts::default();
+            operands.iter().for_each(|text| texts.push(Template::parse(text, syntax).unwrap()));
+            for (value, is_dear) in [("\u{c9}".repeat(5_000), true), ("E".repeat(10), false)] {
+                let budget = StepBudget::of(100_000);
+                let _ = texts.hold(&value, &context, &budget);
+                let is_dear = is_dear || operands[0].starts_with('$');
+                assert_eq!(budget.is_used_up(), is_dear, "{operands:?} {}", value.len());
+            }
+        }
+    }
 }
