@@ -8,8 +8,8 @@ use super::claims::Claims;
 use super::resources::{self, Resource};
 use super::{Authorizer, Client, context};
 use crate::address::Address;
-use crate::identities::Unsure;
-use crate::message::{HeaderSection, Mailbox, XSes};
+use crate::identities::{Account, Unsure};
+use crate::message::{DisplayName, HeaderSection, Mailbox, XSes};
 use crate::policy::{
     self, Context, Decision, Family, Layers, Narrowed, Policy, Request, StepBudget,
     evaluate_narrowed,
@@ -89,6 +89,10 @@ impl Authorizer {
         let Message { envelope, header, x_ses } = message;
         let principal = &client.principal;
         let claims = Claims::new(envelope, header, principal.envelope_recipients_only);
+        budget.spend(preparation(&claims, &self.account, envelope));
+        if budget.is_used_up() {
+            return;
+        }
         let resources = resources::of(&self.account, &self.identities, &claims, envelope, x_ses);
         let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
 
@@ -184,6 +188,24 @@ impl Authorizer {
     }
 }
 
+/// The steps that it takes to spell out what policies are asked about, before any of them is: names,
+/// addresses, and identities with their parent domains.
+fn preparation(claims: &Claims<'_>, account: &Account, envelope: &Envelope) -> usize {
+    let identity = |address: &Address| 500 * address.domain().split('.').count();
+    let name = |name: &DisplayName| {
+        // One character may become eighteen (NFKC).
+        let per_byte = if name.decoded().is_ascii() { 5 } else { 200 };
+        per_byte * name.decoded().len()
+    };
+    let names = claims.authors.iter().filter_map(|mailbox| mailbox.display_name.as_ref());
+    let authors = claims.authors.iter().map(|mailbox| &mailbox.address);
+    let judged = authors.chain(claims.feedback.iter().copied());
+    let recipients = envelope.forward_paths.iter().filter(|_| account.sandbox != Some(false));
+    names.map(name).sum::<usize>()
+        + judged.chain(recipients).map(identity).sum::<usize>()
+        + 100 * claims.recipients.iter().map(Vec::len).sum::<usize>()
+}
+
 /// Narrows each policy once, however many resources it belongs to.
 struct Narrowing<'a> {
     family: &'a Family<'a>,
@@ -205,8 +227,8 @@ impl<'a> Narrowing<'a> {
 /// For each resource the first about which the same would be asked.
 fn first_alike(resources: &[Resource<'_>]) -> Vec<usize> {
     let mut first = HashMap::new();
-    let alike = |(rank, it): (usize, &'_ Resource<'_>)| {
-        *first.entry((it.arn.clone(), it.parents.clone())).or_insert(rank)
-    };
-    resources.iter().enumerate().map(alike).collect()
+    let resources = resources.iter().enumerate();
+    resources
+        .map(|(rank, it)| *first.entry((it.arn.as_str(), it.parents.as_slice())).or_insert(rank))
+        .collect()
 }

@@ -33,7 +33,7 @@ impl StepBudget {
     }
 
     /// Takes steps from the budget.
-    pub(super) fn spend(&self, steps: usize) {
+    pub fn spend(&self, steps: usize) {
         self.left.set(self.left.get().saturating_sub(steps as u64));
     }
 }

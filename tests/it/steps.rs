@@ -3,11 +3,16 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sesgate::address::Address;
 use sesgate::authorize::{Authorizer, Client, Denial, Occasion, STEPS};
 use sesgate::identities::{Account, Identities};
+use sesgate::message::HeaderSection;
+use sesgate::smtp::Envelope;
 use uuid::Uuid;
 
-use crate::heavy::{messages, policies};
+use crate::heavy::{Heavy, messages, policies};
 use crate::support::{FULL_ACCESS, account, principal};
 
 #[test]
@@ -21,14 +26,7 @@ fn the_heaviest_message_is_decided_within_the_steps() {
                 let mut user = principal("app", FULL_ACCESS);
                 user.policies.clone_from(&policies);
                 let client = client(user);
-                let decide = |steps| {
-                    #[expect(clippy::disallowed_methods, reason = "any moment")]
-                    let now = std::time::SystemTime::now();
-                    let occasion = Occasion { id: Uuid::nil(), now, steps };
-                    let verdict =
-                        authorizer.decide(&client, &message.envelope, &message.header, occasion);
-                    verdict.map(|verdict| verdict.decision)
-                };
+                let decide = |steps| decide(&authorizer, &client, &message, steps);
                 // Hundreds of labels in the domains of all authors: no mail is like that.
                 let expected = if message.name == "deep" && policies_name.contains("resources") {
                     Err(Denial::TooManySteps)
@@ -40,6 +38,54 @@ fn the_heaviest_message_is_decided_within_the_steps() {
             }
         }
     }
+}
+
+/// Names and parent domains are spelled out before any policy is asked: that counts too, and is not begun
+/// where it takes too much.
+#[test]
+fn what_is_spelled_out_for_policies_costs_steps() {
+    let authorizer = Authorizer::new(account(), Identities::default(), Vec::new());
+    let client = client(principal("app", FULL_ACCESS));
+    // Where a message is served, a decision has so many steps.
+    let quick = |message: &Heavy| decide(&authorizer, &client, message, 1_000_000);
+    for message in messages() {
+        let expected =
+            if message.name == "deep" { Err(Denial::TooManySteps) } else { Ok("Allowed") };
+        assert_eq!(quick(&message), expected, "{}", message.name);
+    }
+    let named = |name: &str| {
+        let name = format!("=?utf-8?B?{}?=", STANDARD.encode(name));
+        let header = format!("From: {name} <a@example.com>\r\n\r\n");
+        let address = Address::parse("a@example.com").unwrap();
+        Heavy {
+            name: "named",
+            envelope: Envelope {
+                reverse_path: address.clone(),
+                forward_paths: vec![address],
+                ehlo: "client.test".to_owned(),
+                body_8bit: false,
+            },
+            header: HeaderSection::parse(header.as_bytes()).unwrap(),
+        }
+    };
+    assert_eq!(quick(&named(&"J\u{fc}rgen ".repeat(20))), Ok("Allowed"));
+    // Each is eighteen characters in another spelling.
+    let long = named(&"\u{fdfa}".repeat(3_000));
+    assert_eq!(quick(&long), Err(Denial::TooManySteps));
+    assert_eq!(decide(&authorizer, &client, &long, STEPS), Ok("Allowed"));
+}
+
+fn decide(
+    authorizer: &Authorizer,
+    client: &Client,
+    message: &Heavy,
+    steps: u64,
+) -> Result<&'static str, Denial> {
+    #[expect(clippy::disallowed_methods, reason = "any moment")]
+    let now = std::time::SystemTime::now();
+    let occasion = Occasion { id: Uuid::nil(), now, steps };
+    let verdict = authorizer.decide(client, &message.envelope, &message.header, occasion);
+    verdict.map(|verdict| verdict.decision)
 }
 
 fn client(user: sesgate::principals::Principal) -> Client {
