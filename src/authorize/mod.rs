@@ -186,7 +186,11 @@ impl Authorizer {
             }
             if decision.is_allowed() {
                 allowed.get_or_insert_with(|| Verdict::of(&decision));
-            } else {
+            } else if denied.is_none()
+                || unsure.is_none()
+                || matches!(decision, Decision::ExplicitlyDenied(_))
+            {
+                // Telling takes as long as there are recipients, for thousands of requests.
                 let denial = Denial::Policy {
                     user: client.principal.arn.clone(),
                     resource: asked.request.resource.to_owned(),

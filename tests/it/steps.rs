@@ -1,7 +1,8 @@
-//! What a decision may cost, whatever the message: counted in steps, so that nothing here is timed.
+//! What a decision may cost, whatever the message: counted in steps, or against another message.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -73,6 +74,25 @@ fn what_is_spelled_out_for_policies_costs_steps() {
     let long = named(&"\u{fdfa}".repeat(3_000));
     assert_eq!(quick(&long), Err(Denial::TooManySteps));
     assert_eq!(decide(&authorizer, &client, &long, STEPS), Ok("Allowed"));
+}
+
+/// While nothing can be said about an identity, a refusal is not told anew for each of the requests.
+#[test]
+fn a_message_that_must_wait_costs_no_more_than_one_that_is_denied() {
+    let account = Account { sandbox: Some(true), ..account() };
+    let nothing = FULL_ACCESS.replace(r#""ses:*""#, r#""ses:GetAccount""#);
+    let client = client(principal("app", &nothing));
+    let message = &messages()[0];
+    let [known, unread] = [Identities::default(), Identities::default().unread("the account")]
+        .map(|identities| Authorizer::new(account.clone(), identities, Vec::new()))
+        .map(|authorizer| {
+            let begun = Instant::now();
+            let denial = decide(&authorizer, &client, message, STEPS).unwrap_err();
+            (begun.elapsed(), denial)
+        });
+    assert!(matches!(known.1, Denial::Policy { .. }));
+    assert!(matches!(unread.1, Denial::Unsure(_)));
+    assert!(unread.0 < 10 * known.0, "{:?} and {:?}", unread.0, known.0);
 }
 
 fn decide(
