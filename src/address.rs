@@ -75,7 +75,7 @@ impl Address {
         self.text.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
-    /// Returns the other spellings of this address, for Deny alone (decision 7).
+    /// Returns the other spellings of this address, for `Resource` of a Deny alone (decision 7).
     ///
     /// The domain in lower case, all in lower case, needless quotes off, and both; never the text itself,
     /// each once.
@@ -98,6 +98,12 @@ impl Address {
             }
         }
         spellings
+    }
+
+    /// Returns the address without the quotes of its local part, if it has any: they are needless.
+    #[must_use]
+    pub fn without_quotes(&self) -> Option<String> {
+        unquoted(&self.local_part).map(|local| format!("{local}@{}", self.domain()))
     }
 }
 
@@ -323,7 +329,11 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            assert_eq!(Address::parse(text).unwrap().spellings(), expected);
+            let address = Address::parse(text).unwrap();
+            assert_eq!(address.spellings(), expected);
+            let is_quoted = text.starts_with('"');
+            let plain = is_quoted.then(|| text.replace('"', ""));
+            assert_eq!(address.without_quotes(), plain);
         }
     }
 }

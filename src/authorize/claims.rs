@@ -75,5 +75,5 @@ impl Claim {
 
 /// An address as policies see it, with the spellings that a Deny tries too (decision 7).
 pub(super) fn spelled(address: &Address) -> Spelled<'_> {
-    Spelled::from(address.as_str()).with_spellings(address.spellings())
+    Spelled::from(address.as_str()).with_spellings(address.without_quotes()).in_any_case()
 }

@@ -75,7 +75,7 @@ pub(super) fn of_message<'m>(
 ) -> Context<'m> {
     let mut context = of_client(client, ehlo, now, account);
     if let Some(tenant) = &x_ses.tenant {
-        context.set("ses:TenantName", tenant.as_str());
+        context.set_spelled("ses:TenantName", Spelled::from(tenant.as_str()).in_any_case());
     }
     context
 }
@@ -101,7 +101,7 @@ pub(super) fn of_author(author: &Mailbox) -> Context<'_> {
     if let Some(name) = &author.display_name {
         context.set_spelled(
             "ses:FromDisplayName",
-            Spelled::from(name.decoded()).with_spellings(name.spellings()),
+            Spelled::from(name.decoded()).with_spellings(name.spellings()).in_any_case(),
         );
     }
     context

@@ -143,7 +143,7 @@ impl Condition {
     /// Evaluates the condition in a statement of the given effect.
     ///
     /// In a Deny, a positive String operator that does not hold for the values as written is tried
-    /// with their other spellings too (decision 7).
+    /// with their other spellings too, and without letter case where it does not count (decision 7).
     pub(super) fn held<'a>(
         &self,
         context: &'a Context<'a>,
@@ -172,7 +172,9 @@ impl Condition {
             return Held::Yes;
         }
         if effect == Effect::Deny && self.operator.is_string() && !self.operator.negated {
-            return self.held_by_spelling(entry, plain);
+            return self.held_by_spelling(entry, plain, |folded, text| {
+                self.operands.hold_for_folded(folded, text, context, budget)
+            });
         }
         Held::No
     }
@@ -197,11 +199,21 @@ impl Condition {
         }
     }
 
-    fn held_by_spelling<'a>(&self, entry: &'a Entry<'a>, plain: impl Fn(&str) -> bool) -> Held<'a> {
+    /// `plain` compares a text, `in_any_case` one that is folded, knowing the value as written.
+    fn held_by_spelling<'a>(
+        &self,
+        entry: &'a Entry<'a>,
+        plain: impl Fn(&str) -> bool,
+        in_any_case: impl Fn(&str, &str) -> bool,
+    ) -> Held<'a> {
         let mut used = None;
         let values = entry.values();
         let mut holds_for = |value: &'a Spelled<'a>| {
-            let spelling = value.spellings().find(|spelling| plain(spelling));
+            let mut folded = value.folded();
+            let spelling = value
+                .spellings()
+                .find(|spelling| plain(spelling))
+                .or_else(|| folded.find(|folded| in_any_case(folded, value.text())));
             if used.is_none()
                 && let Some(spelling) = spelling
             {

@@ -10,6 +10,7 @@ use super::date;
 use super::network::{Address, Network};
 use super::number::Number;
 use super::operator::{Family, Operator, Relation};
+use super::pattern::Pattern;
 use super::pattern_set::PatternSet;
 use super::request::Context;
 use super::statement::Effect;
@@ -37,6 +38,8 @@ pub(super) enum Operands {
 pub(super) struct FoldedTexts {
     /// In lower case, sorted.
     fixed: Vec<Box<str>>,
+    /// The same folded, sorted; none where they are the same.
+    folded: Option<Vec<Box<str>>>,
     variable: Vec<Template>,
 }
 
@@ -104,8 +107,13 @@ impl Operands {
 
     /// Prepares for many values, when all operands are there.
     pub(super) fn build_index(&mut self) {
-        if let Operands::Text(all) = self {
-            all.build_index();
+        match self {
+            Operands::Text(all) => {
+                all.build_index();
+                all.build_folded();
+            }
+            Operands::Folded(all) => all.build_folded(),
+            _ => {}
         }
     }
 
@@ -184,6 +192,31 @@ impl Operands {
             Operands::Null(_) => false,
         }
     }
+
+    /// Compares one folded value with the operands of a String operator, folded as well, so that
+    /// letter case tells nothing apart. `text` is the value as it was compared already.
+    pub(super) fn hold_for_folded(
+        &self,
+        folded: &str,
+        text: &str,
+        context: &Context<'_>,
+        budget: &StepBudget,
+    ) -> bool {
+        budget.spend(10 + folded.len());
+        let has_case = match self {
+            Operands::Text(all) => all.has_case(),
+            Operands::Folded(all) => all.folded.is_some() || !all.variable.is_empty(),
+            _ => return false,
+        };
+        if folded == text && !has_case {
+            return false;
+        }
+        match self {
+            Operands::Text(all) => all.matches_folded(folded, context, budget),
+            Operands::Folded(all) => all.hold_folded(folded, context, budget),
+            _ => false,
+        }
+    }
 }
 
 /// Compares the operands in order. An operand that a variable made malformed ends the search: it
@@ -219,6 +252,24 @@ impl FoldedTexts {
         }
     }
 
+    fn build_folded(&mut self) {
+        let mut folded: Vec<Box<str>> =
+            self.fixed.iter().map(|text| text::fold(text).into()).collect();
+        folded.sort_unstable();
+        self.folded = Some(folded).filter(|folded| *folded != self.fixed);
+    }
+
+    fn hold_folded(&self, value: &str, context: &Context<'_>, budget: &StepBudget) -> bool {
+        let fixed = self.folded.as_ref().unwrap_or(&self.fixed);
+        let mut variable = self.variable.iter().take_while(|_| !budget.is_used_up());
+        fixed.binary_search_by(|known| known.as_ref().cmp(value)).is_ok()
+            || variable.any(|template| {
+                budget.spend(100);
+                let equals = |pattern: &Pattern<'_>| text::fold(pattern.text()) == value;
+                template.with(context, equals).unwrap_or(false)
+            })
+    }
+
     fn place(&self, lowered: &str) -> Result<usize, usize> {
         self.fixed.binary_search_by(|known| known.as_ref().cmp(lowered))
     }
@@ -234,8 +285,9 @@ impl FoldedTexts {
             [] => false,
             _ => self.place(&text::lower(value)).is_ok(),
         };
+        let mut variable = self.variable.iter().take_while(|_| !budget.is_used_up());
         fixed
-            || self.variable.iter().any(|template| {
+            || variable.any(|template| {
                 let equals = |text: &str| {
                     budget.spend(100 + lowering(text) + lowering(value));
                     !budget.is_used_up() && text::equals_lowered(value, &text::lower(text))

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::budget::StepBudget;
+use super::text;
 
 /// How far a wildcard goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,19 @@ impl<'a> Pattern<'a> {
             [Piece::Text(text)] => text,
             _ => "",
         }
+    }
+
+    /// Returns the pattern for texts that are folded.
+    pub(super) fn folded(&self) -> Pattern<'static> {
+        let mut folded = Pattern::default();
+        for piece in &self.pieces {
+            folded.push(match piece {
+                Piece::Text(text) => Piece::Text(Cow::Owned(text::fold(text).into_owned())),
+                Piece::One(reach) => Piece::One(*reach),
+                Piece::Any(reach) => Piece::Any(*reach),
+            });
+        }
+        folded
     }
 
     pub(super) fn into_owned(self) -> Pattern<'static> {

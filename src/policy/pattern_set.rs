@@ -12,6 +12,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use super::budget::StepBudget;
 use super::pattern::{Pattern, Piece};
 use super::request::Context;
+use super::text;
 use super::variable::Template;
 
 /// With fewer patterns a search for their texts takes longer than trying each.
@@ -26,6 +27,8 @@ pub(super) struct PatternSet {
     /// Patterns with variables, which are known only with a request.
     variable: Vec<Template>,
     index: Option<Index>,
+    /// Those without variables, folded; none where they are the same.
+    folded: Option<Box<PatternSet>>,
 }
 
 /// Which of the patterns with wildcards may match a value.
@@ -63,6 +66,31 @@ impl PatternSet {
         }
     }
 
+    /// Prepares for [`PatternSet::matches_folded`], when all patterns are there.
+    pub(super) fn build_folded(&mut self) {
+        let is_folded = |text: &str| text::fold(text) == text;
+        let wild = self.wild.iter().flat_map(Pattern::texts);
+        if self.texts.iter().map(AsRef::as_ref).chain(wild).all(is_folded) {
+            return;
+        }
+        let mut folded = PatternSet::default();
+        for text in &self.texts {
+            let mut pattern = Pattern::default();
+            pattern.push(Piece::Text(text::fold(text).into_owned().into()));
+            folded.push(Template::Fixed(pattern));
+        }
+        for pattern in &self.wild {
+            folded.push(Template::Fixed(pattern.folded()));
+        }
+        folded.build_index();
+        self.folded = Some(Box::new(folded));
+    }
+
+    /// Tells whether folding may change what matches a folded value.
+    pub(super) fn has_case(&self) -> bool {
+        self.folded.is_some() || !self.variable.is_empty()
+    }
+
     fn place(&self, text: &str) -> Result<usize, usize> {
         self.texts.binary_search_by(|known| known.as_ref().cmp(text))
     }
@@ -78,19 +106,49 @@ impl PatternSet {
 
     /// Tells whether a pattern matches the whole of `value`. One whose variable has no value does not.
     pub(super) fn matches(&self, value: &str, context: &Context<'_>, budget: &StepBudget) -> bool {
+        self.fixed_match(value, budget)
+            || self.variable_match(context, budget, |pattern| pattern.matches(value, budget))
+    }
+
+    /// Tells whether a pattern matches the whole of a folded value once it is folded as well.
+    ///
+    /// [`PatternSet::build_folded`] must have been called.
+    pub(super) fn matches_folded(
+        &self,
+        value: &str,
+        context: &Context<'_>,
+        budget: &StepBudget,
+    ) -> bool {
+        let fixed = self.folded.as_deref().unwrap_or(self);
+        fixed.fixed_match(value, budget)
+            || self.variable_match(context, budget, |pattern| {
+                budget.spend(100);
+                pattern.folded().matches(value, budget)
+            })
+    }
+
+    fn fixed_match(&self, value: &str, budget: &StepBudget) -> bool {
         budget.spend(10);
         if self.place(value).is_ok() {
             return true;
         }
-        let wild = match &self.index {
+        match &self.index {
             Some(index) => index.matches(&self.wild, value, budget),
             None => self.wild.iter().any(|pattern| pattern.matches(value, budget)),
-        };
+        }
+    }
+
+    fn variable_match(
+        &self,
+        context: &Context<'_>,
+        budget: &StepBudget,
+        matches: impl Fn(&Pattern<'_>) -> bool,
+    ) -> bool {
         let mut variable = self.variable.iter().take_while(|_| !budget.is_used_up());
-        wild || variable.any(|template| {
+        variable.any(|template| {
             // It is made anew for each value.
             budget.spend(100);
-            template.with(context, |pattern| pattern.matches(value, budget)).unwrap_or(false)
+            template.with(context, &matches).unwrap_or(false)
         })
     }
 }
@@ -208,6 +266,43 @@ mod tests {
                     among.matches(value, &nothing, &budget),
                     alone.matches(value, &nothing, &budget)
                         || others.matches(value, &nothing, &budget),
+                    "{pattern} {value}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_folded_set_finds_what_its_patterns_match_in_any_case() {
+        let (budget, nothing) = (StepBudget::unbounded(), Context::new());
+        let patterns = ["A*B", "*CEO*", "Straße", "ΟΣ*", "small", "?É", "*@Example.COM"];
+        let others: Vec<String> = (0..8).map(|at| format!("*X{at}Y")).collect();
+        for pattern in patterns {
+            let mut alone = set(&[pattern]);
+            alone.build_folded();
+            assert_eq!(alone.has_case(), pattern != "small");
+            let all: Vec<&str> = others.iter().map(String::as_str).chain([pattern]).collect();
+            let mut among = set(&all);
+            among.build_folded();
+            for (value, matched_by) in [
+                ("ab", "A*B"),
+                ("the ceo", "*CEO*"),
+                ("strasse", "Straße"),
+                ("οσα", "ΟΣ*"),
+                ("small", "small"),
+                ("xé", "?É"),
+                ("a@example.com", "*@Example.COM"),
+                ("x", ""),
+            ] {
+                let wanted = matched_by == pattern;
+                assert_eq!(
+                    alone.matches_folded(value, &nothing, &budget),
+                    wanted,
+                    "{pattern} {value}"
+                );
+                assert_eq!(
+                    among.matches_folded(value, &nothing, &budget),
+                    wanted,
                     "{pattern} {value}"
                 );
             }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::date;
 use super::principal::Principal;
+use super::text;
 
 /// The keys that AWS declares as lists, in lower case. All others hold one value.
 const LIST_KEYS: [&str; 8] = [
@@ -61,6 +62,8 @@ pub struct Request<'a> {
 pub struct Spelled<'a> {
     text: Cow<'a, str>,
     spellings: Vec<Cow<'a, str>>,
+    /// Text and spellings folded, each once; empty where letter case counts.
+    folded: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Spelled<'a> {
@@ -70,6 +73,24 @@ impl<'a> Spelled<'a> {
         spellings: impl IntoIterator<Item = S>,
     ) -> Self {
         self.spellings.extend(spellings.into_iter().map(Into::into));
+        if self.folded.is_empty() { self } else { self.in_any_case() }
+    }
+
+    /// Says that letter case tells nothing apart: text and spellings are compared with operands
+    /// without regard to it.
+    #[must_use]
+    pub fn in_any_case(mut self) -> Self {
+        self.folded.clear();
+        for spelling in std::iter::once(&self.text).chain(&self.spellings) {
+            let folded = match text::fold(spelling) {
+                // Without a copy where it is borrowed.
+                folded if folded == *spelling => spelling.clone(),
+                folded => Cow::Owned(folded.into_owned()),
+            };
+            if !self.folded.contains(&folded) {
+                self.folded.push(folded);
+            }
+        }
         self
     }
 
@@ -82,6 +103,11 @@ impl<'a> Spelled<'a> {
     pub fn spellings(&self) -> impl Iterator<Item = &str> {
         self.spellings.iter().map(AsRef::as_ref)
     }
+
+    /// Iterates over text and spellings without letter case, where it does not count.
+    pub(super) fn folded(&self) -> impl Iterator<Item = &str> {
+        self.folded.iter().map(AsRef::as_ref)
+    }
 }
 
 impl<'a> From<&'a str> for Spelled<'a> {
@@ -92,13 +118,13 @@ impl<'a> From<&'a str> for Spelled<'a> {
 
 impl From<String> for Spelled<'_> {
     fn from(text: String) -> Self {
-        Spelled { text: Cow::Owned(text), spellings: Vec::new() }
+        Cow::<str>::Owned(text).into()
     }
 }
 
 impl<'a> From<Cow<'a, str>> for Spelled<'a> {
     fn from(text: Cow<'a, str>) -> Self {
-        Spelled { text, spellings: Vec::new() }
+        Spelled { text, spellings: Vec::new(), folded: Vec::new() }
     }
 }
 

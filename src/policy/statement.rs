@@ -74,7 +74,7 @@ pub enum SpellingUsed<'a> {
         key: &'a str,
         /// The value as written.
         text: &'a str,
-        /// The spelling that matched.
+        /// The spelling that matched; the value itself where it did in another letter case.
         spelling: &'a str,
     },
     /// Of the resource: the identity of a parent domain.
@@ -102,6 +102,9 @@ impl fmt::Display for Outcome<'_> {
 impl fmt::Display for SpellingUsed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            SpellingUsed::Value { key, text, spelling } if text == spelling => {
+                write!(f, "{key} {} read in any letter case", quoted(text))
+            }
             SpellingUsed::Value { key, text, spelling } => {
                 write!(f, "{key} {} read as {}", quoted(text), quoted(spelling))
             }

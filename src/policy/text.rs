@@ -1,4 +1,19 @@
-//! Lower-casing as the IgnoreCase operators do it.
+//! Lower-casing as the IgnoreCase operators do it, and folding for a Deny that minds no letter case.
+
+use std::borrow::Cow;
+
+/// Returns the text without letter case, as Unicode folds it and wider: each character in lower case,
+/// that in upper case, and that in lower case again. `ß` and `ẞ` are `ss`, the final sigma is a sigma, and
+/// `ı` an `i`.
+///
+/// Characters are folded one by one, so that a part of a text folds to a part of the folded text.
+pub(super) fn fold(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(text);
+    }
+    let capitals = text.chars().flat_map(char::to_lowercase).flat_map(char::to_uppercase);
+    capitals.flat_map(char::to_lowercase).collect()
+}
 
 /// Returns the text in lower case: Unicode lower-casing with context (final sigma), not case
 /// folding; characters beyond U+FFFF stay as they are.
@@ -30,6 +45,29 @@ pub(super) fn equals_lowered(value: &str, lowered: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folds_whatever_is_written_in_one_case() {
+        for (one, other) in [
+            ("CEO", "Ceo"),
+            ("straße", "STRASSE"),
+            ("ẞ", "ss"),
+            ("ΟΣ", "ος"),
+            ("οσ", "ος"),
+            ("ſ", "S"),
+            ("ı", "I"),
+            ("\u{212A}", "k"),
+            ("ﬁ", "FI"),
+            ("𐐀", "𐐨"),
+            ("µ", "μ"),
+        ] {
+            assert_eq!(fold(one), fold(other), "{one} {other}");
+        }
+        for text in ["", "a@example.com", "é", "*?", "😀"] {
+            assert_eq!(fold(text), text);
+        }
+        assert_ne!(fold("C"), fold("С"), "a Cyrillic letter is another");
+    }
 
     #[test]
     fn lowers_with_context() {

@@ -296,11 +296,8 @@ pub(crate) fn policy_evaluate(bytes: &[u8]) {
         for (key, values) in &keys {
             let spelled = |value: &&'_ str| {
                 let others = [value.to_lowercase(), value.replace('"', "")];
-                Spelled::from((*value).to_owned()).with_spellings(if spellings {
-                    others.to_vec()
-                } else {
-                    Vec::new()
-                })
+                let spelled = Spelled::from((*value).to_owned());
+                if spellings { spelled.with_spellings(others).in_any_case() } else { spelled }
             };
             context.set_list(key, values.iter().map(spelled).collect());
         }

@@ -82,6 +82,12 @@ pub(crate) fn policies() -> Vec<(&'static str, Vec<Arc<Policy>>)> {
         ),
         ("not the recipients", on("ForAllValues:StringNotLike", to, |_| "*".to_owned())),
         ("authors", on("StringLike", from, |at| format!("*b{at}@*"))),
+        ("suffixes in capitals", on(any, to, |at| format!("*@BLOCKED{at}.example"))),
+        (
+            "texts in capitals",
+            on("ForAnyValue:StringEquals", to, |at| format!("B{at}@example.com")),
+        ),
+        ("names in capitals", on("StringLike", "ses:FromDisplayName", |at| format!("*CEO{at}*"))),
         ("names", on("StringLike", "ses:FromDisplayName", |at| format!("*ceo{at}*"))),
         ("feedback", on("StringLike", "ses:FeedbackAddress", |at| format!("*b{at}*@*"))),
         ("resources", resources(|at| format!("arn:aws:ses:*:*:identity/b{at}.example"))),

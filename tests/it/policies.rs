@@ -13,7 +13,8 @@
 //!   or does not, each a case of its own.
 //! - `request`: `action`, `resource`, `resource_account`, `principal`, `context`, `parents`, each
 //!   with a default. `principal` is a user's or root's ARN, or an object of `role` and `session`. A
-//!   value with other spellings is an object of `text` and `spellings`.
+//!   value with other spellings is an object of `text` and `spellings`, and of `in_any_case` where a
+//!   Deny does not mind its letter case.
 //! - `expect`: `decision` (`allow`, `explicit deny`, `implicit deny`), with `statement` (its Sid,
 //!   or its number from 1) and `spelling` (the one that settled it; without it none may have),
 //!   `text` (how the decision is shown), `outcomes` (how each statement of `policies` stands to the
@@ -372,7 +373,13 @@ fn spelled(value: &Value) -> Spelled<'static> {
         Value::Object(object) => {
             let spellings = list(object.get("spellings"));
             let spellings = spellings.iter().map(|spelling| spelling.as_str().unwrap().to_owned());
-            Spelled::from(object["text"].as_str().unwrap().to_owned()).with_spellings(spellings)
+            let text = object["text"].as_str().unwrap().to_owned();
+            let spelled = Spelled::from(text).with_spellings(spellings);
+            if object.get("in_any_case") == Some(&json!(true)) {
+                spelled.in_any_case()
+            } else {
+                spelled
+            }
         }
         other => other.to_string().into(),
     }

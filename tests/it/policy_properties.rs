@@ -262,7 +262,7 @@ proptest! {
         let mut spelled = Context::new();
         for (key, values) in context.iter() {
             let values = values.iter().map(|value| {
-                Spelled::from(value.text()).with_spellings([spelling.clone()])
+                Spelled::from(value.text()).with_spellings([spelling.clone()]).in_any_case()
             });
             spelled.set_list(key, values.collect());
         }

@@ -131,7 +131,9 @@ impl Loaded {
         let mut context = Context::new();
         for (key, values) in &question.context {
             let values = values.iter().map(|value| {
-                Spelled::from(value.text.as_str()).with_spellings(value.spellings.clone())
+                let spelled = Spelled::from(value.text.as_str());
+                let spelled = spelled.with_spellings(value.spellings.clone());
+                if value.in_any_case { spelled.in_any_case() } else { spelled }
             });
             context.set_list(key, values.collect());
         }
@@ -247,9 +249,11 @@ fn request(question: &Question) -> Value {
     };
     let mut context = Map::new();
     for (key, values) in &question.context {
-        let value = |value: &reference::Spelled| match &value.spellings[..] {
-            [] => json!(value.text),
-            spellings => json!({ "text": value.text, "spellings": spellings }),
+        let value = |value: &reference::Spelled| match (&value.spellings[..], value.in_any_case) {
+            ([], false) => json!(value.text),
+            (spellings, in_any_case) => json!({
+                "text": value.text, "spellings": spellings, "in_any_case": in_any_case,
+            }),
         };
         let values: Vec<Value> = values.iter().map(value).collect();
         context.insert(key.clone(), json!(values));
@@ -343,6 +347,11 @@ fn smaller_questions(question: &Question) -> Vec<Question> {
             if values.len() > 1 {
                 let mut smaller = question.clone();
                 smaller.context[at].1.remove(value_at);
+                all.push(smaller);
+            }
+            if value.in_any_case {
+                let mut smaller = question.clone();
+                smaller.context[at].1[value_at].in_any_case = false;
                 all.push(smaller);
             }
             for spelling_at in 0..value.spellings.len() {

@@ -15,7 +15,8 @@
 //! - `holds` and `fails` instead of `request` and `expect`: contexts in which the condition holds or
 //!   does not, each a case of its own.
 //! - `request`: `action`, `resource`, `resource_account`, `principal`, `context`, `parents`, each
-//!   with a default. A value with other spellings is an object of `text` and `spellings`.
+//!   with a default. A value with other spellings is an object of `text` and `spellings`, and of
+//!   `in_any_case` where a Deny does not mind its letter case, as with every key of SES.
 //! - `expect`: `decision` (`allow`, `explicit deny`, `implicit deny`), with `statement` (its Sid, or
 //!   its number from 1) and `spelling` (the one that settled it; without it none may have), `text`
 //!   (how the decision is shown), `outcomes` (how each statement of `policies` stands to the

@@ -132,7 +132,7 @@ pub(super) fn owner(resource: &str) -> Option<&str> {
 pub(super) enum Spellings {
     /// AWS knows none.
     Refused,
-    /// As an object of `text` and `spellings`.
+    /// As an object of `text`, `spellings` and `in_any_case`.
     Taken,
 }
 
@@ -188,7 +188,7 @@ fn spelled<'v>(
             Ok(Spelled::from(if boolean.value { "true" } else { "false" }))
         }
         Value::Object(_) if spellings == Spellings::Taken => {
-            let object = json::object(value, "a value", &["text", "spellings"])?;
+            let object = json::object(value, "a value", &["text", "spellings", "in_any_case"])?;
             let text = json::member(object, "text")
                 .ok_or_else(|| Mistake::of(value, "`text` is missing"))?;
             let others = json::member(object, "spellings").map_or(&[][..], json::one_or_list);
@@ -196,7 +196,15 @@ fn spelled<'v>(
                 .iter()
                 .map(|other| json::string(other, "a spelling").map(Cow::Borrowed))
                 .collect::<Result<Vec<_>, _>>()?;
-            Ok(Spelled::from(json::string(text, "`text`")?).with_spellings(others))
+            let spelled = Spelled::from(json::string(text, "`text`")?).with_spellings(others);
+            match json::member(object, "in_any_case") {
+                Some(Value::BooleanLit(boolean)) if boolean.value => Ok(spelled.in_any_case()),
+                None | Some(Value::BooleanLit(_)) => Ok(spelled),
+                Some(other) => {
+                    let what = format!("`in_any_case` is a boolean, not {}", kind(other));
+                    Err(Mistake::of(other, what))
+                }
+            }
         }
         other => {
             let (key, kind) = (excerpt(key), kind(other));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::text::{Unit, lower_case, matches, units};
+use super::text::{Unit, lower_case, matches, one_case, units};
 use super::variable::{expand, pieces};
 use super::{Question, Spelled, convert, is_list_key, network, statement};
 
@@ -151,8 +151,15 @@ impl Asked<'_> {
             if is_negated {
                 return !matches(text);
             }
-            // Decision 7: a positive String operator of a Deny sees other spellings too.
-            return matches(text) || (self.is_deny && value.spellings.iter().any(|it| matches(it)));
+            // Decision 7: a positive String operator of a Deny sees other spellings too, and compares
+            // all of them with the operands without regard to case where that does not count.
+            let folds_alike =
+                |text: &str| some(&|operand| self.text_matches_in_any_case(operand, text));
+            return matches(text)
+                || (self.is_deny && value.spellings.iter().any(|it| matches(it)))
+                || (self.is_deny
+                    && value.in_any_case
+                    && (folds_alike(text) || value.spellings.iter().any(|it| folds_alike(it))));
         }
         if let Some(comparison) = base.strip_prefix("Numeric") {
             let Some(number) = convert::decimal(text) else { return is_negated };
@@ -187,6 +194,24 @@ impl Asked<'_> {
             "StringLike" | "StringNotLike" => matches(&units(characters), text),
             _ => lower_case(&whole) == lower_case(text),
         }
+    }
+
+    /// Operand and text in one letter case, whatever the operator says of it.
+    fn text_matches_in_any_case(&self, operand: &str, text: &str) -> bool {
+        let pieces = pieces(operand, self.is_2012).unwrap();
+        let Some(characters) = expand(&pieces, self.question) else { return false };
+        let has_wildcards = self.operator.base == "StringLike";
+        let folded: Vec<(char, bool)> = characters
+            .iter()
+            .flat_map(|(character, may_be_wildcard)| {
+                let is_wildcard = *may_be_wildcard && has_wildcards;
+                one_case(&character.to_string())
+                    .chars()
+                    .map(move |it| (it, is_wildcard))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        matches(&units(folded), &one_case(text))
     }
 
     /// ArnEquals is ArnLike. What substitution made malformed holds in a Deny and not in an Allow.

@@ -322,7 +322,8 @@ impl<'a> Maker<'a> {
         } else {
             Vec::new()
         };
-        Spelled { text, spellings }
+        let in_any_case = key.starts_with("ses:") && self.random.percent(30);
+        Spelled { text, spellings, in_any_case }
     }
 
     fn value_text(&mut self, key: &str) -> String {
@@ -339,8 +340,8 @@ impl<'a> Maker<'a> {
         if !self.operands.is_empty() && self.random.percent(verbatim) {
             let operand = self.random.of(&self.operands);
             return match self.random.below(6) {
-                0 if base.contains("IgnoreCase") => operand.to_uppercase(),
-                1 if base.contains("IgnoreCase") => operand.to_lowercase(),
+                0 if base.starts_with("String") => operand.to_uppercase(),
+                1 if base.starts_with("String") => operand.to_lowercase(),
                 _ => operand,
             };
         }

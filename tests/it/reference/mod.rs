@@ -86,6 +86,8 @@ impl Who {
 pub(crate) struct Spelled {
     pub(crate) text: String,
     pub(crate) spellings: Vec<String>,
+    /// Letter case tells nothing apart in a Deny.
+    pub(crate) in_any_case: bool,
 }
 
 /// A request.

@@ -52,6 +52,20 @@ fn rest_matches(
     }
 }
 
+/// The small letters of the capital letters of the small letters of each character, so that ẞ and ß are
+/// like SS, and ς is like Σ.
+pub(super) fn one_case(text: &str) -> String {
+    let mut all = String::new();
+    for character in text.chars() {
+        let small: String = character.to_lowercase().collect();
+        // A sigma alone has no word that it could end.
+        for capital in small.to_uppercase().chars() {
+            all.extend(capital.to_lowercase());
+        }
+    }
+    all
+}
+
 /// Lower case with the final sigma, and with characters beyond U+FFFF left as they are.
 pub(super) fn lower_case(text: &str) -> String {
     let whole: Vec<char> = text.to_lowercase().chars().collect();
