@@ -39,6 +39,7 @@ def helm(docker: Path, tools: Tools) -> str:
             where = f"{CHART} with ci/{file.name}"
             lint(folder, values, where)
             check_objects(render(chart, values, where), where, docker, tools)
+        notes(chart, folder)
         base = yaml.safe_load((folder / "ci/relay-values.yaml").read_text())
         for what, (values, word) in REFUSED.items():
             try:
@@ -52,6 +53,23 @@ def helm(docker: Path, tools: Tools) -> str:
         if unknown - {"global"}:
             raise Wrong(f"{CHART}: values.yaml and its schema differ in {sorted(unknown)}")
     return f"Helm {helm_python.helm_sdk_version()}, {len(tried)} sets of values, {len(REFUSED)} refused"
+
+
+def notes(chart: helm_python.Chart, folder: Path) -> None:
+    """Clients that the default NetworkPolicy keeps out are told of, and how to read the outbox is."""
+    everything = yaml.safe_load((folder / "ci/everything-values.yaml").read_text())
+    named = {**everything["networkPolicy"], "clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}
+    outbox = yaml.safe_load((folder / "ci/outbox-values.yaml").read_text())
+    for values, warns, word in (
+        (everything, True, "ipBlock"),
+        ({**everything, "networkPolicy": named}, False, "doctor"),
+        ({**everything, "networkPolicy": {"enabled": False}}, False, "doctor"),
+        (outbox, False, "/proc/1/root/var/lib/sesgate/outbox"),
+    ):
+        rendered = chart.render(values, name="mail", namespace="mail")
+        [text] = [text for path, text in rendered.items() if path.endswith("NOTES.txt")]
+        if ("WARNING" in text) != warns or word not in text:
+            raise Wrong(f"{CHART}: NOTES.txt says: {text}")
 
 
 def lint(folder: Path, values: dict, where: str) -> None:
