@@ -103,7 +103,7 @@ impl Tls {
         let certified = CertifiedKey::new(chain, any_supported_type(&key)?);
         match certified.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
