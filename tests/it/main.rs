@@ -23,6 +23,7 @@ mod decisions;
 mod dialogues;
 mod explain;
 mod fake_ses;
+mod family_agreement;
 mod heavy;
 mod hostile;
 mod inventory;

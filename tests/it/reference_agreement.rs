@@ -95,7 +95,7 @@ fn refusal(documents: &Documents) -> Result<(), String> {
 }
 
 /// The documents as the engine reads them.
-struct Loaded {
+pub(crate) struct Loaded {
     identity: Vec<Arc<Policy>>,
     boundary: Option<Vec<Arc<Policy>>>,
     session: Option<Vec<Arc<Policy>>>,
@@ -104,8 +104,29 @@ struct Loaded {
     resource: Vec<Arc<Policy>>,
 }
 
+/// The one who asks, as the engine takes them.
+pub(crate) fn principal(who: &Who) -> Principal<'_> {
+    let account = who.account();
+    match who {
+        Who::User { arn } => Principal::User { account, arn },
+        Who::Session { role, session } => {
+            Principal::RoleSession { account, role_arn: role, session_arn: session }
+        }
+        Who::Root { .. } => Principal::Root { account },
+    }
+}
+
+/// Values of a key, as the engine takes them.
+pub(crate) fn spelled(values: &[reference::Spelled]) -> Vec<Spelled<'static>> {
+    let one = |value: &reference::Spelled| {
+        let spelled = Spelled::from(value.text.clone()).with_spellings(value.spellings.clone());
+        if value.in_any_case { spelled.in_any_case() } else { spelled }
+    };
+    values.iter().map(one).collect()
+}
+
 impl Loaded {
-    fn load(documents: &Documents) -> Result<Self, String> {
+    pub(crate) fn load(documents: &Documents) -> Result<Self, String> {
         let all = |kind, documents: &[Value]| -> Result<Vec<Arc<Policy>>, String> {
             let load = |document: &Value| {
                 let policy = Policy::parse(kind, "policy", &document.to_string());
@@ -127,32 +148,23 @@ impl Loaded {
         })
     }
 
-    fn decide(&self, question: &Question) -> &'static str {
-        let mut context = Context::new();
-        for (key, values) in &question.context {
-            let values = values.iter().map(|value| {
-                let spelled = Spelled::from(value.text.as_str());
-                let spelled = spelled.with_spellings(value.spellings.clone());
-                if value.in_any_case { spelled.in_any_case() } else { spelled }
-            });
-            context.set_list(key, values.collect());
-        }
-        let account = question.who.account();
-        let principal = match &question.who {
-            Who::User { arn } => Principal::User { account, arn },
-            Who::Session { role, session } => {
-                Principal::RoleSession { account, role_arn: role, session_arn: session }
-            }
-            Who::Root { .. } => Principal::Root { account },
-        };
-        let layers = Layers {
+    pub(crate) fn layers(&self) -> Layers<'_> {
+        Layers {
             identity: &self.identity,
             boundary: self.boundary.as_deref(),
             session: self.session.as_deref(),
             scps: &self.scps,
             rcps: &self.rcps,
             resource: &self.resource,
-        };
+        }
+    }
+
+    fn decide(&self, question: &Question) -> &'static str {
+        let mut context = Context::new();
+        for (key, values) in &question.context {
+            context.set_list(key, spelled(values));
+        }
+        let principal = principal(&question.who);
         let request = Request {
             action: &question.action,
             resource: &question.resource,
@@ -161,11 +173,16 @@ impl Loaded {
             principal: &principal,
             context: &context,
         };
-        match evaluate(&layers, &request) {
-            Decision::Allowed(_) => "allow",
-            Decision::ExplicitlyDenied(_) => "explicit deny",
-            Decision::ImplicitlyDenied => "implicit deny",
-        }
+        name(&evaluate(&self.layers(), &request))
+    }
+}
+
+/// The name of a decision in cases.
+pub(crate) fn name(decision: &Decision<'_>) -> &'static str {
+    match decision {
+        Decision::Allowed(_) => "allow",
+        Decision::ExplicitlyDenied(_) => "explicit deny",
+        Decision::ImplicitlyDenied => "implicit deny",
     }
 }
 
