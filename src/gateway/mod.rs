@@ -148,6 +148,7 @@ impl Gateway {
         }
         let relay = Arc::new(relay);
         let (inventory, reader) = asked.unzip();
+        let reader = reader.map(|reader| reader.asked_by(pace.doubts()));
         let mut server = Server::new(admission_limits(&config.limits));
         let memory = memory(&config.limits);
         announce_made(&config);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::load::{Basis, Kept, load_again};
@@ -83,6 +84,10 @@ impl Renewal {
         let mut in_use = Look::at(self.config.files()).await;
         let mut last = in_use.clone();
         let mut changes = self.shared.inventory.as_ref().map(Inventory::changes);
+        // SES may say something new more often than files are looked at.
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.tick().await;
         loop {
             let asked = tokio::select! {
                 () = end.cancelled() => return,
@@ -91,8 +96,9 @@ impl Renewal {
                     continue;
                 }
                 () = self.hangup.notified() => true,
-                () = tokio::time::sleep(LOOK) => false,
+                _ = look.tick() => false,
             };
+            look.reset();
             let now = Look::at(in_use.files()).await;
             // Files that are still being written are left alone until they stay as they are.
             let settled = now == last;

@@ -33,6 +33,10 @@ pub struct Reader {
     settings: Settings,
     client: Client,
     expired: Option<Expired>,
+    /// Changes when the account is to be read at once.
+    doubts: watch::Receiver<()>,
+    /// It is, or is being read so.
+    is_doubted: bool,
     wanted: mpsc::Receiver<String>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     store: Store,
@@ -92,6 +96,8 @@ impl Reader {
         let mut reader = Self {
             client,
             expired: None,
+            doubts: watch::channel(()).1,
+            is_doubted: false,
             wanted,
             snapshots,
             store: Store::default(),
@@ -119,6 +125,14 @@ impl Reader {
         self
     }
 
+    /// Reads the account at once whenever `doubts` changes, within the pace of all calls, and publishes
+    /// the answer at once and whatever it says.
+    #[must_use]
+    pub fn asked_by(mut self, doubts: watch::Receiver<()>) -> Self {
+        self.doubts = doubts;
+        self
+    }
+
     /// Reads until cancelled, then writes the copy if it has changed.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
@@ -126,6 +140,10 @@ impl Reader {
                 self.store.want(&name);
             }
             let now = now();
+            if self.doubts.has_changed().unwrap_or(false) {
+                self.doubts.mark_unchanged();
+                (self.account.at, self.is_doubted) = (now, true);
+            }
             self.publish(now);
             if self.save_at().is_some_and(|at| at <= now) {
                 self.save().await;
@@ -136,6 +154,7 @@ impl Reader {
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep_until(wake) => {}
                     Some(name) = self.wanted.recv() => self.store.want(&name),
+                    Ok(()) = self.doubts.changed() => self.doubts.mark_changed(),
                 }
                 continue;
             };
@@ -197,8 +216,11 @@ impl Reader {
             Answer::Account(Ok(state)) => {
                 self.account.health.good();
                 self.account.at = now + self.settings.account_refresh;
-                if self.next.account.as_ref() != Some(&state) {
-                    self.next.account = Some(state);
+                let is_new = self.next.account.as_ref() != Some(&state);
+                self.next.account = Some(state);
+                if std::mem::take(&mut self.is_doubted) {
+                    self.publish_account();
+                } else if is_new {
                     self.changed(now, false);
                 }
             }
@@ -298,6 +320,14 @@ impl Reader {
         let settled = self.published.filter(|_| !at_once).map(|at| at + self.settings.settle);
         let at = settled.unwrap_or(now);
         self.publish_at = Some(self.publish_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// Publishes the state of the account beside what was published of the identities.
+    fn publish_account(&self) {
+        let account = self.next.account.clone();
+        self.snapshots.send_modify(|last| {
+            *last = Arc::new(Snapshot { account, ..Snapshot::clone(last) });
+        });
     }
 
     fn publish(&mut self, now: Instant) {

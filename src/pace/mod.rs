@@ -28,6 +28,7 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 pub use self::account::Budget;
@@ -87,13 +88,16 @@ pub struct Status {
 #[derive(Debug, Clone)]
 pub struct Pace {
     state: Arc<Mutex<State>>,
+    /// Told at each word of SES that the quota is used up.
+    doubts: watch::Sender<()>,
 }
 
 impl Pace {
     /// Returns a pace that knows nothing of SES yet.
     #[must_use]
     pub fn new(settings: &PaceSettings) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(settings, now()))) }
+        let state = Arc::new(Mutex::new(State::new(settings, now())));
+        Self { state, doubts: watch::Sender::new(()) }
     }
 
     /// Waits until a message to so many recipients may be handed to SES.
@@ -143,9 +147,16 @@ impl Pace {
     }
 
     /// Holds messages back for a minute or until the next reading: SES said that the account's quota
-    /// is used up.
+    /// is used up. That may be meant of something else than all mail, so that a reading is due at once.
     pub fn quota_exceeded(&self) {
         self.lock().quota.exceeded(now());
+        self.doubts.send_replace(());
+    }
+
+    /// Returns what changes whenever GetAccount should be read at once, for [`Pace::learn`].
+    #[must_use]
+    pub fn doubts(&self) -> watch::Receiver<()> {
+        self.doubts.subscribe()
     }
 
     /// Returns what there is to see.

@@ -259,7 +259,10 @@ async fn the_quota_of_the_account_holds_back_until_it_is_read_again() {
     assert!(pace.status().is_quota_used_up);
     sleep(Duration::from_secs(300)).await;
     drop(at_once(&pace, "app", FREE, 1).unwrap());
+    let doubts = pace.doubts();
+    assert!(!doubts.has_changed().unwrap());
     pace.quota_exceeded();
+    assert!(doubts.has_changed().unwrap());
     assert_eq!(at_once(&pace, "app", FREE, 1).unwrap_err(), Exceeded::Quota);
     pace.learn(quota(100.0, 200.0, 150.0));
     drop(at_once(&pace, "app", FREE, 1).unwrap());

@@ -188,3 +188,60 @@ def test_what_waits_for_its_turn_at_the_end_of_a_drain_is_not_sent(start: Start)
     assert len(gate.taken()) == 1
     refused = [event for event in gate.events() if event["message"] == "refused"]
     assert [event["possible_duplicate"] for event in refused] == [False] * 3
+
+
+LIMIT = (400, "LimitExceededException", "Daily message quota exceeded.")
+
+
+def send_from(port: int) -> str:
+    """What becomes of one message: `250`, or the text of its refusal."""
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+        try:
+            client.sendmail("app@example.com", ["one@example.com"], b"From: app@example.com\r\n\r\nHi.\r\n")
+        except smtplib.SMTPDataError as refused:
+            return str(refused.smtp_error, "ascii")
+    return "250"
+
+
+def asked(ses: Ses, what: str) -> int:
+    return sum(what in call for _, call in ses.calls)
+
+
+def test_a_quota_that_is_not_used_up_stops_nobody_for_a_minute(start: Start) -> None:
+    """SES answers so for other reasons too: it is asked at once, and the others go on."""
+    ses = Ses()
+    gate = start(ses.lines, CREDENTIALS, run=False)
+    ports = speaks_for(gate, ["one", "other"])
+    gate.start()
+    gate.event("the rate of the account", lambda event: event.get("max_send_rate") == 1000.0)
+    ses.faults["/outbound-emails"] = LIMIT
+    before = asked(ses, "/email/account")
+    assert send_from(ports["one"]) == "Throttling failure: Daily message quota exceeded."
+    del ses.faults["/outbound-emails"]
+    wait_until("another user's mail goes", lambda: send_from(ports["other"]) == "250", 20)
+    assert asked(ses, "/email/account") == before + 1
+    ses.stop()
+
+
+@pytest.mark.parametrize("why", ["used up", "not known"])
+def test_a_quota_that_may_be_used_up_stops_all(start: Start, why: str) -> None:
+    """What SES confirms, or does not say, holds mail back without asking it again for each message."""
+    ses = Ses()
+    gate = start(ses.lines, CREDENTIALS, run=False)
+    ports = speaks_for(gate, ["one", "other"])
+    gate.start()
+    gate.event("the rate of the account", lambda event: event.get("max_send_rate") == 1000.0)
+    before = asked(ses, "/email/account")
+    if why == "used up":
+        ses.account.sent_last_24_hours = ses.account.max_24_hour_send
+    else:
+        ses.faults["/email/account"] = (500, "InternalFailure", "x")
+    ses.faults["/outbound-emails"] = LIMIT
+    assert send_from(ports["one"]) == "Throttling failure: Daily message quota exceeded."
+    del ses.faults["/outbound-emails"]
+    wait_until("the account is asked for", lambda: asked(ses, "/email/account") > before, 20)
+    sent = asked(ses, "/outbound-emails")
+    for _ in range(5):
+        assert send_from(ports["other"]) == "Throttling failure: Daily message quota exceeded."
+    assert asked(ses, "/outbound-emails") == sent
+    ses.stop()

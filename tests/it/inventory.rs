@@ -11,6 +11,7 @@ use aws_credential_types::Credentials;
 use serde_json::{Value, json};
 use sesgate::inventory::{self, Inventory, Settings, Snapshot};
 use sesgate::upstream::{self, SesSettings};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -483,6 +484,53 @@ async fn a_failing_call_is_made_less_and_less_often() {
     running.end().await;
     let asked = fake.readings().iter().filter(|(_, read, _)| *read == Read::Account).count();
     assert!((5..=10).contains(&asked), "{asked} calls with 5, 10, 20, … ms between them");
+}
+
+/// SES may mean something else than the quota of the account: it is asked at once, at the pace of all
+/// calls, and what it says is told even when it is what it said before.
+#[tokio::test]
+async fn a_doubt_has_the_account_read_at_once() {
+    let fake = fake(three).await;
+    let (doubts, doubted) = watch::channel(());
+    let seldom = Duration::from_secs(3600);
+    let calm = Settings {
+        account_refresh: seldom,
+        refresh: seldom,
+        settle: seldom,
+        interval: Duration::from_millis(100),
+        ..settings(None)
+    };
+    let (inventory, reader) = Inventory::open(calm, client(&fake.url));
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(reader.asked_by(doubted).run(stop.clone()));
+    let running = Running { inventory, stop, task };
+    let asked = || fake.readings().iter().filter(|(_, read, _)| *read == Read::Account).count();
+    eventually("all is read once", || fake.readings().len() == 4).await;
+
+    let mut changes = running.inventory.changes();
+    changes.mark_unchanged();
+    let before = changes.borrow().account.clone();
+    assert!(before.is_some());
+    for count in 2..=4 {
+        // Many at once are one.
+        for _ in 0..20 {
+            doubts.send_replace(());
+        }
+        let told = tokio::time::timeout(Duration::from_secs(5), changes.changed());
+        told.await.expect("the same is told again").unwrap();
+        assert_eq!(asked(), count);
+        assert_eq!(changes.borrow_and_update().account, before);
+    }
+    let readings = fake.readings();
+    let elapsed = readings.last().unwrap().0 - readings[0].0;
+    // The moments are those of arrival: a little apart from those of sending.
+    assert!(elapsed + Duration::from_millis(20) >= Duration::from_millis(600), "{readings:?}");
+
+    fake.world.lock().unwrap().faults.insert(Read::Account, Act::Refuse(500, "Oops", "x"));
+    doubts.send_replace(());
+    eventually("it is asked once more", || asked() == 5).await;
+    assert!(!changes.has_changed().unwrap(), "and tells nothing");
+    running.end().await;
 }
 
 #[tokio::test]
