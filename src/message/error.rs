@@ -160,7 +160,10 @@ pub enum FieldError {
     /// The second parser did not come back.
     #[error("cannot be read by a second parser.")]
     Unread,
-    /// A value outside of its grammar.
-    #[error("has a value that is not valid: '{0}'.")]
-    Value(String),
+    /// A value outside of its grammar; what it has to look like.
+    #[error("has a value that is not valid, '{0}': write {1}")]
+    Value(String, &'static str),
+    /// No value where one is due.
+    #[error("is empty: leave the field out, or write {0}")]
+    NoValue(&'static str),
 }

@@ -107,7 +107,10 @@ impl XSes {
             Some(true) => Ok(()),
             Some(false) => Err(MessageError::Duplicate(field)),
             None => {
-                let error = FieldError::Value(excerpt(text));
+                let error = match text {
+                    "" => FieldError::NoValue(form(field)),
+                    text => FieldError::Value(excerpt(text), form(field)),
+                };
                 Err(MessageError::Field { field, error })
             }
         }
@@ -139,6 +142,16 @@ const KNOWN: [&str; 7] = [
     LIST_MANAGEMENT_OPTIONS,
     TENANT,
 ];
+
+/// What the value of a field looks like, in words for its sender.
+fn form(field: &str) -> &'static str {
+    match field {
+        CONFIGURATION_SET | TENANT => "a name of up to 64 letters, digits, _ and -",
+        LIST_MANAGEMENT_OPTIONS => "LIST or LIST; topic=TOPIC",
+        MESSAGE_TAGS => "NAME=VALUE, NAME2=VALUE2 (letters, digits, _ and -; each name once)",
+        _ => "arn:aws:ses:REGION:ACCOUNT:identity/DOMAIN-OR-ADDRESS",
+    }
+}
 
 /// The ARN of one SES identity, whole and without wildcards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
