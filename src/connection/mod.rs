@@ -3,6 +3,7 @@
 //! What to say is the session's business, who may log in that of `principals`, and what becomes of
 //! a message that of `relay`. One loop over the session's steps joins them.
 
+mod handshake;
 mod origin;
 mod room;
 mod service;
@@ -19,7 +20,6 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use origin::Origin;
@@ -49,6 +49,8 @@ enum Ended {
     NoTls,
     #[error("TLS handshake failed: {0}")]
     Handshake(io::Error),
+    #[error("the client closed the connection right behind the TLS handshake")]
+    AfterHandshake,
     #[error("{0} took longer than {1:?}")]
     TooSlow(&'static str, Duration),
 }
@@ -90,6 +92,8 @@ pub struct Connection {
     client: Option<Client>,
     /// The reply to a message that was taken, while it is not written.
     unheard: Option<String>,
+    /// Whether the client has said nothing under TLS yet.
+    is_unheard: bool,
     out: Vec<u8>,
     place: Place,
     /// The part of the budget that the message under way has.
@@ -145,6 +149,7 @@ impl Connection {
                 }
                 connection.count("accepted");
                 if let Err(ended) = connection.run(socket).await {
+                    connection.note(&ended);
                     tracing::debug!(reason = %ended, "connection ended");
                 }
             }
@@ -192,6 +197,7 @@ impl Connection {
             spoken_for,
             client: None,
             unheard: None,
+            is_unheard: false,
             out: Vec::new(),
             place,
             share: service.memory.nothing(),
@@ -222,7 +228,18 @@ impl Connection {
             self.session.tls_started();
         }
         self.begin();
-        self.converse(&mut stream).await.map(drop)
+        self.is_unheard = true;
+        match self.converse(&mut stream).await {
+            Err(Ended::ByClient | Ended::Io(_)) if self.is_unheard => Err(Ended::AfterHandshake),
+            ended => ended.map(drop),
+        }
+    }
+
+    /// Tells of a command that the reply refuses.
+    fn note_refused(&mut self, reply: &Reply) {
+        if let Some(said) = self.session.take_refused() {
+            self.service.relay.command_refused(&said, reply);
+        }
     }
 
     /// Hands over what is there already: a client that talks before the banner is none of ours. The
@@ -232,24 +249,6 @@ impl Connection {
         if let Ok(length) = (&*SockRef::from(socket)).read(&mut buffer) {
             self.session.receive(buffer.get(..length).unwrap_or_default());
         }
-    }
-
-    async fn shake_hands(&mut self, socket: TcpStream) -> Result<TlsStream<TcpStream>, Ended> {
-        let bound = self.service.deadlines.handshake;
-        let acceptor = self.service.tls.clone().ok_or(Ended::NoTls)?;
-        let shaken = timeout(bound, acceptor.accept(socket))
-            .await
-            .map_err(|_| Ended::TooSlow("the TLS handshake", bound))
-            .and_then(|shaken| shaken.map_err(Ended::Handshake));
-        let version = shaken.as_ref().ok().map(|stream| {
-            let version = stream.get_ref().1.protocol_version();
-            version.and_then(|version| version.as_str()).unwrap_or("unknown")
-        });
-        self.service.relay.metrics().handshake(&self.service.name, version);
-        let (stream, version) = (shaken?, version.unwrap_or_default());
-        tracing::Span::current().record("tls", version);
-        self.tls = Some(version);
-        Ok(stream)
     }
 
     async fn converse<S>(&mut self, stream: &mut S) -> Result<Pause, Ended>
@@ -265,6 +264,7 @@ impl Connection {
                     }
                 }
                 Step::Reply(reply) => {
+                    self.note_refused(&reply);
                     if reply.code() == 354 {
                         // Content begins: its deadline is its own.
                         self.content = None;
@@ -357,6 +357,7 @@ impl Connection {
                 }
                 Step::Close(reply) => {
                     if let Some(reply) = reply {
+                        self.note_refused(&reply);
                         self.write(&reply);
                     }
                     return self.close(stream).await;

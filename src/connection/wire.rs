@@ -31,7 +31,9 @@ impl Connection {
         let deadline = self.deadline();
         let session = &mut self.session;
         let content = &mut self.content;
+        let is_unheard = &mut self.is_unheard;
         let read = receive(stream, |bytes| {
+            *is_unheard = false;
             session.receive(bytes);
             if let Some(content) = content {
                 content.bytes = content.bytes.saturating_add(bytes.len() as u64);

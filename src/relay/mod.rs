@@ -1,5 +1,6 @@
 //! One finished transaction: one decision, one upstream call, one reply, one log line.
 
+mod clients;
 mod line;
 mod refusal;
 mod slow_decisions;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use clients::CLIENTS;
 pub use refusal::Refusal;
 
 use crate::authorize::{Client, Denial, NotPermitted, Occasion, Permit, STEPS, Screened, Verdict};

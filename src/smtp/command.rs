@@ -94,6 +94,13 @@ const VERBS: [(&str, Verb); 19] = [
 /// Longest EHLO name, in bytes: the longest domain (RFC 5321 section 4.5.3.1.2).
 const EHLO_BYTES: usize = 255;
 
+impl Verb {
+    /// Returns its name, in capitals; none for what is no verb of SMTP.
+    pub fn name(self) -> Option<&'static str> {
+        VERBS.iter().find(|(_, verb)| *verb == self).map(|(name, _)| *name)
+    }
+}
+
 impl Line<'_> {
     /// Splits a line without its CRLF.
     ///

@@ -16,5 +16,5 @@ pub use crate::message::HeaderSection;
 pub use envelope::{Envelope, ReversePath, Transaction};
 pub use reply::Reply;
 pub use sasl::Credentials;
-pub use session::{Authentication, Phase, RECIPIENTS, Session, Step};
+pub use session::{Authentication, Phase, RECIPIENTS, Said, Session, Step};
 pub use settings::{Auth, BareLf, Limits, Settings};

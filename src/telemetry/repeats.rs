@@ -19,6 +19,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::relay::CLIENTS;
+
 /// The target of the lines about others.
 const TARGET: &str = "sesgate::repeated";
 /// What is the same within so long is shown once.
@@ -30,6 +32,8 @@ const DECISIONS: &str = "sesgate::decision_log";
 /// So many records of refused mail of one user are shown for one reason, and for one error where that
 /// counts.
 const REFUSALS: u64 = 60;
+/// So many lines about clients are shown for one reason.
+const CLIENT_LINES: u64 = 10;
 /// Fields of lines that sum up by themselves.
 const SUMMED: [&str; 3] = ["untold", "logins", "lost"];
 /// Different lines that are remembered; those beyond are all shown.
@@ -110,6 +114,13 @@ impl Repeats {
             let kind = Kind { key, level, shown: REFUSALS };
             return self.0.is_new(kind, || refusal.to_string(), now());
         }
+        if metadata.target() == CLIENTS {
+            // What a client said makes no other line: it can say anything.
+            let words = words(event);
+            let kind =
+                Kind { key: self.0.keys.hash_one((CLIENTS, &words)), level, shown: CLIENT_LINES };
+            return self.0.is_new(kind, || words, now());
+        }
         let is_shown = SHOWN.iter().any(|part| metadata.target().starts_with(part))
             || SUMMED.iter().any(|name| metadata.fields().field(name).is_some());
         if is_shown || level > Level::WARN {
@@ -118,14 +129,8 @@ impl Repeats {
         let mut words = Words(self.0.keys.build_hasher());
         metadata.callsite().hash(&mut words.0);
         event.record(&mut words);
-        let message = || {
-            let mut message = Message(String::new());
-            event.record(&mut message);
-            message.0.truncate(message.0.floor_char_boundary(MESSAGE));
-            message.0.shrink_to_fit();
-            message.0
-        };
-        self.0.is_new(Kind { key: words.0.finish(), level, shown: 1 }, message, now())
+        let kind = Kind { key: words.0.finish(), level, shown: 1 };
+        self.0.is_new(kind, || self::words(event), now())
     }
 }
 
@@ -248,6 +253,15 @@ impl<H: Hasher> Visit for Words<H> {
     fn record_i64(&mut self, _: &Field, _: i64) {}
 
     fn record_f64(&mut self, _: &Field, _: f64) {}
+}
+
+/// What an event says, without its fields.
+fn words(event: &Event<'_>) -> String {
+    let mut message = Message(String::new());
+    event.record(&mut message);
+    message.0.truncate(message.0.floor_char_boundary(MESSAGE));
+    message.0.shrink_to_fit();
+    message.0
 }
 
 /// The message of an event.

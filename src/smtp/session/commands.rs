@@ -40,6 +40,11 @@ impl Session {
 
     fn line(&mut self, line: &[u8]) {
         let Line { verb, arguments } = Line::split(line);
+        self.answer(verb, arguments.as_deref());
+        self.remember(verb, arguments.as_deref());
+    }
+
+    fn answer(&mut self, verb: Verb, arguments: Option<&str>) {
         // A handshake follows: bytes in clear behind it would be run under TLS (CVE-2011-0411).
         if verb == Verb::StartTls && !self.input.is_empty() {
             return self.close(Some(Reply::starttls_not_last()));
@@ -56,7 +61,6 @@ impl Session {
                 _ => self.reject(Reply::illegal_byte()),
             };
         };
-        let arguments = arguments.as_ref();
         match verb {
             Verb::Ehlo => self.ehlo(arguments),
             Verb::Helo => self.helo(arguments),

@@ -1,5 +1,6 @@
 //! AUTH inside a session (RFC 4954).
 
+use super::super::command::Verb;
 use super::super::reply::Reply;
 use super::super::sasl::{self, Exchange, Outcome};
 use super::super::settings::Auth;
@@ -43,7 +44,10 @@ impl Session {
                 self.state = State::Exchange(exchange);
                 return false;
             }
-            NextLine::Line(line) => self.outcome(exchange.answer(&line)),
+            NextLine::Line(line) => {
+                self.outcome(exchange.answer(&line));
+                self.remember(Verb::Auth, None);
+            }
             other => self.close_for(&other),
         }
         true

@@ -6,6 +6,7 @@
 mod commands;
 mod input;
 mod login;
+mod said;
 mod transfer;
 
 use std::collections::VecDeque;
@@ -15,7 +16,9 @@ use std::sync::Arc;
 
 pub use self::commands::RECIPIENTS;
 use self::input::Input;
+pub use self::said::Said;
 use self::transfer::Transfer;
+use super::command::Verb;
 use super::envelope::{Envelope, ReversePath, Transaction};
 use super::reply::Reply;
 use super::sasl::{Credentials, Exchange};
@@ -88,6 +91,8 @@ pub struct Session {
     declared_bytes: Option<u64>,
     /// The step told last refuses a command or a message, and is one of many.
     is_slowed: bool,
+    /// The command that the step told last refuses.
+    refused: Option<Said>,
     counters: Counters,
 }
 
@@ -142,6 +147,7 @@ impl Session {
             draft: None,
             declared_bytes: None,
             is_slowed: false,
+            refused: None,
             counters: Counters::default(),
         }
     }
@@ -168,6 +174,7 @@ impl Session {
                 return step;
             }
             self.is_slowed = false;
+            self.refused = None;
             match mem::replace(&mut self.state, State::Command) {
                 State::Greeting => self.greet(),
                 State::Command => {
@@ -224,7 +231,10 @@ impl Session {
                 self.draft = Some(draft);
                 self.reply(Reply::ok());
             }
-            (Some(_), Err(reply)) => self.idle_command(reply),
+            (Some(draft), Err(reply)) => {
+                self.idle_command(reply);
+                self.remember(Verb::Mail, Some(&format!("FROM:<{}>", draft.reverse_path.as_str())));
+            }
             (None, _) => {}
         }
     }
