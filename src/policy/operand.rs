@@ -88,9 +88,13 @@ impl Operands {
                 all.push(number.into_owned());
             }
             Operands::Date(_, all) => {
-                all.push(date::parse(operand).ok_or(
-                    "not a date; write one such as `2018-08-31T12:00:00Z`, or epoch seconds",
-                )?);
+                all.push(date::parse(operand).ok_or_else(|| {
+                    let what = match is_time_of_day(operand) {
+                        true => "a time of the day, and IAM knows moments alone",
+                        false => "not a date",
+                    };
+                    format!("{what}; write one such as `2018-08-31T12:00:00Z`, or epoch seconds")
+                })?);
             }
             Operands::Bool(all) | Operands::Null(all) => all.push(is_true(operand)),
             Operands::Binary(all) => {
@@ -303,6 +307,18 @@ fn lowering(text: &str) -> usize {
 }
 
 /// Reads a boolean: `true` in any case, and everything else is false.
+/// Tells whether a text is meant as a time of the day, such as `09:00`, `T17:30Z` or `9am`.
+fn is_time_of_day(text: &str) -> bool {
+    let text = text.trim_start_matches('T').trim_end_matches('Z').to_ascii_lowercase();
+    let clock = text.trim_end_matches(['a', 'p', 'm', '.', ' ']);
+    let mut parts = clock.split(':');
+    let is_number = |part: &str| {
+        (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_clock = clock.contains(':') || clock.len() < text.len();
+    is_clock && parts.clone().count() <= 3 && parts.all(is_number)
+}
+
 fn is_true(text: &str) -> bool {
     text.eq_ignore_ascii_case("true")
 }

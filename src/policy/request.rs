@@ -9,13 +9,15 @@ use super::principal::Principal;
 use super::text;
 
 /// The keys that AWS declares as lists, in lower case. All others hold one value.
-const LIST_KEYS: [&str; 8] = [
+const LIST_KEYS: [&str; 10] = [
     "aws:calledvia",
     "aws:principalorgpaths",
     "aws:principalservicenameslist",
     "aws:resourceorgpaths",
     "aws:sourceorgpaths",
     "aws:tagkeys",
+    "aws:vpceorgpaths",
+    "ses:configurationsetoptions",
     "ses:recipients",
     "ses:replicaregion",
 ];

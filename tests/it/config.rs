@@ -119,16 +119,8 @@ fn the_default_file_is_right_and_says_the_defaults() {
     let file = path("config/sesgate.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     let (problems, warnings) = read(&file, &text);
-    assert_eq!(problems, Vec::<String>::new());
-    // The guide's own example, as it stands there.
-    let [warning] = warnings.as_slice() else { panic!("{warnings:#?}") };
-    assert!(
-        warning.starts_with(
-            "policies/recipients-example-com.json:13:11: \
-             security-warning[for-all-values-without-null]: "
-        ),
-        "{warning}"
-    );
+    // A first run looks whole.
+    assert_eq!([problems, warnings].concat(), Vec::<String>::new());
     let (written, _) = Config::parse(&file, &text);
     let mut written = written.unwrap();
     // What only a laptop wants: elsewhere nothing is written beside the configuration.

@@ -19,7 +19,7 @@ use super::super::problems::tell;
 use super::files::{self, Found};
 use super::{json as places, sarif};
 use crate::policy::PolicyKind;
-use crate::policy::lint::{Finding, RULES, Severity, lint};
+use crate::policy::lint::{Finding, RULES, Severity, lint, names};
 use crate::redact::{printable, printable_json};
 
 const WARNINGS: u8 = 1;
@@ -28,7 +28,7 @@ const ERRORS: u8 = 2;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     /// Policy documents, or folders of them; `-` is standard input.
-    #[arg(value_name = "FILE|DIR", required_unless_present = "rules",
+    #[arg(value_name = "FILE|DIR", required_unless_present_any = ["rules", "names"],
           value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
     /// What the policies are attached to.
@@ -46,6 +46,9 @@ pub(in crate::cli) struct Arguments {
     /// Lists every kind of finding and exits.
     #[arg(long, conflicts_with = "files")]
     rules: bool,
+    /// Lists every action, context key and type of resource that is known, and exits.
+    #[arg(long, conflicts_with_all = ["files", "rules"])]
+    names: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,6 +93,9 @@ impl From<Kind> for PolicyKind {
 pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.rules {
         return print_rules().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if arguments.names {
+        return print_names().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     #[expect(clippy::disallowed_methods, reason = "decides which times in policies are over")]
     let now = SystemTime::now();
@@ -145,7 +151,7 @@ pub(super) struct Document {
 
 impl Document {
     fn new(path: PathBuf, text: String, kind: Kind, now: SystemTime) -> Self {
-        let findings = lint(kind.into(), &path.display().to_string(), &text, now);
+        let findings = lint(PolicyKind::from(kind), &path.display().to_string(), &text, now);
         Document { path, text, findings }
     }
 }
@@ -174,6 +180,15 @@ fn print_rules() -> io::Result<()> {
         let style = style(rule.severity);
         let (code, severity, about) = (rule.code, rule.severity.as_str(), rule.about);
         writeln!(out, "{style}{severity:16}{style:#} {code:30} {about}")?;
+    }
+    Ok(())
+}
+
+/// Lines of what it is, the name, and its type, with tabs between them.
+fn print_names() -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for (what, name, kind) in names() {
+        writeln!(out, "{what}\t{name}\t{kind}")?;
     }
     Ok(())
 }

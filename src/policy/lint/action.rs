@@ -56,14 +56,22 @@ fn check_name(entry: &Text, findings: &mut Findings<'_>) {
         }
         return;
     }
-    if findings.is_full(rules::INVALID_ACTION.severity) || ses::has_action(&pattern) {
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"*?".contains(&byte))
+        || name.is_empty()
+    {
+        let fix = format!("write one of its actions, such as `{}`", ses::SMTP_ACTION);
+        findings.add(rules::INVALID_ACTION, *at, format!("no action is called {shown}"), fix);
+        return;
+    }
+    if findings.is_full(rules::UNKNOWN_ACTION.severity) || ses::has_action(&pattern) {
         return;
     }
     let fix = match ses::nearest_action(text) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("write one of its actions, such as `{}`", ses::SMTP_ACTION),
+        None => format!("mail over SMTP is `{}`", ses::SMTP_ACTION),
     };
-    findings.add(rules::INVALID_ACTION, *at, format!("SES has no action {shown}"), fix);
+    let message = format!("{shown} is not among the actions of SES that are known here");
+    findings.add(rules::UNKNOWN_ACTION, *at, message, fix);
 }
 
 fn check_breadth(entry: &Text, findings: &mut Findings<'_>) {

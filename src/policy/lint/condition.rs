@@ -6,9 +6,9 @@ use super::super::operand::Operands;
 use super::super::operator::{Family, Qualifier};
 use super::super::request::{Context, is_list_key};
 use super::super::statement::Effect;
-use super::key::{Key, Presence, Type};
+use super::key::{Key, Type};
 use super::view::{Condition, Document, Statement};
-use super::{Findings, cover, key, operand, resource, rules};
+use super::{Findings, absence, address, cover, key, list, operand, resource, rules, together};
 
 /// Checks the conditions of a statement.
 pub(super) fn check(
@@ -25,24 +25,35 @@ pub(super) fn check(
             "leave it out, or name an operator, a key and a value",
         );
     }
+    let is_about_ses = statement.is_about_ses();
     for condition in &statement.conditions {
         // A key with a variable in it is refused, which is reported already.
-        if !condition.key.contains("${") {
+        if is_about_ses && !condition.key.contains("${") {
             key::check_name(&condition.key, condition.key_at, findings);
         }
         check_shape(condition, findings);
         if let Some(key) = Key::find(&condition.key) {
-            check_key(statement, condition, key, findings);
+            check_type(condition, key, findings);
+            if is_about_ses {
+                check_key(statement, condition, key, findings);
+                absence::check(document, statement, condition, key, findings);
+            }
         }
-        operand::check(document, statement, condition, findings);
+        operand::check(document, condition, findings);
+        if is_about_ses {
+            address::check(document, statement, condition, findings);
+        }
         for text in &condition.operands {
             if condition.operator.takes_variables() {
-                resource::variables(document, text, findings);
+                resource::variables(document, statement, text, findings);
             }
         }
         cover::check_values(condition, document, budget, findings);
     }
-    check_null_checks(statement, findings);
+    if is_about_ses {
+        list::check(statement, findings);
+        together::check(statement, findings);
+    }
 }
 
 /// Checks what is wrong whatever the key is.
@@ -54,7 +65,7 @@ fn check_shape(condition: &Condition, findings: &mut Findings<'_>) {
             _ => "it never holds for a key that is there",
         };
         let message = format!("no value for {}: {then}", quoted(key));
-        findings.add(rules::EMPTY_ARRAY, *value_at, message, "give a value, or leave it out");
+        findings.add(rules::EMPTY_ARRAY, *value_at, message, "give a value");
     }
     if operator.family == Family::Null {
         let without_key = match operator.qualifier {
@@ -65,16 +76,27 @@ fn check_shape(condition: &Condition, findings: &mut Findings<'_>) {
         let (name, key) = (quoted(name), quoted(key));
         let message = format!("{name} {without_key} for a request without {key}, whatever it says");
         findings.add(rules::NULL_QUALIFIED, *key_at, message, "write `Null`");
+    }
+}
+
+/// Checks whether operator and key are of one type.
+fn check_type(condition: &Condition, key: &Key, findings: &mut Findings<'_>) {
+    let Condition { operator, name, key: written, key_at, .. } = condition;
+    if fits(operator.family, key.kind) {
         return;
     }
-    if is_list_key(key) && operator.qualifier.is_none() {
-        findings.add(
-            rules::MISSING_QUALIFIER,
-            *key_at,
-            format!("{} is a list, for which {} never holds", quoted(key), quoted(name)),
-            format!("write `ForAllValues:{name}` or `ForAnyValue:{name}`"),
-        );
+    let shown = quoted(written);
+    if matches!(key.kind, Type::Date | Type::Epoch) && operator.is_string() {
+        let message = format!("{} compares texts, and {shown} is a moment", quoted(name));
+        findings.add(rules::TIME_OF_DAY, *key_at, message, key::TIME_OF_DAY);
+        return;
     }
+    findings.add(
+        rules::TYPE_MISMATCH,
+        *key_at,
+        format!("{} does not fit {shown}, which is {}", quoted(name), described(key.kind)),
+        format!("write {} operators", fitting(key.kind)),
+    );
 }
 
 fn check_key(
@@ -85,22 +107,6 @@ fn check_key(
 ) {
     let Condition { operator, name, key: written, key_at, .. } = condition;
     let shown = quoted(written);
-    if !key.is_implemented() {
-        findings.add(
-            rules::NOT_IMPLEMENTED,
-            *key_at,
-            format!("{shown} is not among the keys that SES says it implements"),
-            "the relay supplies it where it can; try out whether SES does",
-        );
-    }
-    if !fits(operator.family, key.kind) {
-        findings.add(
-            rules::TYPE_MISMATCH,
-            *key_at,
-            format!("{} does not fit {shown}, which is {}", quoted(name), described(key.kind)),
-            format!("write {} operators", fitting(key.kind)),
-        );
-    }
     if operator.family == Family::Null {
         return;
     }
@@ -112,84 +118,36 @@ fn check_key(
             format!("write `{}`", name.split_once(':').map_or(name.as_str(), |(_, base)| base)),
         );
     }
-    if matches!(key.name, "ses:FromDisplayName" | "aws:UserAgent") {
+    if key.name == "aws:UserAgent" {
         findings.add(
             rules::CALLER_CHOSEN,
             *key_at,
-            format!("{shown} is whatever the sender writes"),
+            format!("{shown} is whatever the client writes"),
             "decide by `ses:FromAddress` or the principal",
         );
     }
-    if key.name == "ses:ApiVersion" && excludes_smtp(condition) {
+    let says_address =
+        |other: &Condition| other.folded_key == "ses:fromaddress" && !other.operator.negated;
+    if key.name == "ses:FromDisplayName"
+        && statement.allows()
+        && !operator.negated
+        && !statement.conditions.iter().any(says_address)
+    {
+        findings.add(
+            rules::CALLER_CHOSEN_NAME,
+            *key_at,
+            format!("{shown} is whatever the sender writes, and any address goes with it"),
+            "add `ses:FromAddress`",
+        );
+    }
+    if key.name == "ses:ApiVersion" && excludes_smtp(condition) && statement.is_about_mail() {
         findings.add(
             rules::API_VERSION,
             *key_at,
             "never holds for mail over SMTP, whose `ses:ApiVersion` is `2`",
-            "write `2`, or leave the condition out",
+            "write `2`",
         );
     }
-    if !statement.conditions.iter().any(|other| other.requires(&condition.folded_key)) {
-        check_absence(statement, condition, key, findings);
-    }
-}
-
-/// Checks what an absent key means, where no Null condition asks for it.
-fn check_absence(
-    statement: &Statement<'_>,
-    condition: &Condition,
-    key: &Key,
-    findings: &mut Findings<'_>,
-) {
-    let Condition { operator, name, key: written, key_at, .. } = condition;
-    let shown = quoted(written);
-    if key.presence == Presence::Always || operator.qualifier == Some(Qualifier::ForAllValues) {
-        return;
-    }
-    let holds_when_absent = condition.holds_without_key();
-    if statement.allows() && holds_when_absent && operator.negated {
-        findings.add(
-            rules::NEGATED_ABSENT,
-            *key_at,
-            format!("{} also holds for a request without {shown}", quoted(name)),
-            format!("add \"Null\": {{\"{}\": \"false\"}}", key_text(written)),
-        );
-    } else if statement.denies() && !holds_when_absent && key.presence == Presence::Sometimes {
-        let fix = if operator.qualifier.is_none() {
-            format!("write `{name}IfExists`, or deny with a negated operator what is not wanted")
-        } else {
-            "deny with a negated operator what is not wanted".to_owned()
-        };
-        findings.add(
-            rules::DENY_ABSENT,
-            *key_at,
-            format!("a request without {shown} is not denied"),
-            fix,
-        );
-    }
-}
-
-/// ForAllValues in an Allow holds for a request without the key.
-fn check_null_checks(statement: &Statement<'_>, findings: &mut Findings<'_>) {
-    for condition in &statement.conditions {
-        let Condition { operator, name, key, folded_key, key_at, .. } = condition;
-        if statement.allows()
-            && operator.qualifier == Some(Qualifier::ForAllValues)
-            && operator.family != Family::Null
-            && is_list_key(key)
-            && !statement.conditions.iter().any(|other| other.requires(folded_key))
-        {
-            findings.add(
-                rules::ALL_VALUES_WITHOUT_NULL,
-                *key_at,
-                format!("{} also holds for a request without {}", quoted(name), quoted(key)),
-                format!("add \"Null\": {{\"{}\": \"false\"}}", key_text(key)),
-            );
-        }
-    }
-}
-
-fn key_text(key: &str) -> String {
-    key.chars().filter(|character| !character.is_control()).take(64).collect()
 }
 
 /// Tells whether the condition never holds for the `ses:ApiVersion` that SMTP has.

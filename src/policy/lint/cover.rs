@@ -218,6 +218,7 @@ pub(super) fn check_statements(
         .filter(|(number, statement)| is_covering(statement) && !repeated.contains(number))
         .map(|(number, by)| (number, by, Covering::of(by, document)))
         .collect();
+    let mut shadowed = Vec::new();
     for (number, statement) in statements.iter().enumerate() {
         if repeated.contains(&number) || statement.effect.is_none() {
             continue;
@@ -231,16 +232,11 @@ pub(super) fn check_statements(
             {
                 continue;
             }
-            let line = findings.line(by.at);
             if by.denies() && statement.allows() {
-                findings.add(
-                    rules::SHADOWED_ALLOW,
-                    statement.at,
-                    format!("all of it is denied by the statement in line {line}"),
-                    "remove one of the two",
-                );
+                shadowed.push((statement.at, by.at));
                 break;
             }
+            let line = findings.line(by.at);
             let mutual = is_covering(statement) && narrow.covers(wide, by, budget);
             if *by_number < number || !mutual {
                 findings.add(
@@ -253,6 +249,53 @@ pub(super) fn check_statements(
             }
         }
     }
+    check_shadowed(document, &shadowed, findings);
+}
+
+/// Reports each Allow of what is denied anyway, and a Deny that leaves nothing of what is allowed.
+fn check_shadowed(
+    document: &Document<'_>,
+    shadowed: &[(usize, usize)],
+    findings: &mut Findings<'_>,
+) {
+    let allows = || document.statements.iter().filter(|it| it.allows() && it.is_about_mail());
+    let is_shadowed = |it: &Statement<'_>| shadowed.iter().any(|(at, _)| *at == it.at);
+    let denying = document.statements.iter().find(|it| denies_all_mail(it));
+    let by = match denying {
+        Some(denying) => Some(denying.at),
+        None if allows().all(is_shadowed) => shadowed.first().map(|(_, by)| *by),
+        None => None,
+    };
+    if let Some(at) = by.filter(|_| allows().next().is_some()) {
+        findings.add(
+            rules::DENIES_ALL,
+            at,
+            "no mail is ever allowed: this Deny has no condition and covers every Allow",
+            "give it a condition, or name fewer actions or resources",
+        );
+        return;
+    }
+    for (at, by) in shadowed {
+        let line = findings.line(*by);
+        findings.add(
+            rules::SHADOWED_ALLOW,
+            *at,
+            format!("all of it is denied by the statement in line {line}"),
+            "take it out, or give the Deny a condition or fewer resources",
+        );
+    }
+}
+
+/// Tells whether a statement denies every mail, whatever allows it.
+fn denies_all_mail(statement: &Statement<'_>) -> bool {
+    let every = ["*", "arn:*", "arn:aws:ses:*:*:*", "arn:aws:ses:*:*:identity/*"];
+    let list = &statement.resources;
+    statement.denies()
+        && !statement.is_conditional
+        && statement.is_about_mail()
+        && !list.negated
+        && list.entries.iter().any(|entry| every.contains(&entry.text.as_str()))
+        && statement.principals.as_ref().is_none_or(|it| it.everybody && !it.negated)
 }
 
 fn is_covering(statement: &Statement<'_>) -> bool {

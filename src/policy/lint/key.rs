@@ -2,6 +2,7 @@
 //! Authorization Reference for SES.
 
 use super::super::error::{nearest, quoted};
+use super::super::request::is_list_key;
 use super::Findings;
 use super::rules;
 
@@ -43,20 +44,26 @@ use Presence::{Always, Never, Sometimes};
 use Type::{Address, Arn, Boolean, Date, Epoch, Number, Text};
 
 /// The keys; one that ends in a slash is followed by the key of a tag.
-const KEYS: [Key; 64] = [
+const KEYS: [Key; 76] = [
+    // What a message tells.
     key("ses:ApiVersion", Text, Always),
     key("ses:FeedbackAddress", Text, Always),
     key("ses:FromAddress", Text, Always),
     key("ses:FromDisplayName", Text, Sometimes),
     key("ses:Recipients", Text, Always),
+    // What tells of other actions of SES.
     key("ses:AddonSubscriptionArn", Arn, Never),
+    key("ses:ClickTrackingEnabled", Text, Never),
+    key("ses:ConfigurationSetOptions", Text, Never),
     key("ses:ExportSourceType", Text, Never),
     key("ses:MailManagerIngressPointType", Text, Never),
     key("ses:MailManagerRuleSetArn", Arn, Never),
     key("ses:MailManagerTrafficPolicyArn", Arn, Never),
     key("ses:MultiRegionEndpointId", Text, Never),
+    key("ses:OpenTrackingEnabled", Text, Never),
     key("ses:ReplicaRegion", Text, Never),
     key("ses:TenantName", Text, Sometimes),
+    // What the relay tells of client, user, account and time.
     key("aws:CurrentTime", Date, Always),
     key("aws:EpochTime", Epoch, Always),
     key("aws:SecureTransport", Boolean, Always),
@@ -65,61 +72,59 @@ const KEYS: [Key; 64] = [
     key("aws:SourceVpce", Text, Sometimes),
     key("aws:UserAgent", Text, Always),
     key("aws:VpcSourceIp", Address, Sometimes),
-    key("aws:AssumedRoot", Boolean, Sometimes),
-    key("aws:CalledVia", Text, Never),
-    key("aws:CalledViaFirst", Text, Never),
-    key("aws:CalledViaLast", Text, Never),
-    key("aws:ChatbotSourceArn", Arn, Never),
-    key("aws:Ec2InstanceSourcePrivateIPv4", Address, Sometimes),
-    key("aws:Ec2InstanceSourceVpc", Text, Sometimes),
-    key("aws:FederatedProvider", Text, Sometimes),
-    key("aws:MultiFactorAuthAge", Number, Sometimes),
-    key("aws:MultiFactorAuthPresent", Boolean, Sometimes),
     key("aws:PrincipalAccount", Text, Always),
     key("aws:PrincipalArn", Arn, Always),
     key("aws:PrincipalIsAWSService", Boolean, Always),
-    key("aws:PrincipalOrgID", Text, Sometimes),
-    key("aws:PrincipalOrgPaths", Text, Sometimes),
-    key("aws:PrincipalServiceName", Text, Sometimes),
-    key("aws:PrincipalServiceNamesList", Text, Sometimes),
     key("aws:PrincipalTag/", Text, Sometimes),
     key("aws:PrincipalType", Text, Always),
-    key("aws:RequestTag/", Text, Never),
     key("aws:RequestedRegion", Text, Always),
     key("aws:ResourceAccount", Text, Always),
+    key("aws:ResourceTag/", Text, Sometimes),
+    key("aws:ViaAWSService", Boolean, Always),
+    key("aws:userid", Text, Sometimes),
+    key("aws:username", Text, Always),
+    // What it never tells.
+    key("aws:AssumedRoot", Boolean, Never),
+    key("aws:CalledVia", Text, Never),
+    key("aws:CalledViaAWSMCP", Text, Never),
+    key("aws:CalledViaFirst", Text, Never),
+    key("aws:CalledViaLast", Text, Never),
+    key("aws:ChatbotSourceArn", Arn, Never),
+    key("aws:Ec2InstanceSourcePrivateIPv4", Address, Never),
+    key("aws:Ec2InstanceSourceVpc", Text, Never),
+    key("aws:FederatedProvider", Text, Never),
+    key("aws:IsMcpServiceAction", Boolean, Never),
+    key("aws:MultiFactorAuthAge", Number, Never),
+    key("aws:MultiFactorAuthPresent", Boolean, Never),
+    key("aws:PrincipalOrgID", Text, Sometimes),
+    key("aws:PrincipalOrgPaths", Text, Sometimes),
+    key("aws:PrincipalServiceName", Text, Never),
+    key("aws:PrincipalServiceNamesList", Text, Never),
+    key("aws:referer", Text, Never),
+    key("aws:RequestTag/", Text, Never),
     key("aws:ResourceOrgID", Text, Sometimes),
     key("aws:ResourceOrgPaths", Text, Sometimes),
-    key("aws:ResourceTag/", Text, Sometimes),
-    key("aws:SignInSessionArn", Arn, Sometimes),
+    key("aws:SignInSessionArn", Arn, Never),
     key("aws:SourceAccount", Text, Never),
     key("aws:SourceArn", Arn, Never),
-    key("aws:SourceIdentity", Text, Sometimes),
+    key("aws:SourceIdentity", Text, Never),
     key("aws:SourceOrgID", Text, Never),
     key("aws:SourceOrgPaths", Text, Never),
     key("aws:SourceOwner", Text, Never),
-    key("aws:SourceVpcArn", Arn, Sometimes),
+    key("aws:SourceVpcArn", Arn, Never),
     key("aws:TagKeys", Text, Never),
-    key("aws:TokenIssueTime", Date, Sometimes),
-    key("aws:ViaAWSService", Boolean, Always),
-    key("aws:VpceAccount", Text, Sometimes),
-    key("aws:VpceOrgID", Text, Sometimes),
-    key("aws:VpceOrgPaths", Text, Sometimes),
-    key("aws:referer", Text, Never),
-    key("aws:userid", Text, Sometimes),
-    key("aws:username", Text, Sometimes),
-    key("ec2:SourceInstanceARN", Arn, Sometimes),
-];
-
-/// The `aws:` keys that the SES guide names as implemented by SES.
-const IMPLEMENTED: [&str; 8] = [
-    "aws:CurrentTime",
-    "aws:EpochTime",
-    "aws:SecureTransport",
-    "aws:SourceIp",
-    "aws:SourceVpc",
-    "aws:SourceVpce",
-    "aws:UserAgent",
-    "aws:VpcSourceIp",
+    key("aws:TokenIssueTime", Date, Never),
+    key("aws:ViaAWSMCPService", Boolean, Never),
+    key("aws:VpceAccount", Text, Never),
+    key("aws:VpceOrgID", Text, Never),
+    key("aws:VpceOrgPaths", Text, Never),
+    key("ec2:RoleDelivery", Number, Never),
+    key("ec2:SourceInstanceARN", Arn, Never),
+    key("glue:CredentialIssuingService", Text, Never),
+    key("glue:RoleAssumedBy", Text, Never),
+    key("identitystore:UserId", Text, Never),
+    key("lambda:SourceFunctionArn", Arn, Never),
+    key("ssm:SourceInstanceArn", Arn, Never),
 ];
 
 impl Key {
@@ -137,15 +142,32 @@ impl Key {
         })
     }
 
-    /// Tells whether the SES guide names it among the keys that SES implements.
-    pub(super) fn is_implemented(&self) -> bool {
-        !self.name.starts_with("aws:") || IMPLEMENTED.contains(&self.name)
+    /// Tells whether it is one of those that tell of a message.
+    pub(super) fn is_of_mail(&self) -> bool {
+        self.name.starts_with("ses:") && self.presence != Never
     }
+}
+
+/// Iterates over the keys, each with what AWS calls its type.
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYS.iter().map(|key| {
+        let kind = match key.kind {
+            Text if is_list_key(key.name) => "ArrayOfString",
+            Text => "String",
+            Date | Epoch => "Date",
+            Number => "Numeric",
+            Boolean => "Bool",
+            Address => "IPAddress",
+            Arn => "ARN",
+        };
+        (key.name, kind)
+    })
 }
 
 /// Checks that a key exists, in a condition or in a variable.
 pub(super) fn check_name(name: &str, at: usize, findings: &mut Findings<'_>) {
-    if Key::find(name).is_some() || findings.is_full(rules::INVALID_KEY.severity) {
+    let is_full = [rules::INVALID_KEY, rules::UNKNOWN_KEY].map(|it| findings.is_full(it.severity));
+    if Key::find(name).is_some() || is_full == [true; 2] {
         return;
     }
     let shown = quoted(name);
@@ -177,11 +199,8 @@ pub(super) fn check_name(name: &str, at: usize, findings: &mut Findings<'_>) {
         findings.add(rules::MISSING_TAG_KEY, at, message, fix);
         return;
     }
-    let (rule, whose) = if service.eq_ignore_ascii_case("aws") {
-        (rules::INVALID_GLOBAL_KEY, "AWS")
-    } else if service.eq_ignore_ascii_case("ses") {
-        (rules::INVALID_SERVICE_KEY, "SES")
-    } else {
+    let is_of = |other: &str| service.eq_ignore_ascii_case(other);
+    if !is_of("aws") && !is_of("ses") {
         let message = format!("context key {shown} is of another service, so mail has no such key");
         findings.add(
             rules::NOT_AVAILABLE,
@@ -190,16 +209,28 @@ pub(super) fn check_name(name: &str, at: usize, findings: &mut Findings<'_>) {
             "use a key beginning with `ses:` or `aws:`",
         );
         return;
-    };
+    }
+    let rule = if is_of("aws") { rules::UNKNOWN_GLOBAL_KEY } else { rules::UNKNOWN_KEY };
     let fix = match near(name) {
         // Many write it, and AWS has never had it.
         _ if name.eq_ignore_ascii_case("ses:ConfigurationSetName") => {
             "name `arn:aws:ses:REGION:ACCOUNT:configuration-set/NAME` as a resource".to_owned()
         }
+        _ if is_time_of_day(name) => TIME_OF_DAY.to_owned(),
         Some(near) => format!("did you mean `{near}`?"),
-        None => "it is absent from every request; leave the condition out".to_owned(),
+        None => "no mail has it; name a key that mail has, such as `ses:FromAddress`".to_owned(),
     };
-    findings.add(rule, at, format!("{whose} has no context key {shown}"), fix);
+    let message = format!("context key {shown} is not among those that are known here");
+    findings.add(rule, at, message, fix);
+}
+
+/// What to do where hours were meant.
+pub(super) const TIME_OF_DAY: &str = "IAM knows moments, and neither times of the day nor days of the \
+                                      week: leave these to what sends, or replace policies by a timer";
+
+fn is_time_of_day(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["hour", "timeofday", "dayofweek", "weekday", "currentday"].iter().any(|it| name.contains(it))
 }
 
 fn near(name: &str) -> Option<&'static str> {

@@ -5,17 +5,23 @@
 //! Analyzer, narrowed to mail through SES; [`RULES`] lists them. The work is bounded: the text is at
 //! most 64 KiB, and comparisons of entries with each other stop at a budget.
 
+mod absence;
 mod action;
+mod address;
 mod condition;
 mod cover;
 mod document;
+mod identity;
 mod key;
+mod list;
 mod operand;
+mod purpose;
 mod refused;
 mod resource;
 mod rules;
 mod ses;
 mod statement;
+mod together;
 mod view;
 mod window;
 
@@ -89,6 +95,21 @@ impl fmt::Display for Finding {
     }
 }
 
+/// What a policy is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attached<'a> {
+    /// The kind of policy that it is.
+    pub kind: PolicyKind,
+    /// The ARN of the identity that a sending authorization policy belongs to, if that is known.
+    pub identity: Option<&'a str>,
+}
+
+impl From<PolicyKind> for Attached<'_> {
+    fn from(kind: PolicyKind) -> Self {
+        Attached { kind, identity: None }
+    }
+}
+
 /// Returns all findings of a policy document in the order of the text, at most a hundred of each
 /// severity.
 ///
@@ -96,17 +117,35 @@ impl fmt::Display for Finding {
 /// Whatever makes [`Policy::parse`] refuse the document is among the findings, as an error; the rest
 /// of the document is looked at all the same, as far as it can be read.
 #[must_use]
-pub fn lint(kind: PolicyKind, name: &str, text: &str, now: SystemTime) -> Vec<Finding> {
+pub fn lint<'a>(
+    attached: impl Into<Attached<'a>>,
+    name: &str,
+    text: &'a str,
+    now: SystemTime,
+) -> Vec<Finding> {
+    let attached = attached.into();
     let mut findings = Findings::new(name, text);
-    if let Err(errors) = Policy::parse(kind, name, text) {
+    if let Err(errors) = Policy::parse(attached.kind, name, text) {
         findings.found.extend(errors.iter().map(|error| refused::finding(name, error)));
         findings.refused = findings.found.len();
     }
     if let Some(Value::Object(object)) = json::parse(text, &mut Problems::new(name, text)) {
-        let document = view::Document::read(&object, kind, text);
+        let document = view::Document::read(&object, attached, text);
         document::check(&document, date::millis(now), &mut findings);
     }
     findings.finish()
+}
+
+/// Iterates over every name of SES and AWS that is known here: what it is (`action`, `key` or
+/// `resource`), the name, and its type: `*` for an action that works on no resource, what AWS calls
+/// the type of a key, else nothing.
+pub fn names() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let actions = ses::actions();
+    let actions =
+        actions.map(|(name, has_resource)| ("action", name, if has_resource { "" } else { "*" }));
+    let keys = key::all().map(|(name, kind)| ("key", name, kind));
+    let resources = ses::RESOURCE_TYPES.into_iter().map(|name| ("resource", name, ""));
+    actions.chain(keys).chain(resources)
 }
 
 /// The most findings kept of one severity; a hostile file may have tens of thousands.

@@ -2,7 +2,8 @@
 
 use super::super::error::quoted;
 use super::super::operator::Family;
-use super::view::{Condition, Document, Statement, Text};
+use super::address::is_address_key;
+use super::view::{Condition, Document, Text};
 use super::{Findings, rules};
 
 /// A part of a text.
@@ -51,7 +52,7 @@ pub(super) fn parts(text: &str, variables: bool) -> Vec<Part<'_>> {
 pub(super) const FILLED: char = '\u{FFFC}';
 
 /// Returns the text outside of variables, which is where wildcards are.
-fn bare(text: &str, variables: bool) -> String {
+pub(super) fn bare(text: &str, variables: bool) -> String {
     let mut bare = String::new();
     for part in parts(text, variables) {
         match part {
@@ -63,45 +64,34 @@ fn bare(text: &str, variables: bool) -> String {
 }
 
 /// Checks the values of a condition.
-pub(super) fn check(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    condition: &Condition,
-    findings: &mut Findings<'_>,
-) {
+pub(super) fn check(document: &Document<'_>, condition: &Condition, findings: &mut Findings<'_>) {
     let variables = document.has_variables();
     match condition.operator.family {
         Family::StringEquals | Family::StringEqualsIgnoreCase => {
             check_literals(condition, variables, findings);
         }
-        Family::StringLike => check_patterns(statement, condition, variables, findings),
+        Family::StringLike => check_patterns(condition, variables, findings),
         Family::Date(_) => check_dates(condition, findings),
         Family::IpAddress => check_networks(condition, findings),
         Family::Bool | Family::Null => check_booleans(condition, findings),
         Family::Numeric(_) | Family::Binary | Family::Arn => {}
     }
     let key = condition.folded_key.as_str();
-    if condition.operator.is_string() && is_address_key(key) {
-        check_case(condition, variables, findings);
-    }
     if condition.operator.is_string() && (key == "aws:sourcevpc" || key == "aws:sourcevpce") {
         check_endpoints(condition, variables, findings);
     }
 }
 
-fn is_address_key(folded_key: &str) -> bool {
-    matches!(folded_key, "ses:fromaddress" | "ses:feedbackaddress" | "ses:recipients")
-}
-
 fn check_literals(condition: &Condition, variables: bool, findings: &mut Findings<'_>) {
     for Text { at, text } in &condition.operands {
         if bare(text, variables).contains(['*', '?']) {
-            let like = match (condition.operator.family, condition.operator.negated) {
-                (Family::StringEqualsIgnoreCase, _) => {
-                    "write `StringLike`, whose case counts, or the text in full"
+            let base = if condition.operator.negated { "StringNotLike" } else { "StringLike" };
+            let like = format!("write `{}`", condition.with_base(base));
+            let like = match condition.operator.family {
+                Family::StringEqualsIgnoreCase => {
+                    format!("{like}, whose case counts, or the text in full")
                 }
-                (_, false) => "write `StringLike`",
-                (_, true) => "write `StringNotLike`",
+                _ => like,
             };
             let message =
                 format!("{} has a wildcard, which {} reads as text", quoted(text), condition.name);
@@ -110,51 +100,49 @@ fn check_literals(condition: &Condition, variables: bool, findings: &mut Finding
     }
 }
 
-fn check_patterns(
-    statement: &Statement<'_>,
-    condition: &Condition,
-    variables: bool,
-    findings: &mut Findings<'_>,
-) {
+fn check_patterns(condition: &Condition, variables: bool, findings: &mut Findings<'_>) {
+    let is_address = is_address_key(&condition.folded_key);
     let is_wild = |operand: &Text| bare(&operand.text, variables).contains(['*', '?']);
     if let Some(first) = condition.operands.first()
         && !condition.operands.iter().any(is_wild)
     {
         let text = &first.text;
-        let equals = if condition.operator.negated { "StringNotEquals" } else { "StringEquals" };
-        let part = quoted(&format!("*{text}*"));
-        let fix = format!("write {part} to match a part, or `{equals}`");
+        let base = if condition.operator.negated { "StringNotEquals" } else { "StringEquals" };
+        let equals = condition.with_base(base);
+        // A part of an address says nothing: it may be of any domain.
+        let fix = match text.rsplit_once('@').filter(|_| is_address) {
+            Some((_, domain)) => {
+                let all = quoted(&format!("*@{domain}"));
+                format!("write `{equals}`, or {all} if the whole domain is meant")
+            }
+            None if is_address => format!("write `{equals}`"),
+            None => {
+                let part = quoted(&format!("*{text}*"));
+                format!("write {part} to match a part, or `{equals}`")
+            }
+        };
         let message = format!("{} has no wildcard, so only that text matches", quoted(text));
         findings.add(rules::LIKE_WITHOUT_WILDCARD, first.at, message, fix);
     }
-    // A pattern that matches too much harms where what it matches is permitted.
-    let permits = if condition.operator.negated { statement.denies() } else { statement.allows() };
     for Text { at, text } in &condition.operands {
         let bare = bare(text, variables);
-        let is_address = is_address_key(&condition.folded_key);
         if let Some(sign) = regular_expression(&bare, is_address) {
             let message = format!("`{sign}` in {} is text, not a regular expression", quoted(text));
             let fix = "use `*` for any characters and `?` for one";
             findings.add(rules::REGULAR_EXPRESSION, *at, message, fix);
-        } else if permits && is_address && is_open(&bare) {
-            let domain = bare.trim_matches(['*', '?']).trim_start_matches('@');
-            let domain = domain.rsplit_once('@').map_or(domain, |(_, domain)| domain);
-            let domain = domain.trim_start_matches(['*', '?', '.']);
-            let message = format!("{} matches addresses of foreign domains", quoted(text));
-            let fix = if domain.is_empty() || domain.contains(['*', '?', FILLED]) {
-                "end the pattern with the whole domain, as in `*@example.com`".to_owned()
-            } else {
-                let (whole, below) = (format!("*@{domain}"), format!("*@*.{domain}"));
-                format!("write {}, and {} for its subdomains", quoted(&whole), quoted(&below))
-            };
-            findings.add(rules::OPEN_ADDRESS, *at, message, fix);
+        } else if is_address && bare.contains("+.*") {
+            // As the SES guide has it, where any label seems to be meant.
+            let message =
+                format!("the dot in {} is text, so that labels begin with one", quoted(text));
+            let fix = format!("write {} for any label", quoted(&text.replace("+.*", "+*")));
+            findings.add(rules::LITERAL_DOT, *at, message, fix);
         }
     }
 }
 
 /// Returns what in a pattern looks like a regular expression. In an address `a.*` may well be meant
 /// as it is.
-fn regular_expression(text: &str, is_address: bool) -> Option<&'static str> {
+pub(super) fn regular_expression(text: &str, is_address: bool) -> Option<&'static str> {
     let is_range = |bytes: &[u8]| {
         matches!(bytes, [from, b'-', to]
             if from.is_ascii_alphanumeric() && to.is_ascii_alphanumeric())
@@ -171,49 +159,13 @@ fn regular_expression(text: &str, is_address: bool) -> Option<&'static str> {
         Some("\\.")
     } else if text.match_indices(".*").any(|(at, _)| {
         let before = text.get(..at).unwrap_or_default();
-        !is_address || !before.ends_with(|c: char| c.is_alphanumeric())
+        !is_address || !before.ends_with(|c: char| c.is_alphanumeric() || c == '+')
     }) {
         Some(".*")
     } else if has_class {
         Some("[…]")
     } else {
         None
-    }
-}
-
-/// Tells whether an address pattern matches addresses of domains that it does not name.
-fn is_open(text: &str) -> bool {
-    let is_wild = |character: char| character == '*' || character == '?';
-    let (local, domain) = match text.rsplit_once('@') {
-        Some((local, domain)) => (Some(local), domain),
-        None => (None, text),
-    };
-    let name = domain.trim_matches(is_wild);
-    if name.is_empty() {
-        // `*`, `marketing@*`: open on purpose.
-        return false;
-    }
-    let open_left = domain.starts_with(is_wild) && !name.starts_with(['.', FILLED]);
-    let open_right = domain.ends_with(is_wild) && local.is_some();
-    open_left || open_right
-}
-
-fn check_case(condition: &Condition, variables: bool, findings: &mut Findings<'_>) {
-    if condition.operator.family == Family::StringEqualsIgnoreCase {
-        return;
-    }
-    for Text { at, text } in &condition.operands {
-        if bare(text, variables).chars().any(char::is_uppercase) {
-            let fix = if condition.operator.family == Family::StringLike {
-                "write it in lower case as well; there is no operator with wildcards that ignores case"
-            } else if condition.operator.negated {
-                "write `StringNotEqualsIgnoreCase`"
-            } else {
-                "write `StringEqualsIgnoreCase`"
-            };
-            let message = format!("{} matches in this letter case only", quoted(text));
-            findings.add(rules::CASE_SENSITIVE, *at, message, fix);
-        }
     }
 }
 
@@ -273,7 +225,7 @@ fn check_booleans(condition: &Condition, findings: &mut Findings<'_>) {
         .find(|operand| Some(is_true(operand)) != first.as_ref().map(is_true));
     if let Some(other) = other {
         let message = format!("`{}` with both `true` and `false` always holds", condition.name);
-        let fix = "write one of them, or leave the condition out";
+        let fix = "write one of them";
         findings.add(rules::MULTIPLE_BOOLEANS, other.at, message, fix);
     }
 }

@@ -4,9 +4,10 @@ use super::super::document::PolicyKind;
 use super::super::error::{nearest, quoted};
 use super::super::request::is_list_key;
 use super::action::is_guardrail;
+use super::key::{Key, Presence};
 use super::operand::{FILLED, Part, parts};
 use super::view::{Document, Statement, Text};
-use super::{Findings, cover, key, rules, ses};
+use super::{Findings, cover, identity, key, rules, ses};
 
 const PARTITIONS: [&str; 8] =
     ["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"];
@@ -21,7 +22,11 @@ pub(super) fn check(
     findings: &mut Findings<'_>,
 ) {
     let list = &statement.resources;
-    let is_grant = statement.allows() && !is_guardrail(document.kind);
+    let changes = statement.purpose.as_ref().is_some_and(|purpose| purpose.changes_resources());
+    let is_grant = statement.allows()
+        && !is_guardrail(document.kind)
+        && document.kind != PolicyKind::Resource
+        && changes;
     if statement.allows() && list.negated {
         findings.add(
             rules::ALLOW_NOT_RESOURCE,
@@ -44,7 +49,34 @@ pub(super) fn check(
             check_arn(document, entry, findings);
         }
     }
+    if statement.is_about_ses() {
+        let arns = list.entries.iter().filter_map(|it| Some((it, SesArn::read(document, it)?)));
+        identity::check(document, statement, &arns.collect::<Vec<_>>(), findings);
+    }
     cover::check_resources(&list.entries, document, budget, findings);
+}
+
+/// An ARN of SES, or a pattern of some.
+pub(super) struct SesArn {
+    /// Its last field, with [`FILLED`] for each variable.
+    resource: String,
+}
+
+impl SesArn {
+    fn read(document: &Document<'_>, entry: &Text) -> Option<SesArn> {
+        if !entry.text.starts_with("arn:") {
+            return None;
+        }
+        let mut fields = fields(&entry.text, document.has_variables()).into_iter().skip(2);
+        let is_ses = fields.next()?.plain()? == "ses";
+        let resource = fields.nth(2)?.text;
+        is_ses.then_some(SesArn { resource })
+    }
+
+    /// The name of the identity that it names, or the pattern.
+    pub(super) fn identity(&self) -> Option<&str> {
+        self.resource.strip_prefix("identity/")
+    }
 }
 
 fn check_arn(document: &Document<'_>, entry: &Text, findings: &mut Findings<'_>) {
@@ -88,8 +120,9 @@ fn check_arn(document: &Document<'_>, entry: &Text, findings: &mut Findings<'_>)
             Some(near) => format!("did you mean `{near}`?"),
             None => "write `aws`".to_owned(),
         };
-        let message = format!("AWS has no partition {}", quoted(partition));
-        findings.add(rules::INVALID_PARTITION, *at, message, fix);
+        let message =
+            format!("partition {} is not among those that are known here", quoted(partition));
+        findings.add(rules::UNKNOWN_PARTITION, *at, message, fix);
     }
     match service.and_then(Field::plain) {
         Some("ses") => check_ses([next(), next(), next()], *at, findings),
@@ -143,8 +176,9 @@ fn check_ses(fields: [Option<&Field>; 3], at: usize, findings: &mut Findings<'_>
         Some(near) => format!("write `{near}/` and the name"),
         None => "write `identity/` or `configuration-set/` and the name".to_owned(),
     };
-    let message = format!("SES has no resource {}", quoted(resource));
-    findings.add(rules::INVALID_RESOURCE, at, message, fix);
+    let message =
+        format!("{} is not among the resources of SES that are known here", quoted(resource));
+    findings.add(rules::UNKNOWN_RESOURCE, at, message, fix);
 }
 
 /// Tells whether a text is shaped like `us-east-1` or `us-gov-west-1`.
@@ -229,12 +263,17 @@ pub(super) fn check_variables(
     findings: &mut Findings<'_>,
 ) {
     for entry in &statement.resources.entries {
-        variables(document, entry, findings);
+        variables(document, statement, entry, findings);
     }
 }
 
 /// Checks the variables of one text.
-pub(super) fn variables(document: &Document<'_>, entry: &Text, findings: &mut Findings<'_>) {
+pub(super) fn variables(
+    document: &Document<'_>,
+    statement: &Statement<'_>,
+    entry: &Text,
+    findings: &mut Findings<'_>,
+) {
     if !entry.text.contains("${") {
         return;
     }
@@ -256,8 +295,17 @@ pub(super) fn variables(document: &Document<'_>, entry: &Text, findings: &mut Fi
                 format!("variable {} is a list, which never has a value here", quoted(name)),
                 "use a key with one value",
             );
-        } else {
+        } else if statement.is_about_ses() {
             key::check_name(name, entry.at, findings);
+            let is_never = |key: &Key| key.presence == Presence::Never;
+            if statement.is_about_mail() && Key::find(name).is_some_and(is_never) {
+                let message = format!(
+                    "no mail through the relay has {}, so that this matches nothing",
+                    quoted(name)
+                );
+                let fix = "use a key that mail has, such as `aws:username` or `aws:PrincipalTag/…`";
+                findings.add(rules::NOT_SUPPLIED, entry.at, message, fix);
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What SES has: its actions and its types of resources. Service Authorization Reference for SES,
-//! September 2026.
+//! September 2026; the tests compare it with the npm package that follows it.
+
+use std::sync::LazyLock;
 
 use super::super::action::ActionPattern;
 use super::super::error::nearest;
@@ -7,37 +9,88 @@ use super::super::error::nearest;
 /// The action of mail over SMTP.
 pub(super) const SMTP_ACTION: &str = "ses:SendRawEmail";
 
-/// Actions that send mail to recipients.
-const SENDING: [&str; 6] = [
+/// Actions of the API that send mail, which mail over SMTP is never authorized as.
+const API_SENDING: [&str; 4] =
+    ["ses:SendEmail", "ses:SendTemplatedEmail", "ses:SendBulkEmail", "ses:SendBulkTemplatedEmail"];
+
+/// Actions that have `ses:Recipients`, `ses:FeedbackAddress` and `ses:FromDisplayName`.
+const WITH_RECIPIENTS: [&str; 5] = [
     "ses:SendEmail",
     SMTP_ACTION,
     "ses:SendTemplatedEmail",
-    "ses:SendBulkEmail",
     "ses:SendBulkTemplatedEmail",
     "ses:SendCustomVerificationEmail",
 ];
 
-/// Actions that work on no resource of their own, so that only `*` matches.
-const WITHOUT_RESOURCE: [&str; 14] = [
-    "ses:GetAccount",
-    "ses:GetAccountSendingEnabled",
-    "ses:GetSendQuota",
-    "ses:GetSendStatistics",
-    "ses:ListConfigurationSets",
-    "ses:ListEmailIdentities",
-    "ses:ListIdentities",
-    "ses:ListTemplates",
-    "ses:ListVerifiedEmailAddresses",
-    "ses:UpdateAccountSendingEnabled",
-    "ses:VerifyDomainDkim",
-    "ses:VerifyDomainIdentity",
-    "ses:VerifyEmailAddress",
-    "ses:VerifyEmailIdentity",
+/// Actions that have `ses:FromAddress` beside these.
+const WITH_FROM: [&str; 3] = [
+    "ses:AssociateEmailIdentityCertificate",
+    "ses:DisassociateEmailIdentityCertificate",
+    "ses:SendBounce",
+];
+
+/// Verbs of actions that change nothing.
+const READING: [&str; 5] = ["Batch", "Describe", "Get", "List", "Test"];
+
+/// Actions by their verbs that work on no resource of their own, so that only `*` matches.
+const WITHOUT_RESOURCE: [(&str, &str); 13] = [
+    ("Apply", "TrackingConfigurationOverrides"),
+    ("Clone", "ReceiptRuleSet"),
+    (
+        "Create",
+        "ConfigurationSetTrackingOptions ExportJob ImportJob MultiRegionEndpoint \
+         ReceiptFilter ReceiptRule ReceiptRuleSet Template",
+    ),
+    (
+        "Delete",
+        "ConfigurationSetTrackingOptions Identity IdentityPolicy ReceiptFilter \
+         ReceiptRule ReceiptRuleSet Template VerifiedEmailAddress",
+    ),
+    ("Describe", "ActiveReceiptRuleSet ConfigurationSet ReceiptRule ReceiptRuleSet"),
+    (
+        "Get",
+        "Account AccountSendingEnabled BlacklistReports DedicatedIp \
+         DeliverabilityDashboardOptions DomainDeliverabilityCampaign \
+         EmailAddressInsights IdentityDkimAttributes IdentityMailFromDomainAttributes \
+         IdentityNotificationAttributes IdentityPolicies IdentityVerificationAttributes \
+         MessageInsights SendQuota SendStatistics Template",
+    ),
+    (
+        "List",
+        "AddonInstances AddonSubscriptions AddressLists ArchiveExports ArchiveSearches \
+         Archives ConfigurationSets ContactLists CustomVerificationEmailTemplates \
+         DedicatedIpPools DeliverabilityTestReports DomainDeliverabilityCampaigns \
+         EmailIdentities EmailTemplates ExportJobs Identities IdentityPolicies \
+         ImportJobs IngressPoints MultiRegionEndpoints ReceiptFilters ReceiptRuleSets \
+         Relays RuleSets Templates Tenants TrafficPolicies VerifiedEmailAddresses",
+    ),
+    (
+        "Put",
+        "AccountDedicatedIpWarmupAttributes AccountDetails AccountPricingAttributes \
+         AccountSendingAttributes AccountSuppressionAttributes AccountVdmAttributes \
+         DedicatedIpWarmupAttributes DeliverabilityDashboardOption IdentityPolicy",
+    ),
+    ("Reorder", "ReceiptRuleSet"),
+    (
+        "Set",
+        "ActiveReceiptRuleSet IdentityDkimEnabled IdentityFeedbackForwardingEnabled \
+         IdentityHeadersInNotificationsEnabled IdentityMailFromDomain \
+         IdentityNotificationTopic ReceiptRulePosition",
+    ),
+    ("Test", "RenderTemplate"),
+    (
+        "Update",
+        "AccountSendingEnabled ConfigurationSetReputationMetricsEnabled \
+         ConfigurationSetSendingEnabled ConfigurationSetTrackingOptions ReceiptRule \
+         Template",
+    ),
+    ("Verify", "DomainDkim DomainIdentity EmailAddress EmailIdentity"),
 ];
 
 /// The actions by their verbs.
-const ACTIONS: [(&str, &str); 25] = [
+const ACTIONS: [(&str, &str); 26] = [
     ("Allow", "VendedLogDeliveryForResource"),
+    ("Apply", "TrackingConfigurationOverrides"),
     ("Associate", "EmailIdentityCertificate"),
     ("Batch", "GetMetricData"),
     ("Cancel", "ExportJob"),
@@ -145,40 +198,89 @@ pub(super) const RESOURCE_TYPES: [&str; 20] = [
     "export-job",
     "import-job",
     "multi-region-endpoint",
+    "reputation-policy",
     "tenant",
     "addon-instance",
     "addon-subscription",
     "mailmanager-address-list",
     "mailmanager-archive",
     "mailmanager-ingress-point",
-    "mailmanager-relay",
     "mailmanager-rule-set",
     "mailmanager-smtp-relay",
     "mailmanager-traffic-policy",
 ];
 
-fn actions() -> impl Iterator<Item = String> {
-    ACTIONS
-        .iter()
-        .flat_map(|(verb, nouns)| nouns.split(' ').map(move |noun| format!("ses:{verb}{noun}")))
+/// An action of SES.
+struct Action {
+    name: String,
+    /// Whether it works on a resource.
+    has_resource: bool,
+    /// Whether it changes nothing.
+    reads: bool,
+}
+
+fn all() -> &'static [Action] {
+    static ALL: LazyLock<Vec<Action>> = LazyLock::new(|| {
+        let has = |verb: &str, noun: &str| {
+            let nouns = WITHOUT_RESOURCE.iter().filter(|(other, _)| *other == verb);
+            !nouns.into_iter().any(|(_, nouns)| nouns.split(' ').any(|other| other == noun))
+        };
+        let actions = ACTIONS.iter().flat_map(|(verb, nouns)| {
+            nouns.split(' ').map(move |noun| Action {
+                name: format!("ses:{verb}{noun}"),
+                has_resource: has(verb, noun),
+                reads: READING.contains(verb),
+            })
+        });
+        actions.collect()
+    });
+    &ALL
+}
+
+/// Iterates over the actions of SES, with whether each works on a resource.
+pub(super) fn actions() -> impl Iterator<Item = (&'static str, bool)> {
+    all().iter().map(|action| (action.name.as_str(), action.has_resource))
 }
 
 /// Tells whether the pattern matches an action of SES.
 pub(super) fn has_action(pattern: &ActionPattern) -> bool {
-    actions().any(|action| pattern.matches(&action))
+    all().iter().any(|action| pattern.matches(&action.name))
 }
 
 /// Returns the action of SES that was probably meant.
-pub(super) fn nearest_action(written: &str) -> Option<String> {
-    nearest(written, actions())
+pub(super) fn nearest_action(written: &str) -> Option<&'static str> {
+    nearest(written, actions().map(|(name, _)| name))
 }
 
-/// Tells whether the pattern matches an action that sends mail to recipients.
-pub(super) fn sends(pattern: &ActionPattern) -> bool {
-    SENDING.iter().any(|action| pattern.matches(action))
+/// Tells whether the pattern matches an action of the API that sends mail.
+pub(super) fn sends_by_api(pattern: &ActionPattern) -> bool {
+    API_SENDING.iter().any(|action| pattern.matches(action))
+}
+
+/// Tells whether an action has the key, one of those that tell of a message.
+fn has(action: &str, key: &str) -> bool {
+    WITH_RECIPIENTS.contains(&action) || (key == "ses:FromAddress" && WITH_FROM.contains(&action))
+}
+
+/// Tells whether the pattern matches an action that has the key, one of those that tell of a message.
+pub(super) fn may_have_key(pattern: &ActionPattern, key: &str) -> bool {
+    all().iter().any(|action| has(&action.name, key) && pattern.matches(&action.name))
+}
+
+/// Returns an action that the pattern matches and that has no such key.
+pub(super) fn action_without_key(pattern: &ActionPattern, key: &str) -> Option<&'static str> {
+    // One that sends tells more than one that nobody thinks of.
+    let all = API_SENDING.into_iter().chain(actions().map(|(name, _)| name));
+    all.into_iter().find(|action| !has(action, key) && pattern.matches(action))
 }
 
 /// Tells whether the action, written in full, works on no resource.
 pub(super) fn has_no_resource(written: &str) -> bool {
-    WITHOUT_RESOURCE.iter().any(|action| action.eq_ignore_ascii_case(written))
+    all().iter().any(|action| !action.has_resource && action.name.eq_ignore_ascii_case(written))
+}
+
+/// Tells whether the pattern matches an action that changes or sends something of a resource.
+pub(super) fn changes_resources(pattern: &ActionPattern) -> bool {
+    let changing = all().iter().filter(|action| action.has_resource && !action.reads);
+    changing.into_iter().any(|action| pattern.matches(&action.name))
 }

@@ -10,10 +10,14 @@ use super::super::document::PolicyKind;
 use super::super::operator::{Family, Operator, Qualifier};
 use super::super::request::fold_key;
 use super::super::statement::Effect;
+use super::Attached;
+use super::purpose::Purpose;
 
 /// A policy document.
 pub(super) struct Document<'t> {
     pub(super) kind: PolicyKind,
+    /// The ARN of the identity that it belongs to, if that is known.
+    pub(super) identity: Option<&'t str>,
     pub(super) text: &'t str,
     pub(super) at: usize,
     pub(super) version: Version,
@@ -37,6 +41,8 @@ pub(super) struct Statement<'t> {
     pub(super) effect: Option<Effect>,
     pub(super) empty_sid: Option<usize>,
     pub(super) actions: List,
+    /// What the actions are good for, where they can be read.
+    pub(super) purpose: Option<Purpose>,
     pub(super) resources: List,
     pub(super) principals: Option<Principals<'t>>,
     pub(super) conditions: Vec<Condition>,
@@ -71,6 +77,8 @@ pub(super) struct Principals<'t> {
     pub(super) negated: bool,
     pub(super) everybody: bool,
     pub(super) is_empty: bool,
+    /// The services, where nobody else is named.
+    pub(super) services_alone: Vec<Text>,
     pub(super) text: &'t str,
 }
 
@@ -87,14 +95,34 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    /// Tells whether the condition holds for a request without its key.
-    pub(super) fn holds_without_key(&self) -> bool {
-        match self.operator.qualifier {
-            Some(qualifier) => qualifier == Qualifier::ForAllValues,
-            None if self.operator.family == Family::Null => {
+    /// The operator without qualifier and `IfExists`.
+    fn base(&self) -> &str {
+        let name = self.name.rsplit_once(':').map_or(self.name.as_str(), |(_, base)| base);
+        name.strip_suffix("IfExists").unwrap_or(name)
+    }
+
+    /// The operator with another base and all else as it is: what a fix names.
+    pub(super) fn with_base(&self, base: &str) -> String {
+        let qualifier = self.name.split_once(':').map(|(qualifier, _)| format!("{qualifier}:"));
+        let if_exists = if self.operator.if_exists { "IfExists" } else { "" };
+        format!("{}{base}{if_exists}", qualifier.unwrap_or_default())
+    }
+
+    /// The operator with another qualifier and all else as it is.
+    pub(super) fn with_qualifier(&self, qualifier: &str) -> String {
+        let if_exists = if self.operator.if_exists { "IfExists" } else { "" };
+        format!("{qualifier}:{}{if_exists}", self.base())
+    }
+
+    /// Tells whether the condition holds for a request without the key.
+    pub(super) fn holds_when_absent(&self) -> bool {
+        match (self.operator.family, self.operator.qualifier) {
+            (_, Some(Qualifier::ForAllValues)) => true,
+            (_, Some(Qualifier::ForAnyValue)) => false,
+            (Family::Null, None) => {
                 self.operands.iter().any(|operand| operand.text.eq_ignore_ascii_case("true"))
             }
-            None => self.operator.negated || self.operator.if_exists,
+            (_, None) => self.operator.negated || self.operator.if_exists,
         }
     }
 
@@ -119,7 +147,8 @@ impl Statement<'_> {
 }
 
 impl<'t> Document<'t> {
-    pub(super) fn read(object: &Object<'t>, kind: PolicyKind, text: &'t str) -> Self {
+    pub(super) fn read(object: &Object<'t>, attached: Attached<'t>, text: &'t str) -> Self {
+        let Attached { kind, identity } = attached;
         let version = match object.get("Version").map(|member| &member.value) {
             None => Version::Absent,
             Some(Value::StringLit(version)) if version.value == "2012-10-17" => Version::Current,
@@ -137,7 +166,14 @@ impl<'t> Document<'t> {
             Value::Object(object) => Some(Statement::read(object, text)),
             _ => None,
         });
-        Document { kind, text, at: object.range.start, version, statements: statements.collect() }
+        Document {
+            kind,
+            identity,
+            text,
+            at: object.range.start,
+            version,
+            statements: statements.collect(),
+        }
     }
 
     /// Tells whether `${…}` is a variable.
@@ -162,6 +198,7 @@ impl<'t> Statement<'t> {
             principals: Principals::read(object, text),
             ..Statement::default()
         };
+        statement.purpose = Purpose::of(&statement.actions);
         statement.read_conditions(object);
         for member in &object.properties {
             let (name, value) = (member.name.range(), member.value.range());
@@ -239,12 +276,19 @@ impl<'t> Principals<'t> {
             _ => false,
         };
         let is_empty = matches!(&member.value, Value::Object(kinds) if kinds.properties.is_empty());
+        let services_alone = match &member.value {
+            Value::Object(kinds) if kinds.properties.len() == 1 => {
+                kinds.get("Service").map(|services| texts(&services.value)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
         Some(Principals {
             at: member.name.range().start,
             value_at: range.start,
             negated,
             everybody,
             is_empty,
+            services_alone,
             text: text.get(range.start..range.end).unwrap_or_default(),
         })
     }

@@ -1,0 +1,141 @@
+//! Findings about the names of identities in resources. SES asks about the most specific identity
+//! that is verified: mostly a domain, whichever the address is.
+
+use super::super::document::PolicyKind;
+use super::super::error::quoted;
+use super::operand::FILLED;
+use super::resource::SesArn;
+use super::view::{Document, Statement, Text};
+use super::{Findings, rules};
+
+const WILD: [char; 2] = ['*', '?'];
+
+/// Checks the identities that a statement names; `arns` are its entries that are ARNs of SES.
+pub(super) fn check(
+    document: &Document<'_>,
+    statement: &Statement<'_>,
+    arns: &[(&Text, SesArn)],
+    findings: &mut Findings<'_>,
+) {
+    let names: Vec<_> =
+        arns.iter().filter_map(|(entry, arn)| Some((*entry, arn.identity()?))).collect();
+    for (entry, name) in &names {
+        check_name(statement, entry, name, &names, findings);
+    }
+    if document.kind == PolicyKind::Resource {
+        check_authorization(document, statement, &names, findings);
+    }
+}
+
+fn check_name(
+    statement: &Statement<'_>,
+    entry: &Text,
+    name: &str,
+    names: &[(&Text, &str)],
+    findings: &mut Findings<'_>,
+) {
+    let (local, domain) = match name.rsplit_once('@') {
+        Some((local, domain)) => (Some(local), domain),
+        None => (None, name),
+    };
+    let shown = quoted(&format!("identity/{}", name.replace(FILLED, "…")));
+    let literal = domain.trim_matches(WILD).trim_start_matches('.');
+    if local.is_none() && name.contains('/') {
+        let domain = name.split('/').next().unwrap_or_default();
+        findings.add(
+            rules::IDENTITY_NAME,
+            entry.at,
+            format!(
+                "{shown} matches nothing: an identity is a domain or an address, without a slash"
+            ),
+            format!("write {}", quoted(&format!("identity/{domain}"))),
+        );
+        return;
+    }
+    if domain.chars().any(|c| c.is_ascii_uppercase()) {
+        let lower = domain.to_ascii_lowercase();
+        let lower = local.map_or_else(|| lower.clone(), |local| format!("{local}@{lower}"));
+        let lower = format!("identity/{lower}");
+        findings.add(
+            rules::IDENTITY_NAME,
+            entry.at,
+            format!(
+                "{shown} matches nothing: SES has domains in lower case, and letter case counts"
+            ),
+            format!("write {}", quoted(&lower.replace(FILLED, "…"))),
+        );
+        return;
+    }
+    // Where what matches is permitted: in `Resource` of an Allow, in `NotResource` of a Deny.
+    if statement.allows() == statement.resources.negated || literal.is_empty() {
+        return;
+    }
+    let is_filled = literal.contains(FILLED);
+    if local.is_some_and(|local| local.contains(WILD)) && !is_filled {
+        let is_there = names.iter().any(|(_, other)| *other == literal || *other == "*");
+        if !is_there {
+            findings.add(
+                rules::IDENTITY_OF_ADDRESS,
+                entry.at,
+                format!(
+                    "{shown} matches identities of single addresses alone; mail from a verified domain \
+                     is judged as `identity/{literal}`"
+                ),
+                format!("write `identity/{literal}`, and say which addresses with `ses:FromAddress`"),
+            );
+        }
+        return;
+    }
+    let open_right = domain.ends_with(WILD) && literal.contains(|c: char| c == '.' || c == FILLED);
+    let open_left = domain.starts_with(WILD) && !domain.trim_start_matches(WILD).starts_with('.');
+    if (open_right || open_left) && !is_filled {
+        let fix = match literal.strip_suffix('.') {
+            Some(_) => "end it with the whole domain, as in `identity/example.com`".to_owned(),
+            None => {
+                format!("write `identity/{literal}`, and `identity/*.{literal}` for its subdomains")
+            }
+        };
+        findings.add(
+            rules::OPEN_IDENTITY,
+            entry.at,
+            format!("{shown} matches identities of other domains"),
+            fix,
+        );
+    }
+}
+
+/// A sending authorization policy belongs to one identity and names that one. SES guide, policy anatomy.
+fn check_authorization(
+    document: &Document<'_>,
+    statement: &Statement<'_>,
+    names: &[(&Text, &str)],
+    findings: &mut Findings<'_>,
+) {
+    let list = &statement.resources;
+    let own = document.identity.as_deref();
+    let fix = match own {
+        Some(own) => format!("write {}", quoted(own)),
+        None => "write the ARN of the identity that the policy belongs to".to_owned(),
+    };
+    if list.negated {
+        return;
+    }
+    // What the first statement names is taken for the identity's own where nobody says it.
+    let first = || {
+        let all = document.statements.iter().flat_map(|it| &it.resources.entries);
+        all.map(|entry| entry.text.as_str()).find(|text| text.contains(":identity/"))
+    };
+    for entry in &list.entries {
+        let is_wild = entry.text.contains(WILD);
+        let is_identity = names.iter().any(|(other, _)| other.at == entry.at);
+        let message = if is_wild || !is_identity {
+            format!("{} is not the ARN of one identity, which SES wants here", quoted(&entry.text))
+        } else if let Some(other) = own.or_else(first).filter(|own| *own != entry.text) {
+            let whose = if own.is_some() { "the policy belongs to" } else { "it also names" };
+            format!("{} is another identity: {whose} {}", quoted(&entry.text), quoted(other))
+        } else {
+            continue;
+        };
+        findings.add(rules::AUTHORIZATION_RESOURCE, entry.at, message, fix.clone());
+    }
+}
