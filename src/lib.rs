@@ -1,9 +1,7 @@
 //! sesgate: an SMTP relay proxy in front of Amazon SES that authorizes every message with IAM
 //! policies.
 //!
-//! The way of a message: [`server`] accepts a connection, [`connection`] moves its bytes, [`smtp`]
-//! converses and [`message`] understands, [`authorize`] decides with [`policy`], [`upstream`]
-//! forwards, and [`relay`] answers.
+#![doc = include_str!("README.md")]
 //!
 #![doc = include_str!("decisions.md")]
 

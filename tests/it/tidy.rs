@@ -1,4 +1,5 @@
-//! The direction of imports: each part of `src/` uses only the parts below it.
+//! What holds for the files themselves: each part of `src/` uses only the parts below it, and the pages for
+//! whoever changes something name what exists, and all of it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -221,4 +222,155 @@ fn the_page_of_the_tests_names_each_file() {
         }
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// A place that a page names: a file or folder, and a function in it.
+fn places(page: &str) -> Vec<(String, Option<String>)> {
+    let roots = ["src/", "tests/", "config/", "docker/", ".ci/", ".github/"];
+    let words = page.split(|c: char| c.is_whitespace() || "`(),;|".contains(c));
+    let named = words.filter(|word| roots.iter().any(|root| word.starts_with(root)));
+    let place = |word: &str| {
+        let word = word.trim_end_matches(['.', ':']);
+        match word.split_once("::") {
+            Some((file, function)) => (file.to_owned(), Some(function.to_owned())),
+            None => (word.to_owned(), None),
+        }
+    };
+    named.map(place).collect()
+}
+
+/// The mistakes of a page: places that are not there, and too few places to have read it rightly.
+fn wrong_places(page: &str, at_least: usize) -> Vec<String> {
+    let places = places(&std::fs::read_to_string(path(page)).unwrap());
+    assert!(places.len() >= at_least, "{page}: only {} places", places.len());
+    let mut wrong = Vec::new();
+    for (file, function) in places {
+        let full = path(&file);
+        let is_there = match &function {
+            None => full.exists(),
+            Some(function) => std::fs::read_to_string(&full).is_ok_and(|text| {
+                ["(", "<"].iter().any(|next| text.contains(&format!("fn {function}{next}")))
+            }),
+        };
+        if !is_there {
+            wrong.push(match function {
+                Some(function) => format!("{page}: {file} has no function `{function}`"),
+                None => format!("{page}: there is no {file}"),
+            });
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_map_names_what_exists() {
+    let mut wrong = wrong_places("src/README.md", 100);
+    wrong.extend(wrong_places(".github/CONTRIBUTING.md", 10));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_map_names_each_part() {
+    let map = std::fs::read_to_string(path("src/README.md")).unwrap();
+    for (part, _) in all() {
+        let is_named = [format!("src/{part}/"), format!("src/{part}.rs")];
+        assert!(
+            is_named.iter().any(|name| map.contains(name)),
+            "src/README.md leaves out `{part}`"
+        );
+    }
+}
+
+/// All files of a folder, those below it included, in one text.
+fn texts(folder: &str) -> String {
+    let mut texts = String::new();
+    for entry in std::fs::read_dir(path(folder)).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            texts.push_str(&self::texts(&format!("{folder}/{}", entry.file_name().display())));
+        } else {
+            texts.push_str(&std::fs::read_to_string(entry.path()).unwrap());
+        }
+    }
+    texts
+}
+
+/// What stands between quotes from there on.
+fn quoted(code: &str) -> &str {
+    code.split('"').nth(1).unwrap()
+}
+
+#[test]
+fn ci_runs_each_part() {
+    let script = std::fs::read_to_string(path(".ci/run")).unwrap();
+    let parts: Vec<_> = script
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   .ci/run "))
+        .filter_map(|line| line.trim_start().split_once(' '))
+        .map(|(part, _)| part)
+        .filter(|part| *part != "everything")
+        .collect();
+    assert!(parts.len() > 3, "{parts:?}");
+    let workflow = std::fs::read_to_string(path(".github/workflows/ci.yml")).unwrap();
+    let matrix = format!("part: [{}]", parts.join(", "));
+    assert!(workflow.contains(&matrix), ".github/workflows/ci.yml does not say `{matrix}`");
+    let dockerfile = std::fs::read_to_string(path("docker/Dockerfile")).unwrap();
+    let rust = dockerfile.lines().find_map(|line| line.strip_prefix("FROM rust:")).unwrap();
+    let image = format!("image: rust:{}\n", rust.trim_end_matches(" AS build"));
+    assert!(workflow.contains(&image), "docker/Dockerfile has another Rust than ci.yml");
+}
+
+/// Of a reply with words of others in it the cases cannot be told by its text.
+#[test]
+fn every_reply_has_a_case() {
+    let code = std::fs::read_to_string(path("src/smtp/reply.rs")).unwrap();
+    let cases = ["tests/dialogues", "tests/clients/ses_dialogues"].map(texts).concat();
+    let sockets = std::fs::read_to_string(path("tests/it/sockets.rs")).unwrap();
+    let mut missing = Vec::new();
+    let replies: Vec<_> = code.split("Reply::fixed(").skip(1).collect();
+    assert!(replies.len() > 40, "only {} replies", replies.len());
+    for reply in replies {
+        let (number, rest) = reply.split_once(',').unwrap();
+        let words = format!("{} {}", number.trim(), quoted(rest));
+        if !cases.contains(&words) && !sockets.contains(&words) {
+            missing.push(words);
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn the_linter_knows_every_key_that_is_set() {
+    let code = std::fs::read_to_string(path("src/authorize/context.rs")).unwrap();
+    let linter = std::fs::read_to_string(path("src/policy/lint/key.rs")).unwrap();
+    let keys: Vec<_> = code
+        .split('"')
+        .filter(|text| text.starts_with("ses:") || text.starts_with("aws:"))
+        // The key of a tag follows.
+        .map(|text| text.split('{').next().unwrap())
+        .collect();
+    assert!(keys.len() > 20, "only {} keys", keys.len());
+    for key in keys {
+        let known = linter.lines().find(|line| line.contains(&format!("key(\"{key}\", ")));
+        let known = known.unwrap_or_else(|| panic!("src/policy/lint/key.rs does not know `{key}`"));
+        assert!(!known.contains("Never"), "src/policy/lint/key.rs: mail has `{key}`");
+    }
+}
+
+#[test]
+fn the_readme_names_every_limit() {
+    let code = std::fs::read_to_string(path("src/config/sections.rs")).unwrap();
+    let limits = code.split("\nfn limits(").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let readme = std::fs::read_to_string(path("README.md")).unwrap();
+    let told = readme.split("\n## Limits and promises\n").nth(1).unwrap();
+    let told = told.split("\n## ").next().unwrap();
+    let calls: Vec<_> = limits.split("table").skip(1).filter(|call| call.contains('"')).collect();
+    assert!(calls.len() > 20, "only {} limits", calls.len());
+    for call in calls {
+        let key = quoted(call);
+        assert!(
+            told.contains(&format!("`{key}`")) || told.contains(&format!("[limits] {key}`")),
+            "README.md, Limits and promises: no `{key}`"
+        );
+    }
 }
