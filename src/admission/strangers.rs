@@ -1,8 +1,14 @@
 //! Connections that have not logged in, and which of them gives way when there are too many.
 //!
 //! It is the oldest of the network that has the most of them, and of networks from which somebody has
-//! logged in before, only where there are no others. So who holds many keeps out its own. Among equals
-//! nobody gives way to the next before it had time to log in: many who come at once would all start anew.
+//! logged in before, only where there are no others. So who holds many keeps out its own. `order` has the
+//! networks by that, and its last is the next to give way; a network is taken out before its connections
+//! change and put back after, or its rank would be one that is not in the set.
+//! The newcomer is counted with its network first. Only where that still ranks below the one that would give
+//! way does this happen at once: among equals two networks would take turns in closing each other, and many
+//! who come at once would all start anew. There the oldest goes once it had two seconds to log in. A client
+//! behind a balancer has no network until its PROXY header is read: it may be anybody, so it takes a place
+//! like the least of them, and gives way with all the others that are not named yet.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

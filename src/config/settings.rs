@@ -1,7 +1,12 @@
 //! Which settings there are, what their environment variables are called, and what was asked.
 //!
-//! The list is made by reading an empty configuration with the code that reads every other: a key
-//! that is read has its variable, and none can be forgotten.
+//! There is no list of settings to keep: reading an empty configuration, with the code that reads every
+//! other, asks for each key once, and what was asked for is the list (`all`). So a key that is read has its
+//! variable, and none can be forgotten; of a list its first entry stands for all.
+//! A name cannot be split at its underscores, since keys have underscores too: `SESGATE_USERS_0_USER_ID`.
+//! It is followed along the path of each setting instead, and names the one that it reaches the end of. A
+//! number of an entry is written in one way only, without leading zeros, or two variables would be the same
+//! setting. `_FILE` counts only behind a secret, and only where no setting has that name as it is.
 
 use std::sync::OnceLock;
 

@@ -1,7 +1,14 @@
 //! The thread that writes the file, and the queue before it: mail never waits for a disk, unless it
 //! has to.
 //!
-//! What cannot be written is kept and comes first once writing works again, as far as there is room.
+//! A thread of its own, since a disk that hangs would hold one of those that serve. What becomes of a line
+//! while the file cannot be written depends on what it is about (`Kind`). An intention is given up and its
+//! message not sent, so that it must not be written later: it would tell of a message that never went. An
+//! outcome is kept whatever happens, since SES has the message; there are never more than the messages that
+//! were in flight, as no further one gets its intention written. Others are kept while there is room, then
+//! counted, and the count is a line itself once writing works again. After a failure what was not written
+//! goes back to the front, so that the file stays in order, and is tried again each second. Lines that
+//! nobody waits for are gathered for some milliseconds; one that a message waits for is urgent.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,8 +1,13 @@
 //! Everything behind the lock: the rate, the quota, the budgets and those who wait.
 //!
-//! One of those who wait, the driver, sleeps until somebody may go. Whoever changes anything calls
-//! `settle`, which serves all that may go now, sees to it that there is a driver while anybody waits,
-//! and wakes it if it sleeps too long.
+//! There is no task that serves the line; those who wait do it for each other. One of them, the driver,
+//! sleeps until the next may go (`alarm`); the others sleep until they are told or have waited too long.
+//! Whoever changes anything, by coming, leaving, ending or news of SES, calls `settle`: it serves all that
+//! may go now, names a driver if the old one waits no more, and wakes it only if it sleeps too long. So
+//! nobody is forgotten as long as `settle` ends each change that could let somebody go, and a burst of
+//! arrivals wakes one and not all. A place goes from waiting to granted or gone under the lock alone. A turn
+//! that was granted and that nobody took, since its client went away in that moment, is given back by
+//! `leave`. Waking is only a hint: whoever wakes asks `next` again, which may send it back to sleep.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,9 +1,14 @@
 //! Checks passwords so that guessing them neither succeeds nor stalls anything, and that all
 //! failures are alike.
 //!
-//! What was right a moment ago passes. Then come the limits on failures, and a place among the few
-//! hashes that run at once. An unknown user costs the same work as a wrong password. The guard and
-//! its counts outlive a reload; the users of the day are handed to it.
+//! The order is the point. First what was right a moment ago, without a hash: an app keeps sending while
+//! others guess, even from behind its own locked address. Then the locks. Then a flight: equal credentials
+//! that come together share one hash, one guess of the network whose turn it was. Then a place among the few
+//! hashes that run at once, and the locks once more, since those before may have failed meanwhile. A hash
+//! that has begun holds its place until it ends, though its client may be gone: leaving frees no processor.
+//! An unknown user is compared with another's password, a decoy chosen by a key of this process, and so
+//! takes the time, the words and the locks of a wrong password. The guard and its counts outlive a reload;
+//! the users of the day are handed to it.
 
 use std::hash::RandomState;
 use std::net::IpAddr;
