@@ -116,6 +116,13 @@ impl Reply {
         Reply::fixed(500, "Error: illegal character in command line")
     }
 
+    /// Refuses EHLO or HELO with such a byte, often of a host name that holds an umlaut. RFC 5321
+    /// section 4.1.1.1.
+    pub fn illegal_host_name(command: &'static str) -> Reply {
+        let why = "the host name has a character that is not printable ASCII";
+        Reply::composed(501, &format!("Syntax: {command} hostname ({why})"))
+    }
+
     /// Refuses a line that is not ended by CRLF. RFC 5321 section 2.3.8.
     pub fn bare_lf_line() -> Reply {
         Reply::fixed(500, "Error: command line must end with <CR><LF>")
@@ -254,6 +261,16 @@ impl Reply {
     /// Refuses a response that decodes to something else than its mechanism wants. RFC 4954 section 4.
     pub fn malformed_response() -> Reply {
         Reply::fixed(501, "Invalid command argument, does not contain a user name and a password")
+    }
+
+    /// Refuses a response that decodes to text with a line break, as `echo` puts one before base64. RFC
+    /// 4954 section 4.
+    pub fn line_break_in_response() -> Reply {
+        Reply::fixed(
+            501,
+            "Invalid command argument, holds a line break: encode user name and password without one, \
+             with printf and not with echo",
+        )
     }
 
     /// Ends an exchange that the client cancelled. RFC 4954 section 4.

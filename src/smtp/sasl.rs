@@ -112,11 +112,11 @@ impl Exchange {
                     let next = Exchange::LoginPassword(Zeroizing::new(name.to_owned()));
                     Outcome::Challenge(next.challenge(), next)
                 }
-                None => Outcome::Refused(Reply::malformed_response()),
+                None => Outcome::Refused(malformed(message)),
             },
             Exchange::LoginPassword(username) => match text(message) {
                 Some(password) => credentials(&username, password),
-                None => Outcome::Refused(Reply::malformed_response()),
+                None => Outcome::Refused(malformed(message)),
             },
         }
     }
@@ -137,7 +137,16 @@ fn plain(message: &[u8]) -> Outcome {
                 Outcome::Refused(Reply::credentials_invalid())
             }
         }
-        _ => Outcome::Refused(Reply::malformed_response()),
+        _ => Outcome::Refused(malformed(message)),
+    }
+}
+
+/// What is wrong with a response, without a word of it.
+fn malformed(message: &[u8]) -> Reply {
+    if message.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+        Reply::line_break_in_response()
+    } else {
+        Reply::malformed_response()
     }
 }
 

@@ -58,6 +58,8 @@ impl Session {
             return match verb {
                 Verb::Data => self.refuse_data(Reply::illegal_byte()),
                 Verb::Auth => self.refuse_with_rest(Reply::illegal_byte()),
+                Verb::Ehlo => self.reject(Reply::illegal_host_name("EHLO")),
+                Verb::Helo => self.reject(Reply::illegal_host_name("HELO")),
                 _ => self.reject(Reply::illegal_byte()),
             };
         };
