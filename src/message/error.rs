@@ -35,6 +35,9 @@ pub enum MessageError {
     /// A control character that is neither a tab nor an escape; the number is the line's.
     #[error("Header section contains a control character in line {0}.")]
     Control(usize),
+    /// The first line is blank.
+    #[error("Header section is empty: the message begins with a blank line.")]
+    NoFields,
     /// The first line is a continuation of nothing.
     #[error("Header section starts with a continuation line.")]
     Indented,
@@ -128,6 +131,11 @@ pub enum FieldError {
     /// A character that has to be quoted.
     #[error("has '{0}' where it cannot be: put names with special characters in quotes.")]
     Special(char),
+    /// A semicolon outside of a group, as Outlook shows one between addresses.
+    #[error(
+        "has ';' where it cannot be: write ',' between addresses, and put names with ';' in quotes."
+    )]
+    Semicolon,
     /// An address with a name and no brackets, or text behind the brackets.
     #[error("has text that is no address, '{0}': write Name <user@example.com>")]
     Text(String),

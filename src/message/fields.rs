@@ -175,7 +175,7 @@ impl List {
 
     fn word(&mut self, word: Word) -> Result<(), Problem> {
         if self.address.is_some() {
-            return Err(FieldError::Text(excerpt(&word.text)).into());
+            return Err(FieldError::Text(excerpt(&word.written())).into());
         }
         self.words.push(word);
         Ok(())
@@ -215,11 +215,8 @@ impl List {
     }
 
     fn close_group(&mut self) -> Result<(), Problem> {
-        if self.strict {
-            return Err(FieldError::Special(';').into());
-        }
         if !self.in_group {
-            return Err(FieldError::OpenGroup.into());
+            return Err(FieldError::Semicolon.into());
         }
         self.in_group = false;
         self.after_group = true;
@@ -266,8 +263,7 @@ fn check_phrase(words: &[Word], repeats: impl Fn(&str) -> bool) -> Result<(), Pr
 /// Words without brackets that are more than one address.
 fn not_an_address(words: &[Word]) -> Problem {
     if words.iter().any(|word| word.text.contains('@')) {
-        let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-        FieldError::Text(excerpt(&texts.join(" "))).into()
+        FieldError::Text(excerpt(&names::written(words))).into()
     } else {
         AddressError::NoDomain.into()
     }

@@ -106,6 +106,9 @@ impl HeaderSection {
     /// Anything that has no reading, or more than one.
     pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
         let Scan { fields, bytes: length } = header::scan(bytes)?;
+        if fields.is_empty() {
+            return Err(MessageError::NoFields);
+        }
         let mut section = Self {
             from: Vec::new(),
             sender: None,

@@ -31,6 +31,11 @@ impl Word {
         Self { text, quoted: true, blank_before }
     }
 
+    /// The word as it was written, with its quotes.
+    pub(super) fn written(&self) -> String {
+        if self.quoted { format!("{:?}", self.text) } else { self.text.clone() }
+    }
+
     /// Whether an encoded word begins in it and does not end.
     pub(super) fn opens_encoded_word(&self) -> bool {
         !self.quoted && self.text.starts_with("=?") && !is_encoded_word(&self.text)
@@ -93,6 +98,20 @@ enum Kind {
     Text,
     Encoded,
     EncodedInQuotes,
+}
+
+/// Words as they were written, with a blank where blanks or comments were.
+pub(super) fn written(words: &[Word]) -> String {
+    let mut text = String::new();
+    let mut was_quoted = true;
+    for word in words {
+        if word.blank_before || !(was_quoted || word.quoted) {
+            text.push(' ');
+        }
+        text.push_str(&word.written());
+        was_quoted = word.quoted;
+    }
+    text.trim_start().to_owned()
 }
 
 /// Takes one pair of `'` or `"` off, which many a program writes around a name.
