@@ -295,9 +295,11 @@ fn texts(folder: &str) -> String {
     texts
 }
 
-/// What stands between quotes from there on.
-fn quoted(code: &str) -> &str {
-    code.split('"').nth(1).unwrap()
+/// What stands between quotes from there on, put together where the line goes on.
+fn quoted(code: &str) -> String {
+    let mut lines = code.split('"').nth(1).unwrap().split("\\\n");
+    let first = lines.next().unwrap().to_owned();
+    lines.fold(first, |text, line| text + line.trim_start())
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn check_name(
         }
         return;
     }
-    let open_right = domain.ends_with(WILD) && literal.contains(|c: char| c == '.' || c == FILLED);
+    let open_right = domain.ends_with(WILD) && literal.contains(['.', FILLED]);
     let open_left = domain.starts_with(WILD) && !domain.trim_start_matches(WILD).starts_with('.');
     if (open_right || open_left) && !is_filled {
         let fix = match literal.strip_suffix('.') {
@@ -112,7 +112,7 @@ fn check_authorization(
     findings: &mut Findings<'_>,
 ) {
     let list = &statement.resources;
-    let own = document.identity.as_deref();
+    let own = document.identity;
     let fix = match own {
         Some(own) => format!("write {}", quoted(own)),
         None => "write the ARN of the identity that the policy belongs to".to_owned(),
