@@ -164,10 +164,14 @@ def file_system(
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         volume = volumes[mount["name"]]
+        kinds = (volume.get(kind, {}) for kind in ("projected", "secret", "configMap"))
+        # What Kubernetes gives where nothing is said.
+        mode = next((kind["defaultMode"] for kind in kinds if "defaultMode" in kind), 0o644)
         for source in volume.get("projected", {}).get("sources", [volume]):
             for path, content in files(source, objects, where, tools):
                 (place / path).parent.mkdir(parents=True, exist_ok=True)
                 (place / path).write_text(content)
+                (place / path).chmod(mode)
     return root
 
 
