@@ -94,6 +94,8 @@ pub struct Record<'a> {
     pub claimed_recipients: &'a Addresses,
     /// X-SES fields whose values gave way to forced ones.
     pub overruled: &'a [&'static str],
+    /// X-SES fields that are not known, and were removed.
+    pub unknown_x_ses: &'a [String],
     /// The configuration set that the message is sent with.
     pub configuration_set: Option<&'a str>,
     /// The id that the upstream gave.
@@ -143,6 +145,7 @@ impl<'a> Record<'a> {
             feedback: None,
             claimed_recipients: Addresses::NONE,
             overruled: &[],
+            unknown_x_ses: &[],
             configuration_set: None,
             message_id: None,
             error: None,
@@ -187,6 +190,7 @@ impl<'a> Record<'a> {
             record.claimed_recipients,
         );
         object.list("overruled", record.overruled);
+        object.list("unknown_x_ses", record.unknown_x_ses);
         object.text("configuration_set", record.configuration_set);
         object.text("message_id", record.message_id);
         object.text("error", record.error);
@@ -237,6 +241,7 @@ impl<'a> Record<'a> {
                         claimed_recipients = joined(&record.claimed_recipients.shown),
                         claimed_recipients_omitted = omitted(record.claimed_recipients),
                         overruled = joined(record.overruled),
+                        unknown_x_ses = joined(record.unknown_x_ses),
                         configuration_set = record.configuration_set,
                         message_id = record.message_id,
                         error = record.error,

@@ -22,7 +22,7 @@ use std::ops::Range;
 use self::header::{Field, Scan};
 use self::opinion::Reading;
 use self::traceparent::TraceFields;
-use crate::address::Address;
+use crate::address::{Address, excerpt};
 
 pub use error::{FieldError, MessageError};
 pub use traceparent::TraceParent;
@@ -52,6 +52,7 @@ pub struct HeaderSection {
     return_path: Option<Address>,
     recipients: Vec<Address>,
     xses: XSes,
+    unknown_xses: Vec<String>,
     bytes: usize,
     removed: Vec<Range<usize>>,
     trace_fields: TraceFields,
@@ -117,6 +118,7 @@ impl HeaderSection {
             return_path: None,
             recipients: Vec::new(),
             xses: XSes::default(),
+            unknown_xses: Vec::new(),
             bytes: length,
             removed: Vec::new(),
             trace_fields: TraceFields::default(),
@@ -169,7 +171,13 @@ impl HeaderSection {
             }
             return Ok(Some(reading));
         } else if !self.trace_fields.read(field) {
-            self.xses.read(field.name, field.value)?;
+            let is_known = self.xses.read(field.name, field.value)?;
+            if !is_known && is_xses(field.name) && self.unknown_xses.len() < UNKNOWN_FIELDS {
+                let name = excerpt(field.name);
+                if !self.unknown_xses.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+                    self.unknown_xses.push(name);
+                }
+            }
         }
         Ok(None)
     }
@@ -214,6 +222,13 @@ impl HeaderSection {
     #[must_use]
     pub fn xses(&self) -> &XSes {
         &self.xses
+    }
+
+    /// Returns the names of `X-SES-` fields that are not known and go unread: the first 8, each once, cut to
+    /// 64 characters.
+    #[must_use]
+    pub fn unknown_xses(&self) -> &[String] {
+        &self.unknown_xses
     }
 
     /// Returns the length of the section in bytes, with the blank line that ends it.
@@ -263,6 +278,9 @@ impl HeaderSection {
         content
     }
 }
+
+/// How many unknown fields are named.
+const UNKNOWN_FIELDS: usize = 8;
 
 const AUTHORS: [&str; 4] = ["From", "Sender", "Resent-From", "Resent-Sender"];
 const RECIPIENTS: [&str; 3] = ["To", "Cc", "Bcc"];

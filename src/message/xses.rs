@@ -83,10 +83,10 @@ impl XSes {
         }
     }
 
-    /// Takes one field in, if its name is one of those that are known.
-    pub(super) fn read(&mut self, name: &str, value: &[u8]) -> Result<(), MessageError> {
+    /// Takes one field in, if its name is one of those that are known; returns whether it is.
+    pub(super) fn read(&mut self, name: &str, value: &[u8]) -> Result<bool, MessageError> {
         let Some(&field) = KNOWN.iter().find(|known| known.eq_ignore_ascii_case(name)) else {
-            return Ok(());
+            return Ok(false);
         };
         let (text, _) = unfold(value).map_err(|error| MessageError::Field { field, error })?;
         let text = text.trim_matches(BLANKS);
@@ -104,7 +104,7 @@ impl XSes {
             }),
         };
         match is_first {
-            Some(true) => Ok(()),
+            Some(true) => Ok(true),
             Some(false) => Err(MessageError::Duplicate(field)),
             None => {
                 let error = match text {

@@ -34,6 +34,7 @@ pub(super) struct Line<'a> {
     reverse_path: String,
     recipients: Addresses,
     from: Addresses,
+    unknown_x_ses: Vec<String>,
     /// Whether the intention to send it is in the file.
     is_intended: AtomicBool,
 }
@@ -49,6 +50,9 @@ impl<'a> Line<'a> {
     ) -> Self {
         let recipients = envelope.forward_paths.iter().map(|address| address.as_str());
         let from = header.map_or(&[][..], HeaderSection::from);
+        let unknown = header.map_or(&[][..], HeaderSection::unknown_xses).iter();
+        // A name may be an address.
+        let is_shown = |name: &&String| redaction.is_full() || !name.contains('@');
         Self {
             log,
             redaction,
@@ -59,6 +63,7 @@ impl<'a> Line<'a> {
             reverse_path: redaction.show(envelope.reverse_path.as_str()),
             recipients: redaction.show_each(recipients),
             from: redaction.show_each(from.iter().map(|mailbox| mailbox.address.as_str())),
+            unknown_x_ses: unknown.filter(is_shown).cloned().collect(),
             is_intended: AtomicBool::new(false),
         }
     }
@@ -84,6 +89,7 @@ impl<'a> Line<'a> {
             reverse_path: Some(&self.reverse_path),
             recipients: &self.recipients,
             from: &self.from,
+            unknown_x_ses: &self.unknown_x_ses,
             ..Record::new(event, self.id)
         }
     }

@@ -93,7 +93,10 @@ fn a_transaction_is_one_line_that_says_everything() {
     let folder = tempfile::tempdir().unwrap();
     let running = start(folder.path(), "");
     let content = |from: &str| {
-        format!("From: Someone <{from}>\r\nSubject: top secret subject\r\n\r\nsecret body\r\n.\r\n")
+        format!(
+            "From: Someone <{from}>\r\nX-SES-Note: a\r\nx-ses-note: b\r\nX-SES-Feedback-ID: c\r\nX-SES-TENANT2: d\r\n\
+             Subject: top secret subject\r\n\r\nsecret body\r\n.\r\n"
+        )
     };
     let (good, bad) = (content("marketing@example.com"), content("ceo@example.com"));
     let login = login("secret");
@@ -136,6 +139,9 @@ fn a_transaction_is_one_line_that_says_everything() {
         assert!(line["span"]["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
         assert!(line["reply"].as_str().unwrap().starts_with(reply), "{line}");
         assert!(answers.contains(line["reply"].as_str().unwrap()), "{answers}");
+    }
+    for line in [relayed, denied] {
+        assert_eq!(line["unknown_x_ses"], "X-SES-Note,X-SES-Feedback-ID,X-SES-TENANT2");
     }
     let id = |line: &Value| line["decision"].as_str().unwrap().to_owned();
     assert_eq!(relayed["message_id"], relayed["decision"]);
@@ -282,7 +288,7 @@ fn addresses_are_shown_as_far_as_the_operator_wants() {
     for (mode, shown) in [("domain", "*@example.org"), ("hash", "#")] {
         let folder = tempfile::tempdir().unwrap();
         let running = start(folder.path(), &format!("[log]\naddresses = \"{mode}\"\n"));
-        let content = "From: ceo@example.com\r\n\r\n.\r\n";
+        let content = "From: ceo@example.com\r\nX-SES-a@example.org: x\r\n\r\n.\r\n";
         say(
             &running.address,
             &[
@@ -326,7 +332,9 @@ fn a_record_is_short_whatever_the_client_names() {
             (0..250).map(|number| format!("{field}{number}@{domain}.example")).collect();
         format!("{field}: {}\r\n", addresses.join(","))
     };
-    let header: String = ["To", "Cc", "Bcc"].into_iter().map(named).collect();
+    let unknown = |number| format!("X-SES-{number}-{}: x\r\n", "y".repeat(60));
+    let header: String =
+        ["To", "Cc", "Bcc"].map(named).into_iter().chain((0..300).map(unknown)).collect();
     let content = format!("From: marketing@example.com\r\n{header}\r\n.\r\n");
     let mut turns = vec![EHLO, &login, &from];
     turns.extend(to.iter().map(String::as_str));
