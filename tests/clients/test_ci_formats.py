@@ -93,7 +93,8 @@ def test_each_result_has_its_rule(folder: Path) -> None:
 
 
 def test_the_same_policies_give_the_same_bytes(folder: Path) -> None:
-    files = sorted(folder.glob("policies/**/*.json"))
+    # The folder of cases holds no policies.
+    files = [file for file in sorted(folder.glob("policies/**/*.json")) if file.parent.name != "cases"]
     relative = [file.relative_to(folder) for file in files]
     first = lint(folder, "policies")[2]
     assert lint(folder, *reversed(relative))[2] == first
