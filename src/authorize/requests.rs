@@ -193,8 +193,8 @@ impl Authorizer {
 fn preparation(claims: &Claims<'_>, account: &Account, envelope: &Envelope) -> usize {
     let identity = |address: &Address| 500 * address.domain().split('.').count();
     let name = |name: &DisplayName| {
-        // One character may become eighteen (NFKC).
-        let per_byte = if name.decoded().is_ascii() { 5 } else { 200 };
+        // One character may become eighteen (NFKC), of which each is folded.
+        let per_byte = if name.decoded().is_ascii() { 5 } else { 600 };
         per_byte * name.decoded().len()
     };
     let names = claims.authors.iter().filter_map(|mailbox| mailbox.display_name.as_ref());

@@ -10,7 +10,6 @@ use super::date;
 use super::network::{Address, Network};
 use super::number::Number;
 use super::operator::{Family, Operator, Relation};
-use super::pattern::Pattern;
 use super::pattern_set::PatternSet;
 use super::request::Context;
 use super::statement::Effect;
@@ -268,9 +267,13 @@ impl FoldedTexts {
         let mut variable = self.variable.iter().take_while(|_| !budget.is_used_up());
         fixed.binary_search_by(|known| known.as_ref().cmp(value)).is_ok()
             || variable.any(|template| {
+                // For one without a value too.
                 budget.spend(100);
-                let equals = |pattern: &Pattern<'_>| text::fold(pattern.text()) == value;
-                template.with(context, equals).unwrap_or(false)
+                let equals = |text: &str| {
+                    budget.spend(text::folding(text));
+                    !budget.is_used_up() && text::fold(text) == value
+                };
+                template.with(context, |pattern| equals(pattern.text())).unwrap_or(false)
             })
     }
 
@@ -292,8 +295,9 @@ impl FoldedTexts {
         let mut variable = self.variable.iter().take_while(|_| !budget.is_used_up());
         fixed
             || variable.any(|template| {
+                budget.spend(100);
                 let equals = |text: &str| {
-                    budget.spend(100 + lowering(text) + lowering(value));
+                    budget.spend(lowering(text) + lowering(value));
                     !budget.is_used_up() && text::equals_lowered(value, &text::lower(text))
                 };
                 template.with(context, |pattern| equals(pattern.text())).unwrap_or(false)
@@ -328,6 +332,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_variable_without_a_value_is_paid_for() {
+        let syntax = Syntax { variables: true, wildcards: false };
+        let mut texts = FoldedTexts::default();
+        let many = (0..2_000).map(|at| format!("${{aws:PrincipalTag/{at}}}"));
+        many.for_each(|text| texts.push(Template::parse(&text, syntax).unwrap()));
+        for hold in [FoldedTexts::hold, FoldedTexts::hold_folded] {
+            let budget = StepBudget::of(100_000);
+            assert!(!hold(&texts, "x", &Context::new(), &budget));
+            assert!(budget.is_used_up());
+        }
+    }
+
+    #[test]
     fn lower_case_is_paid_for() {
         let syntax = Syntax { variables: true, wildcards: false };
         let mut context = Context::new();
@@ -338,8 +355,12 @@ mod tests {
             for (value, is_dear) in [("\u{c9}".repeat(5_000), true), ("E".repeat(10), false)] {
                 let budget = StepBudget::of(100_000);
                 let _ = texts.hold(&value, &context, &budget);
-                let is_dear = is_dear || operands[0].starts_with('$');
+                let has_variable = operands[0].starts_with('$');
+                let is_dear = is_dear || has_variable;
                 assert_eq!(budget.is_used_up(), is_dear, "{operands:?} {}", value.len());
+                let budget = StepBudget::of(100_000);
+                assert!(!texts.hold_folded("x", &context, &budget));
+                assert_eq!(budget.is_used_up(), has_variable, "{operands:?}, folded");
             }
         }
     }

@@ -122,8 +122,8 @@ impl PatternSet {
         let fixed = self.folded.as_deref().unwrap_or(self);
         fixed.fixed_match(value, budget)
             || self.variable_match(context, budget, |pattern| {
-                budget.spend(100);
-                pattern.folded().matches(value, budget)
+                budget.spend(100 + pattern.texts().map(text::folding).sum::<usize>());
+                !budget.is_used_up() && pattern.folded().matches(value, budget)
             })
     }
 
@@ -316,6 +316,18 @@ mod tests {
         let budget = StepBudget::of(1_000_000);
         assert!(!set(&many).matches(&"a".repeat(300), &Context::new(), &budget));
         assert!(!budget.is_used_up());
+    }
+
+    #[test]
+    fn folding_what_a_variable_stands_for_is_paid_for() {
+        let set = set(&["${ses:FromDisplayName}"]);
+        for (value, is_dear) in [("\u{c9}".repeat(5_000), true), ("E".repeat(5_000), false)] {
+            let mut context = Context::new();
+            context.set("ses:FromDisplayName", value);
+            let budget = StepBudget::of(100_000);
+            assert!(!set.matches_folded("x", &context, &budget));
+            assert_eq!(budget.is_used_up(), is_dear);
+        }
     }
 
     #[test]
