@@ -4,6 +4,7 @@
 //! itself, else its domain, else the nearest parent domain (decision 9).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::address::Address;
@@ -65,6 +66,15 @@ pub struct Unsure {
     pub identity: String,
     /// What is not known.
     pub reason: String,
+}
+
+impl fmt::Display for Unsure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.identity.is_empty() {
+            write!(f, "identity `{}`: ", self.identity)?;
+        }
+        f.write_str(&self.reason)
+    }
 }
 
 /// An identity of another account, whose owner lets this account send from it.

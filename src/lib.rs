@@ -10,6 +10,7 @@ pub mod admin;
 pub mod admission;
 pub mod authorize;
 pub mod build_info;
+pub mod causes;
 pub mod cli;
 pub mod config;
 pub mod connection;

@@ -84,7 +84,12 @@ pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
             .boxed()
     };
     let libraries = LevelFilter::WARN.min(LevelFilter::from_level(level));
-    let filter = Targets::new().with_default(libraries).with_target("sesgate", level);
+    // What its provider of credentials warns of at each call is told once, by whoever watches over them.
+    let providers = if level > Level::INFO { libraries } else { LevelFilter::OFF };
+    let filter = Targets::new()
+        .with_default(libraries)
+        .with_target("aws_config", providers)
+        .with_target("sesgate", level);
     let all: Vec<_> = [lines].into_iter().chain(more).collect();
     let _ = tracing_subscriber::registry().with(all.with_filter(filter)).try_init();
     std::panic::set_hook(Box::new(|panic| {

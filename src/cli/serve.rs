@@ -41,14 +41,13 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
         }
     };
     let Some((config, mut loaded)) = read else { return super::refuse(&problems) };
-    let (missing, warnings) =
-        runtime.block_on(gateway::outside(&config, &mut loaded.parts, &mut sockets));
+    let missing = runtime.block_on(gateway::outside(&config, &mut loaded.parts, &mut sockets));
     problems.extend(missing);
     if !problems.is_empty() {
         return super::refuse(&problems);
     }
     let parts = loaded.parts;
-    let warnings = loaded.warnings.into_iter().chain(warnings);
+    let warnings = loaded.warnings;
     let json = match config.log.format {
         LogFormat::Auto => None,
         LogFormat::Json => Some(true),

@@ -9,9 +9,10 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 
 use super::Parts;
+use crate::causes::causes;
 use crate::config::{Config, Problem, Upstream};
 use crate::sockets::{self, Sockets};
-use crate::upstream::{Outbox, credential_chain};
+use crate::upstream::{NO_CREDENTIALS, Outbox, credential_chain};
 
 /// How long credentials may take: a provider that is slow is asked again at each call.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,13 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Looks at what the configuration needs; `sockets` hold the addresses afterwards, and the certificate
 /// that was made is kept where it is to be.
 ///
-/// Gives what stops the start, and what does not but may not be meant.
-pub async fn outside(
-    config: &Config,
-    parts: &mut Parts,
-    sockets: &mut Sockets,
-) -> (Vec<Problem>, Vec<Problem>) {
-    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+/// Gives what stops the start.
+pub async fn outside(config: &Config, parts: &mut Parts, sockets: &mut Sockets) -> Vec<Problem> {
+    let mut problems = Vec::new();
     addresses(config, sockets, &mut problems).await;
     certificate(config, parts, &mut problems);
     match &config.upstream {
@@ -36,9 +33,9 @@ pub async fn outside(
                 problems.push(config.origin.problem_of_all(message));
             }
         }
-        Upstream::Ses(_) => credentials(config, &mut problems, &mut warnings).await,
+        Upstream::Ses(_) => credentials(config, &mut problems).await,
     }
-    (problems, warnings)
+    problems
 }
 
 async fn addresses(config: &Config, sockets: &mut Sockets, problems: &mut Vec<Problem>) {
@@ -82,34 +79,24 @@ fn certificate(config: &Config, parts: &mut Parts, problems: &mut Vec<Problem>) 
     }
 }
 
-async fn credentials(config: &Config, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
+/// Credentials that a provider merely does not give at the moment do not stop the start: the next call
+/// may have more luck, and whoever watches over them tells until then.
+async fn credentials(config: &Config, problems: &mut Vec<Problem>) {
     // Credentials that are there are found in any region.
     let region = Some(config.account.region.as_str()).filter(|region| !region.is_empty());
     let chain = credential_chain(region.unwrap_or("us-east-1")).await;
-    let error = match tokio::time::timeout(PATIENCE, chain.provide_credentials()).await {
-        Ok(Ok(_)) => return,
-        Ok(Err(error)) => error,
-        Err(_) => CredentialsError::provider_timed_out(PATIENCE),
+    let Ok(Err(error)) = tokio::time::timeout(PATIENCE, chain.provide_credentials()).await else {
+        return;
     };
-    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |it| it.source());
-    let causes = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    let is_nowhere = matches!(error, CredentialsError::CredentialsNotLoaded(_));
-    let causes = if is_nowhere {
+    let said = match &error {
         // The chain's own words are a page of what each of its providers lacks.
-        "none in the environment, in a profile, from a web identity, the container or the instance"
-    } else {
-        &causes
-    };
-    let message = format!(
-        "`kind = \"ses\"` needs credentials of AWS: {causes}; give the task, pod or instance a role, \
-         on a laptop set AWS_PROFILE; `sesgate doctor` looks closer"
-    );
-    match error {
-        // Nothing is there that could give any.
-        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
-            problems.push(config.origin.problem_of_all(message));
+        CredentialsError::CredentialsNotLoaded(_) => {
+            "none in the environment, in a profile, from a web identity, the container or the instance"
+                .to_owned()
         }
-        // The next call may have more luck: mail waits at the client until then.
-        _ => warnings.push(config.origin.problem_of_all(message)),
-    }
+        CredentialsError::InvalidConfiguration(_) => causes(&error),
+        _ => return,
+    };
+    let message = format!("`kind = \"ses\"` needs credentials of AWS: {said}; {NO_CREDENTIALS}");
+    problems.push(config.origin.problem_of_all(message));
 }

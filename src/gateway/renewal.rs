@@ -208,6 +208,10 @@ impl Renewal {
             // Compiling the policies of a large account takes part of a second.
             let authorizer = tokio::task::block_in_place(|| self.basis.authorizer(self.heard()));
             self.relay.renew(Rules { authorizer, principals });
+            if self.said.account.is_none() && self.said.taken.is_none() {
+                // Nothing was said yet, neither now nor to an earlier process.
+                return;
+            }
             tracing::info!(
                 identities = self.said.identities.len(),
                 complete = self.said.complete,

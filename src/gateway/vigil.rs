@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Readiness;
 use crate::relay::Relay;
+use crate::upstream::{NO_CREDENTIALS, looked_for};
 
 /// How often it is looked whether there are credentials, which are asked for only when they expire ...
 const GOOD: Duration = Duration::from_secs(30);
@@ -28,8 +29,9 @@ pub(super) async fn keep(relay: Arc<Relay>, readiness: Readiness, end: Cancellat
         match &looked {
             Err(error) if had => tracing::error!(
                 error,
-                "there are no AWS credentials: give the process a role, or see what the default \
-                 credential chain of AWS looks for; mail is answered 451 until then",
+                looked_for = looked_for(),
+                remedy = NO_CREDENTIALS,
+                "there are no AWS credentials: mail is answered 451 until there are",
             ),
             Ok(()) if !had => tracing::info!("there are AWS credentials again"),
             _ => {}

@@ -6,10 +6,11 @@ use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::http::HttpResponse;
 use aws_sdk_sesv2::config::retry::RetryConfig;
 use aws_sdk_sesv2::config::{Builder, Config};
-use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::types::VerificationStatus;
 
 use super::{AccountState, Details};
+use crate::causes::{causes, lacks_credentials};
 
 /// Identities in one answer of the list, the most that SES gives.
 const PAGE: i32 = 1000;
@@ -33,6 +34,9 @@ pub(super) enum Trouble {
     /// Something about the relay's credentials or clock.
     #[error("SES refuses the relay's credentials with {0}")]
     Credentials(String),
+    /// There is nothing to ask with.
+    #[error("there are no AWS credentials")]
+    NoCredentials,
     #[error("SES throttles it")]
     Throttled,
     /// No such identity (any more).
@@ -49,7 +53,10 @@ pub(super) enum Trouble {
 impl Trouble {
     /// Whether another identity would meet the same.
     pub(super) fn is_general(&self) -> bool {
-        matches!(self, Self::Credentials(_) | Self::Throttled | Self::Unreachable(_))
+        matches!(
+            self,
+            Self::Credentials(_) | Self::NoCredentials | Self::Throttled | Self::Unreachable(_)
+        )
     }
 }
 
@@ -160,7 +167,8 @@ where
             meaning(service.raw().status().as_u16(), service.err().code().unwrap_or_default())
         }
         SdkError::ResponseError(_) => unreadable("something that cannot be read"),
-        _ => Trouble::Unreachable(DisplayErrorContext(&error).to_string()),
+        _ if lacks_credentials(&error) => Trouble::NoCredentials,
+        _ => Trouble::Unreachable(causes(&error)),
     }
 }
 

@@ -7,6 +7,7 @@ mod slow_decisions;
 mod traced;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -57,6 +58,8 @@ pub struct Relay {
     decisions: DecisionLog,
     settings: Settings,
     metrics: Arc<Metrics>,
+    /// Whether there were credentials when that was looked at last.
+    has_credentials: AtomicBool,
 }
 
 impl Relay {
@@ -67,7 +70,17 @@ impl Relay {
         let (decisions, metrics) = (DecisionLog::default(), Arc::default());
         let slow_decisions = SlowDecisions::new();
         let inventory = None;
-        Self { rules, upstream, pace, slow_decisions, inventory, decisions, settings, metrics }
+        Self {
+            rules,
+            upstream,
+            pace,
+            slow_decisions,
+            inventory,
+            decisions,
+            settings,
+            metrics,
+            has_credentials: AtomicBool::new(true),
+        }
     }
 
     /// Counts what happens in `metrics`.
@@ -384,6 +397,11 @@ impl Relay {
     fn denied(&self, id: Uuid, source: Denial) -> Refusal {
         if let (Denial::Unsure(unsure), Some(inventory)) = (&source, &self.inventory) {
             inventory.wanted(&unsure.identity);
+            if !self.has_credentials.load(Ordering::Relaxed) {
+                // What is not known is not known for that reason.
+                let said = "SES cannot be asked about the account".to_owned();
+                return UpstreamError::without_credentials(said).into();
+            }
         }
         Refusal::Denied { id, source }
     }
@@ -447,7 +465,9 @@ impl Relay {
     /// # Errors
     /// What the credential chain says.
     pub async fn credentials(&self) -> Result<(), String> {
-        self.upstream.credentials().await
+        let found = self.upstream.credentials().await;
+        self.has_credentials.store(found.is_ok(), Ordering::Relaxed);
+        found
     }
 
     /// Has new credentials asked for: SES said that they have expired.

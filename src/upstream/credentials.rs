@@ -7,11 +7,10 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as Provide;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_smithy_types::error::display::DisplayErrorContext;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::redact::without_passwords;
+use crate::causes::causes;
 
 /// Credentials are renewed this long before they expire.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -48,7 +47,7 @@ impl Refreshing {
 
     /// Says whether there are credentials now.
     pub(super) async fn check(&self) -> Result<(), String> {
-        let text = |error: CredentialsError| told(&error);
+        let text = |error: CredentialsError| causes(&error);
         self.current().await.map(drop).map_err(text)
     }
 
@@ -70,7 +69,7 @@ impl Refreshing {
                 *cached = Cached { credentials: Some(credentials.clone()), failed: None };
                 return Ok(credentials);
             }
-            Ok(Err(error)) => told(&error),
+            Ok(Err(error)) => causes(&error),
             Err(_) => format!("the credentials provider took longer than {PATIENCE:?}"),
         };
         #[expect(clippy::disallowed_methods, reason = "the age of a failure")]
@@ -87,9 +86,30 @@ fn is_good(credentials: &Credentials, margin: Duration) -> bool {
     credentials.expiry().is_none_or(|expiry| expiry > soon)
 }
 
-/// An error with its causes. Endpoints and proxies of the environment may hold a password.
-fn told(error: &CredentialsError) -> String {
-    without_passwords(&DisplayErrorContext(error).to_string())
+/// What an operator does where there are no credentials.
+pub const NO_CREDENTIALS: &str = "give the task, pod or instance a role, on a laptop set AWS_PROFILE; `sesgate doctor` looks closer";
+
+/// Returns where the default chain looks for credentials on this machine, as far as the environment
+/// says: the variables that are set.
+#[must_use]
+pub fn looked_for() -> String {
+    const VARIABLES: [&str; 7] = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ];
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let mut looked: Vec<_> = VARIABLES.into_iter().filter(is_set).collect();
+    looked.push("~/.aws");
+    let metadata = std::env::var("AWS_EC2_METADATA_DISABLED");
+    if !metadata.is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
+        looked.push("instance metadata");
+    }
+    looked.join(", ")
 }
 
 impl ProvideCredentials for Refreshing {

@@ -1,5 +1,7 @@
 //! What can become of a message that was not taken, by what the client and the operator do then.
 
+use super::NO_CREDENTIALS;
+
 /// Why a message was not taken, or why that cannot be known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
@@ -45,6 +47,17 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// There is nothing to call SES with; `said` tells why.
+    #[must_use]
+    pub fn without_credentials(said: String) -> Self {
+        Self::Temporary {
+            detail: "there are no AWS credentials".to_owned(),
+            said: Some(said),
+            remedy: NO_CREDENTIALS,
+            possible_duplicate: false,
+        }
+    }
+
     /// Whether SES may have taken the message all the same.
     #[must_use]
     pub fn is_possible_duplicate(&self) -> bool {

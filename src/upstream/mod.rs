@@ -10,6 +10,7 @@ mod outbox;
 mod progress;
 mod ses;
 
+pub use credentials::{NO_CREDENTIALS, looked_for};
 pub use error::UpstreamError;
 pub use outbox::Outbox;
 pub use ses::{Ses, SesSettings, client, credential_chain};

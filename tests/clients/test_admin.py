@@ -189,6 +189,32 @@ def test_it_is_not_ready_without_credentials(start: Start, ses: Ses) -> None:
     assert sesgate("healthcheck", "--live", "--config", gate.config).returncode == 0
 
 
+@pytest.mark.parametrize("source", ["config", "ses"])
+def test_without_credentials_one_line_says_what_was_tried_and_what_to_do(start: Start, ses: Ses, source: str) -> None:
+    nobody = "http://127.0.0.1:1/credentials"
+    variables = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONTAINER_CREDENTIALS_FULL_URI": nobody}
+    gate = start({**ses.lines, 'source = "config"': f'source = "{source}"'}, variables)
+    told = gate.event("the credentials", lambda event: "there are no AWS credentials" in event["message"])
+    assert told["level"] == "ERROR" and "AWS_PROFILE" in told["remedy"]
+    assert "AWS_CONTAINER_CREDENTIALS_FULL_URI" in told["looked_for"]
+    assert [send(gate) for _ in range(3)] == [451] * 3
+    gate.stop()
+    refused = [event for event in gate.events() if event["message"] == "refused"]
+    assert len(refused) == 3
+    for event in refused:
+        assert event["error"].startswith("there are no AWS credentials: "), event
+        assert event["remedy"] == told["remedy"]
+    # Nothing else speaks of it, neither the readers of the account nor a library.
+    grave = [event for event in gate.events() if event["level"] in ("WARN", "ERROR")]
+    others = [event for event in grave if event not in refused and event != told]
+    assert [event for event in others if event["target"] != "sesgate::cli::serve"] == []
+    assert all(len(event.get("error", "")) < 500 for event in gate.events())
+    text = gate.log.read_text()
+    assert "DispatchFailure" not in text and "ProviderError" not in text
+    # SES was never asked, so nothing of what it says can be in use.
+    assert "what SES says of the account is in use" not in text
+
+
 def test_it_is_not_ready_while_ses_has_paused_the_account(start: Start, ses: Ses) -> None:
     ses.account.sending = False
     gate = start(ses.lines, CREDENTIALS)

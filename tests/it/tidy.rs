@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 31] = [
+const MAY_USE: [(&str, &[&str]); 32] = [
     ("build", &[]),
     ("main", &["cli"]),
     (
@@ -16,6 +16,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
             "address",
             "authorize",
             "build_info",
+            "causes",
             "config",
             "gateway",
             "message",
@@ -38,6 +39,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
             "admission",
             "authorize",
             "build_info",
+            "causes",
             "config",
             "connection",
             "decision_log",
@@ -91,13 +93,16 @@ const MAY_USE: [(&str, &[&str]); 31] = [
         ],
     ),
     ("rules", &["authorize", "principals"]),
-    ("upstream", &["authorize", "decision_log", "memory", "metrics", "pace", "redact", "trace"]),
+    (
+        "upstream",
+        &["authorize", "causes", "decision_log", "memory", "metrics", "pace", "redact", "trace"],
+    ),
     ("decision_log", &["redact"]),
     ("otlp", &["trace"]),
     ("trace", &["message"]),
     ("admission", &[]),
     ("memory", &[]),
-    ("inventory", &["identities", "policy"]),
+    ("inventory", &["causes", "identities", "policy"]),
     ("pace", &[]),
     ("sockets", &[]),
     ("proxy_protocol", &[]),
@@ -112,6 +117,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
     ("metrics", &[]),
     ("tls", &[]),
     ("config", &["address", "redact"]),
+    ("causes", &["redact"]),
     ("redact", &[]),
     ("build_info", &[]),
 ];

@@ -11,7 +11,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::redact::without_passwords;
+use crate::causes::causes;
 use crate::upstream::{self, SesSettings};
 
 /// Calls that send nothing are taken once a second, account and region (SES guide, quotas).
@@ -115,7 +115,7 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     let SdkError::ServiceError(service) = error else {
-        let said = chain(error);
+        let said = causes(error);
         let fix = "see the line `region`: the network path, `endpoint_url`, a proxy between";
         return Trouble { kind: Kind::Network, code: String::new(), said, fix };
     };
@@ -172,19 +172,6 @@ fn shortened(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     let cut: String = line.chars().take(SHOWN).collect();
     if cut.len() < line.len() { format!("{cut}…") } else { cut }
-}
-
-/// What an error says, with all of its causes.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut said = Vec::new();
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        said.push(shortened(&without_passwords(&cause.to_string())));
-        next = cause.source();
-    }
-    // Some wrappers say what their cause says.
-    said.dedup();
-    shortened(&said.join(": "))
 }
 
 /// A moment as people read it, in UTC.

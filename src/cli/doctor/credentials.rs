@@ -11,8 +11,9 @@ use aws_smithy_http_client::Builder as HttpClient;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use tokio::time::timeout;
 
-use super::aws::{Caller, Kind, chain, moment, span, within};
+use super::aws::{Caller, Kind, moment, span, within};
 use super::report::Report;
+use crate::causes::causes;
 use crate::config::Config;
 use crate::upstream::credential_chain;
 
@@ -33,7 +34,7 @@ pub(super) async fn check(
             report.hide(found.session_token().unwrap_or_default());
             return describe(&found, report).then_some(found);
         }
-        Ok(Err(error)) => chain(&error),
+        Ok(Err(error)) => causes(&error),
         Err(_) => format!("the provider took longer than {patience:?}"),
     };
     let fix = "give the task, pod or instance a role that may send (ECS task role, EKS Pod \

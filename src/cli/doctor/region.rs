@@ -15,8 +15,8 @@ use aws_smithy_types::date_time::Format;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::aws::chain;
 use super::report::Report;
+use crate::causes::causes;
 use crate::config::Config;
 use crate::upstream::SesSettings;
 
@@ -115,7 +115,7 @@ async fn endpoint(settings: &SesSettings) -> Result<Endpoint, String> {
     let params = builder.build().map_err(|error| error.to_string())?;
     let resolver = DefaultResolver::new();
     let resolved = resolver.resolve_endpoint(&params).await;
-    let url = resolved.map_err(|error| chain(&*error))?;
+    let url = resolved.map_err(|error| causes(&*error))?;
     let unusable = || "`endpoint_url` cannot be used: write `https://HOST[:PORT]`".to_owned();
     let uri = url.url().parse::<axum::http::Uri>().map_err(|_| unusable())?;
     let scheme = uri.scheme_str().ok_or_else(unusable)?.to_owned();
@@ -172,7 +172,7 @@ async fn answer(
             let at = SystemTime::now();
             Ok((response.headers().get("date").map(str::to_owned), at))
         }
-        Ok(Err(error)) => Err((format!("{step}: {}", chain(&error)), fix())),
+        Ok(Err(error)) => Err((format!("{step}: {}", causes(&error)), fix())),
         Err(_) => Err((format!("{step}: no answer within {patience:?}"), fix())),
     }
 }

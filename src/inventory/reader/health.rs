@@ -72,6 +72,10 @@ impl Health {
             // Others make these calls as well: now and then both come in the same second.
             return;
         }
+        if matches!(trouble, Trouble::NoCredentials) {
+            // Whoever looks after them tells once for everything that needs them.
+            return;
+        }
         let kind = std::mem::discriminant(trouble);
         if self.told.replace(kind) == Some(kind) {
             return;
@@ -79,7 +83,7 @@ impl Health {
         let right = self.call.right();
         let remedy = match trouble {
             Trouble::Denied(_) => format!("grant the relay's role {right}"),
-            Trouble::Credentials(_) => {
+            Trouble::Credentials(_) | Trouble::NoCredentials => {
                 "check the relay's AWS credentials, the region and the clock".to_owned()
             }
             Trouble::Throttled => {

@@ -1,11 +1,12 @@
 //! What an answer of SES means for the message (`ses` table of replies, decision 14).
 
 use aws_sdk_sesv2::config::http::HttpResponse;
-use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 
 use super::super::UpstreamError;
 use super::super::progress::Progress;
+use crate::causes::{causes, lacks_credentials};
 
 /// Codes that say "slow down" whatever their HTTP status. Here and below without the ending
 /// `Exception`, which some services of AWS write and some do not.
@@ -95,7 +96,7 @@ pub(super) fn unknown(detail: String, said: Option<String>, progress: &Progress)
     let remedy = if possible_duplicate {
         "SES may have taken the message: expect a duplicate when the client tries again"
     } else {
-        "check the network path to SES, `endpoint_url` and the relay's AWS credentials"
+        "check the network path to SES and `endpoint_url`"
     };
     UpstreamError::Temporary { detail, said, remedy, possible_duplicate }
 }
@@ -106,12 +107,14 @@ pub(super) fn refused(
     progress: &Progress,
 ) -> UpstreamError {
     let SdkError::ServiceError(service) = error else {
-        let said = DisplayErrorContext(error).to_string();
-        return unknown("no answer of SES".to_owned(), Some(said), progress);
+        if lacks_credentials(error) && !progress.is_written() {
+            return UpstreamError::without_credentials(causes(error));
+        }
+        return unknown("no answer of SES".to_owned(), Some(causes(error)), progress);
     };
     let status = service.raw().status().as_u16();
     if (200..300).contains(&status) {
-        let said = DisplayErrorContext(service.err()).to_string();
+        let said = causes(service.err());
         return unknown(
             format!("the answer of SES, {status}, cannot be read"),
             Some(said),
