@@ -113,3 +113,26 @@ fn what_cannot_be_asked_says_why() {
         assert!(errors.starts_with(expected), "{errors}");
     }
 }
+
+/// A message with many authors makes a request for each pair with a recipient list.
+#[test]
+fn of_many_requests_alike_some_are_explained_and_the_others_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("many.eml");
+    let authors: Vec<_> = (0..50).map(|at| format!("N{at} <a{at}@example.com>")).collect();
+    let text = format!("From: {}\r\nTo: other@example.net\r\n\r\n", authors.join(",\r\n "));
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let question = ["--user", "app", "--from", "a@example.com", "--rcpt", "x@example.net"];
+    let arguments = [&question[..], &["--message", file]].concat();
+    let shown = String::from_utf8(explain("layers", &arguments).stdout).unwrap();
+    let arguments = [&arguments[..], &["--json"]].concat();
+    let answer: Value = serde_json::from_slice(&explain("layers", &arguments).stdout).unwrap();
+    let (explained, more) = (
+        answer["requests"].as_array().unwrap().len(),
+        answer["requests_not_explained"].as_u64().unwrap(),
+    );
+    assert!((20..=40).contains(&explained) && more > 50, "{explained} and {more}");
+    let last = format!("\nand {more} more requests, which end as these do\n");
+    assert!(shown.ends_with(&last), "{shown}");
+}

@@ -20,6 +20,8 @@ pub(super) struct Answer {
     pub(super) reply: Option<String>,
     pub(super) reason: Option<String>,
     pub(super) requests: Vec<Asking>,
+    /// How many more requests there are.
+    pub(super) more: usize,
 }
 
 /// What there is to say beside the answer.
@@ -42,6 +44,7 @@ impl Answer {
             "unknown": remarks.unknown,
             "problems": remarks.problems,
             "requests": requests.collect::<Vec<_>>(),
+            "requests_not_explained": self.more,
         });
         writeln!(io::stdout(), "{}", printable_json(&format!("{answer:#}")))
     }
@@ -97,6 +100,9 @@ impl Answer {
                 }
             }
             request.print(&mut out, styles)?;
+        }
+        if self.more > 0 {
+            writeln!(out, "\nand {} more requests, which end as these do", self.more)?;
         }
         Ok(())
     }

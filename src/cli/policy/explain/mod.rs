@@ -27,6 +27,10 @@ use answer::{Answer, Remarks};
 use asking::Asking;
 use client::Asker;
 
+/// Requests of each outcome that are explained; of a message with many authors and recipients there
+/// are thousands, all alike.
+const EXPLAINED: usize = 20;
+
 /// Exit status for a question that cannot be asked.
 const EX_USAGE: u8 = 64;
 
@@ -163,7 +167,7 @@ fn of_message(
     }
     if forward_paths.len() > RECIPIENTS {
         let reply = Some(Reply::too_many_recipients().to_string());
-        return Ok(Answer { allowed: false, reply, reason: None, requests: Vec::new() });
+        return Ok(Answer { allowed: false, reply, reason: None, requests: Vec::new(), more: 0 });
     }
     let envelope = Envelope {
         reverse_path: address(from)?,
@@ -180,10 +184,16 @@ fn of_message(
     let occasion = Occasion { id: uuid::Uuid::nil(), now, steps: STEPS };
     let denial = authorizer.decide(client, &envelope, &header, occasion).err();
     let mut requests: Vec<Asking> = Vec::new();
+    let mut more = 0;
     let chosen = authorizer.chosen(client, &envelope, &header);
     let x_ses = chosen.map_or_else(|_| header.xses().clone(), |chosen| chosen.x_ses);
     let message = Message { envelope: &envelope, header: &header, x_ses: &x_ses };
     authorizer.ask(client, message, now, &StepBudget::unbounded(), |asked| {
+        let allowed = asked.decision().is_some_and(|decision| decision.is_allowed());
+        if requests.iter().filter(|request| request.allowed == allowed).count() >= EXPLAINED {
+            more += 1;
+            return;
+        }
         let asking = Asking::new(&asked.layers, &asked.request, asked.reasons());
         if !requests.iter_mut().any(|earlier| earlier.takes(&asking)) {
             requests.push(asking);
@@ -195,7 +205,7 @@ fn of_message(
         Denial::Unsure(_) | Denial::TooManySteps => Some(denial.to_string()),
         _ => None,
     });
-    Ok(Answer { allowed: denial.is_none(), reply: denial.map(reply), reason, requests })
+    Ok(Answer { allowed: denial.is_none(), reply: denial.map(reply), reason, requests, more })
 }
 
 fn of_context(
@@ -226,7 +236,13 @@ fn of_context(
         context: &context,
     };
     let asking = Asking::new(&authorizer.layers(principal, &[]), &request, Vec::new());
-    Ok(Answer { allowed: asking.allowed, reply: None, reason: None, requests: vec![asking] })
+    Ok(Answer {
+        allowed: asking.allowed,
+        reply: None,
+        reason: None,
+        requests: vec![asking],
+        more: 0,
+    })
 }
 
 fn moment(text: &str) -> Result<SystemTime, String> {
