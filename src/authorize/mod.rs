@@ -22,6 +22,7 @@ pub use permit::{Parameters, Permit, Verdict};
 pub use requests::{Asked, Message};
 pub use screened::Screened;
 
+use crate::address::Address;
 use crate::identities::{Account, Identities, Unsure};
 use crate::message::{HeaderSection, XSes};
 use crate::policy::{Context, Decision, Layers, Policy, StepBudget};
@@ -100,6 +101,8 @@ pub enum Denial {
         user: String,
         /// The ARN of the resource, the first denied in the order of decision 13.
         resource: String,
+        /// Whether it is a recipient's identity, which counts in the sandbox alone (decision 9).
+        is_sandbox: bool,
         /// The combination of claims that was denied.
         claim: Box<Claim>,
         /// What settled it.
@@ -194,6 +197,7 @@ impl Authorizer {
                 let denial = Denial::Policy {
                     user: client.principal.arn.clone(),
                     resource: asked.request.resource.to_owned(),
+                    is_sandbox: asked.is_sandbox(),
                     claim: Box::new(Claim::new(asked.author, asked.feedback, asked.recipients)),
                     verdict: Box::new(Verdict::of(&decision)),
                 };
@@ -319,26 +323,50 @@ impl Authorizer {
         header: &HeaderSection,
         x_ses: &XSes,
     ) -> Result<(), Denial> {
-        if !self.identities.is_authoritative() {
+        let identities = self.uncovered_senders(envelope, header, x_ses);
+        if !self.identities.is_authoritative() || identities.is_empty() {
             return Ok(());
         }
+        Err(Denial::NotVerified { region: self.account.region.clone(), identities })
+    }
+
+    /// Returns the addresses of a message that no known identity covers, and that SES takes only once it
+    /// has verified one that does: those of authors and feedback, and in the sandbox of recipients.
+    #[must_use]
+    pub fn uncovered(&self, message: Message<'_>) -> Vec<String> {
+        let Message { envelope, header, x_ses } = message;
+        let mut addresses = self.uncovered_senders(envelope, header, x_ses);
+        if self.account.sandbox == Some(true) {
+            for path in &envelope.forward_paths {
+                self.note_uncovered(path, &mut addresses);
+            }
+        }
+        addresses
+    }
+
+    fn uncovered_senders(
+        &self,
+        envelope: &Envelope,
+        header: &HeaderSection,
+        x_ses: &XSes,
+    ) -> Vec<String> {
         let claims = Claims::new(envelope, header, true);
         let delegates = Delegates { account: &self.account, identities: &self.identities };
         let authors = claims.authors.iter().map(|mailbox| &mailbox.address);
         let authors = authors.filter(|address| delegates.of_author(x_ses, address).is_none());
         let feedback = claims.feedback.iter().copied();
         let feedback = feedback.filter(|address| delegates.of_feedback(x_ses, address).is_none());
-        let mut identities: Vec<String> = Vec::new();
+        let mut addresses = Vec::new();
         for address in authors.chain(feedback) {
-            if self.identities.covering(address).is_none()
-                && !identities.iter().any(|known| known == address.as_str())
-            {
-                identities.push(address.as_str().to_owned());
-            }
+            self.note_uncovered(address, &mut addresses);
         }
-        if identities.is_empty() {
-            return Ok(());
+        addresses
+    }
+
+    fn note_uncovered(&self, address: &Address, addresses: &mut Vec<String>) {
+        let is_new = |known: &String| known != address.as_str();
+        if self.identities.covering(address).is_none() && addresses.iter().all(is_new) {
+            addresses.push(address.as_str().to_owned());
         }
-        Err(Denial::NotVerified { region: self.account.region.clone(), identities })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::claims::Claims;
-use super::resources::{self, Resource};
+use super::resources::{self, Resource, Why};
 use super::{Authorizer, Client, context};
 use crate::address::Address;
 use crate::identities::{Account, Unsure};
@@ -60,6 +60,12 @@ impl<'a> Asked<'a> {
     #[must_use]
     pub fn decision(&'a self) -> Option<Decision<'a>> {
         evaluate_narrowed(&self.narrowed, &self.request, self.chosen, self.budget)
+    }
+
+    /// Says whether the resource is asked about for a recipient of an account in the sandbox alone.
+    pub(super) fn is_sandbox(&self) -> bool {
+        let resource = self.resources.get(self.rank);
+        resource.is_some_and(|resource| matches!(resource.why, Why::Recipient(_)))
     }
 
     /// Says why the resource is asked about at all: what of the message, or of the account, uses it.

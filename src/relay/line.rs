@@ -260,6 +260,15 @@ fn remedy(refusal: &Refusal) -> Option<&'static str> {
             "wait until SES was asked; the role needs ses:GetAccount, ses:ListEmailIdentities and \
              ses:GetEmailIdentity, and a policy that cannot be read must be corrected in SES"
         }
+        Refusal::Denied { source: Denial::Policy { is_sandbox: true, .. }, .. } => {
+            "the account is in the sandbox, where recipients' identities are resources too: ask AWS for \
+             production access, or let the user's policies allow these; see `sandbox` in `[account]`"
+        }
+        Refusal::Upstream(UpstreamError::Rejected(text))
+            if text.starts_with("Email address is not verified.") =>
+        {
+            "verify in SES what it names; while the account is in the sandbox that goes for recipients too"
+        }
         Refusal::Exceeded(Exceeded::Rate) => {
             "ask AWS for a higher sending rate, send less, or see `[rate]`"
         }
@@ -328,5 +337,16 @@ mod tests {
         assert_eq!(level(&refusal), Level::WARN);
         assert!(remedy(&refusal).unwrap().contains("CreateTenantResourceAssociation"));
         assert_eq!(refusal.name(), "not_of_tenant");
+    }
+
+    #[test]
+    fn what_ses_has_not_verified_may_be_a_recipient_of_the_sandbox() {
+        for (text, says) in [
+            ("Email address is not verified. The following identities failed the check", true),
+            ("Sending paused. Email address is not verified.", false),
+        ] {
+            let refusal = Refusal::Upstream(UpstreamError::Rejected(text.to_owned()));
+            assert_eq!(remedy(&refusal).is_some_and(|it| it.contains("sandbox")), says, "{text}");
+        }
     }
 }

@@ -58,6 +58,7 @@ fn json_holds_every_request_with_its_context() {
     );
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["allowed"], false);
+    assert_eq!(answer["uncovered"], serde_json::json!([]));
     let requests = answer["requests"].as_array().unwrap();
     assert_eq!(requests.len(), 1, "author and feedback are the same question");
     assert_eq!(requests[0]["decision"], "ImplicitlyDenied");

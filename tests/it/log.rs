@@ -21,10 +21,14 @@ struct Running {
 }
 
 fn start(folder: &Path, more: &str) -> Running {
+    start_in(folder, "", more)
+}
+
+fn start_in(folder: &Path, account: &str, more: &str) -> Running {
     let hash = bcrypt::hash("secret", 4).unwrap();
     let policies = path("config/policies");
     let config = format!(
-        "[account]\nid = \"123456789012\"\nregion = \"us-east-1\"\n\
+        "[account]\nid = \"123456789012\"\nregion = \"us-east-1\"\n{account}\
          [upstream]\nkind = \"outbox\"\ndirectory = \"outbox\"\n\
          [admin]\nenabled = false\n\
          [[listeners]]\naddress = \"127.0.0.1:0\"\ntls = \"off\"\nauth_in_clear = true\n\
@@ -156,6 +160,34 @@ fn a_transaction_is_one_line_that_says_everything() {
     for secret in ["secret", "AGFwcA", "body", "Subject"] {
         assert!(!whole.contains(secret), "`{secret}` in {whole}");
     }
+}
+
+/// The reply has the words of SES, which names the recipient's identity and not why it counts.
+#[test]
+fn a_refusal_for_the_sandbox_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = format!(
+        "[[identities.known]]\nname = \"example.com\"\n[[users]]\nname = \"own\"\n\
+         password_hash = \"{}\"\narn = \"arn:aws:iam::123456789012:user/own\"\n\
+         policies = [\"{}\"]\n",
+        bcrypt::hash("secret", 4).unwrap(),
+        path("tests/explain/policies/own-identity.json").display(),
+    );
+    let running = start_in(folder.path(), "sandbox = true\n", &more);
+    let login = format!("AUTH PLAIN {}\r\n", STANDARD.encode("\0own\0secret"));
+    let mut turns = vec![EHLO.to_owned(), login];
+    for (from, to) in [("a@example.com", "b@example.net"), ("a@example.org", "b@example.com")] {
+        turns.extend([mail(from), format!("RCPT TO:<{to}>\r\n"), "DATA\r\n".to_owned()]);
+        turns.push(format!("From: {from}\r\n\r\n.\r\n"));
+    }
+    say(&running.address, &turns.iter().map(String::as_str).collect::<Vec<_>>());
+    let lines = running.stop();
+    let refused: Vec<_> = lines.iter().filter(|line| line["message"] == "refused").collect();
+    let [recipient, sender] = refused[..] else { panic!("{lines:#?}") };
+    assert!(recipient["resource"].as_str().unwrap().ends_with("identity/b@example.net"));
+    assert!(recipient["remedy"].as_str().unwrap().starts_with("the account is in the sandbox"));
+    assert!(sender["resource"].as_str().unwrap().ends_with("identity/a@example.org"));
+    assert_eq!(sender["remedy"], Value::Null);
 }
 
 #[test]

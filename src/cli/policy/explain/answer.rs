@@ -14,11 +14,14 @@ use crate::redact::{printable, printable_json};
 const OTHERS: usize = 5;
 
 /// What the relay would say.
+#[derive(Default)]
 pub(super) struct Answer {
     pub(super) allowed: bool,
     /// What refuses the message, and why where the reply does not say.
     pub(super) reply: Option<String>,
     pub(super) reason: Option<String>,
+    /// Addresses that no known identity covers, though SES wants one verified.
+    pub(super) uncovered: Vec<String>,
     pub(super) requests: Vec<Asking>,
     /// How many more requests there are.
     pub(super) more: usize,
@@ -40,6 +43,7 @@ impl Answer {
             "allowed": self.allowed,
             "reply": self.reply,
             "reason": self.reason,
+            "uncovered": self.uncovered,
             "client": remarks.asker.to_json(),
             "unknown": remarks.unknown,
             "problems": remarks.problems,
@@ -62,6 +66,14 @@ impl Answer {
         }
         if let Some(reason) = &self.reason {
             writeln!(out, "because {}", printable(reason))?;
+        }
+        for address in &self.uncovered {
+            writeln!(
+                out,
+                "{bad}not verified{bad:#} as far as is known here: no identity covers `{}`, and SES refuses \
+                 it until it or its domain is verified",
+                printable(address)
+            )?;
         }
         for line in remarks.asker.lines() {
             writeln!(out, "{}", printable(&line))?;

@@ -34,6 +34,10 @@ const EXPLAINED: usize = 20;
 /// Exit status for a question that cannot be asked.
 const EX_USAGE: u8 = 64;
 
+const SANDBOX: &str =
+    "the account is in the sandbox, where recipients' identities are resources too";
+const NOT_VERIFIED: &str = "SES takes no mail of an address that no identity of the account covers, whatever policies allow";
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
@@ -167,7 +171,7 @@ fn of_message(
     }
     if forward_paths.len() > RECIPIENTS {
         let reply = Some(Reply::too_many_recipients().to_string());
-        return Ok(Answer { allowed: false, reply, reason: None, requests: Vec::new(), more: 0 });
+        return Ok(Answer { reply, ..Answer::default() });
     }
     let envelope = Envelope {
         reverse_path: address(from)?,
@@ -203,9 +207,13 @@ fn of_message(
         // The reply says the rest.
         Denial::Unsure(unsure) if unsure.identity.is_empty() => Some(unsure.reason.clone()),
         Denial::Unsure(_) | Denial::TooManySteps => Some(denial.to_string()),
+        Denial::Policy { is_sandbox: true, .. } => Some(SANDBOX.to_owned()),
+        Denial::NotVerified { .. } => Some(NOT_VERIFIED.to_owned()),
         _ => None,
     });
-    Ok(Answer { allowed: denial.is_none(), reply: denial.map(reply), reason, requests, more })
+    let uncovered = authorizer.uncovered(message);
+    let (allowed, reply) = (denial.is_none(), denial.map(reply));
+    Ok(Answer { allowed, reply, reason, uncovered, requests, more })
 }
 
 fn of_context(
@@ -236,13 +244,7 @@ fn of_context(
         context: &context,
     };
     let asking = Asking::new(&authorizer.layers(principal, &[]), &request, Vec::new());
-    Ok(Answer {
-        allowed: asking.allowed,
-        reply: None,
-        reason: None,
-        requests: vec![asking],
-        more: 0,
-    })
+    Ok(Answer { allowed: asking.allowed, requests: vec![asking], ..Answer::default() })
 }
 
 fn moment(text: &str) -> Result<SystemTime, String> {
