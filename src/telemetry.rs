@@ -6,6 +6,7 @@
 
 mod queue;
 mod repeats;
+mod text;
 
 use std::io::IsTerminal;
 
@@ -22,6 +23,7 @@ use crate::decision_log::Clock;
 use crate::trace;
 use queue::Queue;
 use repeats::{Once, Repeats};
+use text::Text;
 
 /// Takes log lines.
 pub type Lines = Box<dyn Layer<Registry> + Send + Sync>;
@@ -76,12 +78,13 @@ pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
         // As NO_COLOR, CLICOLOR_FORCE and TERM say.
         let colors = anstream::AutoStream::choice(&std::io::stdout());
         let ansi = colors != anstream::ColorChoice::Never;
-        fmt::layer()
-            .with_timer(Clock)
-            .with_ansi(ansi)
-            .map_event_format(|format| Once(format, repeats.clone()))
-            .with_writer(queue.clone())
-            .boxed()
+        let lines = fmt::layer().with_timer(Clock).with_ansi(ansi).with_writer(queue.clone());
+        if terminal {
+            lines.map_event_format(|_| Once(Text(Clock), repeats.clone())).boxed()
+        } else {
+            // For files and programs a line is a line.
+            lines.map_event_format(|format| Once(format, repeats.clone())).boxed()
+        }
     };
     let libraries = LevelFilter::WARN.min(LevelFilter::from_level(level));
     // What its provider of credentials warns of at each call is told once, by whoever watches over them.

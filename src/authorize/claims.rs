@@ -4,7 +4,7 @@
 //! combination that differs; all must be allowed.
 
 use crate::address::Address;
-use crate::message::{HeaderSection, Mailbox};
+use crate::message::{DisplayName, HeaderSection, Mailbox};
 use crate::policy::Spelled;
 use crate::smtp::Envelope;
 
@@ -63,6 +63,16 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether it is that combination.
+    pub(super) fn is(&self, author: &Mailbox, feedback: &Address, recipients: &[&Address]) -> bool {
+        self.author == author.address.as_str()
+            && self.feedback == feedback.as_str()
+            && self.display_name.as_deref()
+                == author.display_name.as_ref().map(DisplayName::decoded)
+            && self.recipients.len() == recipients.len()
+            && self.recipients.iter().zip(recipients).all(|(this, that)| this == that.as_str())
+    }
+
     pub(super) fn new(author: &Mailbox, feedback: &Address, recipients: &[&Address]) -> Self {
         Self {
             author: author.address.to_string(),

@@ -18,14 +18,14 @@ use std::time::SystemTime;
 
 use uuid::Uuid;
 
-pub use permit::{Parameters, Permit, Verdict};
+pub use permit::{Nearest, Parameters, Permit, Verdict};
 pub use requests::{Asked, Message};
 pub use screened::Screened;
 
 use crate::address::Address;
 use crate::identities::{Account, Identities, Unsure};
 use crate::message::{HeaderSection, XSes};
-use crate::policy::{Context, Decision, Layers, Policy, StepBudget};
+use crate::policy::{self, Context, Decision, Layers, Policy, StepBudget};
 use crate::principals::{Chosen, Matched, Principal};
 use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
@@ -82,6 +82,9 @@ pub struct Occasion {
 /// statements with a hundred patterns each. What needs more is refused.
 pub const STEPS: u64 = 10_000_000;
 
+/// Of that, what it takes to tell which statement came nearest to allowing.
+const NEAREST_STEPS: u64 = 200_000;
+
 /// A complete message that got no permit.
 #[derive(Debug)]
 pub struct NotPermitted {
@@ -120,7 +123,7 @@ pub enum Denial {
     #[error("the policies take too long to evaluate: the message has too many addresses for them")]
     TooManySteps,
     /// Nothing can be said about the message yet.
-    #[error("identity `{}`: {}", .0.identity, .0.reason)]
+    #[error("{0}")]
     Unsure(Unsure),
     /// The message asks for something that the relay does not do for this user.
     #[error("{0}")]
@@ -211,13 +214,45 @@ impl Authorizer {
             (Some((_, Denial::Policy { verdict, .. })), Some(unsure)) if !verdict.is_explicit() => {
                 return Err(Denial::Unsure(unsure));
             }
-            (Some((_, denial)), _) => return Err(denial),
+            (Some((rank, mut denial)), _) => {
+                if let Denial::Policy { claim, verdict, .. } = &mut denial
+                    && !verdict.is_explicit()
+                {
+                    verdict.nearest = self.nearest(client, message, occasion.now, (rank, claim));
+                }
+                return Err(denial);
+            }
             (None, Some(unsure)) => return Err(Denial::Unsure(unsure)),
             (None, None) => {}
         }
         self.verified(envelope, header, &chosen.x_ses)?;
         // There is a request for each author, and at least one author.
         allowed.ok_or_else(|| Denial::Unsupported("Missing required header 'From'.".to_owned()))
+    }
+
+    /// Finds the Allow that came nearest, of the request of that rank and claim. That it is told must
+    /// not cost more than the decision did.
+    fn nearest(
+        &self,
+        client: &Client,
+        message: Message<'_>,
+        now: SystemTime,
+        (rank, claim): (usize, &Claim),
+    ) -> Option<Nearest> {
+        let budget = StepBudget::of(NEAREST_STEPS);
+        let mut found = None;
+        self.ask(client, message, now, &budget, |asked| {
+            let is_it = found.is_none()
+                && asked.rank == rank
+                && claim.is(asked.author, asked.feedback, asked.recipients);
+            if is_it {
+                found = Some(
+                    policy::nearest(&asked.layers, &asked.request, &budget)
+                        .map(|it| Nearest { statement: it.to_string(), hint: it.hint }),
+                );
+            }
+        });
+        found.flatten()
     }
 
     /// Says whether a message may go with these parameters, which a permit of earlier rules gave it.

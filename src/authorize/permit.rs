@@ -20,6 +20,17 @@ pub struct Verdict {
     pub statement: Option<String>,
     /// The spelling without which the Deny would not have held (decision 7).
     pub spelling: Option<String>,
+    /// Of an implicit deny the Allow that came nearest, with what failed in it.
+    pub nearest: Option<Nearest>,
+}
+
+/// An Allow that did not apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nearest {
+    /// The statement, and what failed first, without any value of the message.
+    pub statement: String,
+    /// What was nearly right, and what to write; may hold values.
+    pub hint: Option<String>,
 }
 
 impl Verdict {
@@ -44,6 +55,7 @@ impl Verdict {
             decision: name,
             statement: settled.map(place_of),
             spelling: settled.and_then(Settled::spelling).map(|spelling| spelling.to_string()),
+            nearest: None,
         }
     }
 }

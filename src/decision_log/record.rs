@@ -78,6 +78,10 @@ pub struct Record<'a> {
     pub verdict: Option<&'a str>,
     /// The statement that settled it, with file and line.
     pub statement: Option<&'a str>,
+    /// Of an implicit deny the Allow that came nearest, with what failed in it.
+    pub nearest: Option<&'a str>,
+    /// What was nearly right in it.
+    pub hint: Option<&'a str>,
     /// Whether a Deny held for another spelling alone (decision 7).
     pub spelling_decided: bool,
     /// That spelling.
@@ -137,6 +141,8 @@ impl<'a> Record<'a> {
             declared_bytes: None,
             verdict: None,
             statement: None,
+            nearest: None,
+            hint: None,
             spelling_decided: false,
             spelling: None,
             resource: None,
@@ -178,6 +184,8 @@ impl<'a> Record<'a> {
         object.number("declared_bytes", record.declared_bytes.map(wide));
         object.text("verdict", record.verdict);
         object.text("statement", record.statement);
+        object.text("nearest", record.nearest);
+        object.text("hint", record.hint);
         object.flag("spelling_decided", Some(true).filter(|_| record.spelling_decided));
         object.text("spelling", record.spelling);
         object.text("resource", record.resource);
@@ -232,6 +240,8 @@ impl<'a> Record<'a> {
                         declared_bytes = record.declared_bytes,
                         verdict = record.verdict,
                         statement = record.statement,
+                        nearest = record.nearest,
+                        hint = record.hint,
                         spelling_decided = Some(true).filter(|_| record.spelling_decided),
                         spelling = record.spelling,
                         resource = record.resource,
@@ -270,6 +280,7 @@ impl<'a> Record<'a> {
         Self {
             ehlo: self.ehlo.map(short),
             spelling: self.spelling.map(short),
+            hint: self.hint.map(short),
             resource: self.resource.map(short),
             display_name: self.display_name.map(short),
             configuration_set: self.configuration_set.map(short),

@@ -173,7 +173,16 @@ impl Statement {
     /// Tells how the statement stands to a request; looks at action, principal, resource and
     /// conditions in this order. Of the layers it matters whether there is a permissions boundary.
     pub fn outcome<'a, P>(&'a self, layers: &Layers<'_, P>, request: &Request<'a>) -> Outcome<'a> {
-        let budget = &StepBudget::unbounded();
+        self.outcome_within(layers, request, &StepBudget::unbounded())
+    }
+
+    /// Tells whether it applies, as `outcome`; what comes of it says nothing once the budget is used up.
+    pub(super) fn outcome_within<'a, P>(
+        &'a self,
+        layers: &Layers<'_, P>,
+        request: &Request<'a>,
+        budget: &StepBudget,
+    ) -> Outcome<'a> {
         if !self.is_about_action(request.action) {
             return Outcome::ActionDiffers;
         }

@@ -178,6 +178,12 @@ impl<'a> Line<'a> {
             record = Record {
                 verdict: Some(verdict.decision),
                 statement: verdict.statement.as_deref(),
+                nearest: verdict.nearest.as_ref().map(|it| it.statement.as_str()),
+                hint: verdict
+                    .nearest
+                    .as_ref()
+                    .and_then(|it| it.hint.as_deref())
+                    .filter(|_| is_full),
                 spelling_decided: verdict.spelling.is_some(),
                 // These may hold an address as well.
                 spelling: verdict.spelling.as_deref().filter(|_| is_full),

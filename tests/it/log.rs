@@ -147,6 +147,15 @@ fn a_transaction_is_one_line_that_says_everything() {
     for line in [relayed, denied] {
         assert_eq!(line["unknown_x_ses"], "X-SES-Note,X-SES-Feedback-ID,X-SES-TENANT2");
     }
+    let nearest = denied["nearest"].as_str().unwrap();
+    assert!(
+        nearest.ends_with(
+            "from-marketing.json:4: Allow statement 1 (identity) condition `StringEquals` on \
+             `ses:FromAddress` does not hold"
+        ),
+        "{nearest}"
+    );
+    assert!(relayed["nearest"].is_null() && denied["statement"].is_null(), "{denied}");
     let id = |line: &Value| line["decision"].as_str().unwrap().to_owned();
     assert_eq!(relayed["message_id"], relayed["decision"]);
     assert_eq!(relayed["verdict"], "Allowed");

@@ -2,6 +2,7 @@
 //! request, what of it does not fit, what was seen there, what it requires, and what was nearly right.
 
 mod hint;
+mod nearest;
 mod requires;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use super::document::Policy;
 use super::evaluate::Layers;
 use super::request::{Context, Request};
 use super::statement::{Effect, Outcome, Statement};
+pub use nearest::{Nearest, nearest};
 
 /// Which layer holds a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,22 @@ pub enum Layer {
     ResourceControl,
     /// Policies of the resource.
     Resource,
+}
+
+impl Layer {
+    /// Its name, as the log and `policy explain` have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Boundary => "boundary",
+            Self::Session => "session",
+            Self::ServiceControl => "service control",
+            // Decision 7: of these only a Deny counts, which is how the engine takes such a layer.
+            Self::ResourceControl => "sending authorization of a related identity",
+            Self::Resource => "sending authorization",
+        }
+    }
 }
 
 /// How one statement stands to a request.

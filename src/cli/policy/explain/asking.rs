@@ -162,15 +162,7 @@ impl Line {
             Effect::Deny => "Deny",
         };
         Self {
-            layer: match explained.layer {
-                Layer::Identity => "identity",
-                Layer::Boundary => "boundary",
-                Layer::Session => "session",
-                Layer::ServiceControl => "service control",
-                // Decision 7: of these only a Deny counts, which is how the engine takes such a layer.
-                Layer::ResourceControl => "sending authorization of a related identity",
-                Layer::Resource => "sending authorization",
-            },
+            layer: explained.layer.name(),
             policy: explained.policy.name().to_owned(),
             line: statement.line(),
             index: statement.index(),
