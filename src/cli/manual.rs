@@ -227,6 +227,11 @@ pub(super) const PAGES: &[Page] = &[
         examples: &[
             ("sesgate policy lint policies/", "every file *.json of a folder, at any depth"),
             ("sesgate policy lint --kind scp scp.json", "a service control policy"),
+            (
+                "sesgate policy lint --config /etc/sesgate/sesgate.toml",
+                "every policy in use, each as what it is attached to",
+            ),
+            ("sesgate policy lint --allow broad-resource policies/", "but for what is meant so"),
             ("sesgate policy lint --format sarif policies/ > lint.sarif", "for code scanning"),
             ("sesgate policy lint --rules", "what it can find"),
         ],

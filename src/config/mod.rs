@@ -38,7 +38,7 @@ use source::Source;
 pub use source::{Place, Placed, Problem};
 pub use values::{
     Account, Certificate, ClientNetwork, DecisionLog, Delegated, Group, Identities, Identity,
-    Level, Limits, Listener, ListenerTls, Log, LogAddresses, LogFormat, Organization, Otlp,
+    Level, Limits, Lint, Listener, ListenerTls, Log, LogAddresses, LogFormat, Organization, Otlp,
     Password, Rate, Server, Ses, Upstream, User, XSes,
 };
 
@@ -75,6 +75,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the log looks.
     pub log: Log,
+    /// What the linter of policies says.
+    pub lint: Lint,
     /// Where records of decisions go beside the log.
     pub decision_log: DecisionLog,
     /// What an OpenTelemetry collector is told.

@@ -12,8 +12,8 @@ use super::organization::organization;
 use super::reader::Reader;
 use super::users::{group, user};
 use super::{
-    Account, Config, DecisionLog, Limits, Log, LogAddresses, LogFormat, Origin, Otlp, Rate, Server,
-    Ses, Upstream,
+    Account, Config, DecisionLog, Limits, Lint, Log, LogAddresses, LogFormat, Origin, Otlp, Rate,
+    Server, Ses, Upstream,
 };
 
 /// A shorter token could be guessed.
@@ -38,6 +38,7 @@ pub(super) fn config(origin: Origin, mut root: Reader<'_, '_>) -> Config {
         answer,
         limits: limits(root.section("limits")),
         log: log(root.section("log")),
+        lint: lint(root.section("lint")),
         decision_log: decision_log(root.section("decision_log")),
         otlp: otlp(&mut root),
     };
@@ -102,6 +103,12 @@ fn references(config: &Config, root: &Reader<'_, '_>) {
              make one with `sesgate user hash-password`",
         );
     }
+}
+
+fn lint(mut table: Reader<'_, '_>) -> Lint {
+    let lint = Lint { allow: table.strings("allow") };
+    table.finish();
+    lint
 }
 
 fn server(mut table: Reader<'_, '_>) -> Server {

@@ -306,6 +306,13 @@ pub struct Log {
     pub hash_key: Option<Placed<PathBuf>>,
 }
 
+/// What the linter of policies says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lint {
+    /// Codes of findings that are left out.
+    pub allow: Vec<Placed<String>>,
+}
+
 /// Where records of decisions go beside the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecisionLog {

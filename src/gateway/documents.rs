@@ -36,11 +36,13 @@ pub fn documents(config: &Config) -> Vec<Used<'_>> {
         format!("arn:{partition}:ses:{region}:{id}:identity/{name}")
     };
     let used = |kind, by| move |document| Used { kind, document, identity: None, by };
+    // Of an account that is not known nothing is said.
+    let is_known = !account.id.is_empty() && !account.region.is_empty();
     let attached = |identity: String| {
         move |document| Used {
             kind: PolicyKind::Resource,
             document,
-            identity: Some(identity.clone()),
+            identity: is_known.then(|| identity.clone()),
             by: By::All,
         }
     };

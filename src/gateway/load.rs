@@ -12,13 +12,14 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+use super::documents::documents;
 use super::identities::Listed;
 use crate::authorize::Authorizer;
 use crate::config::{self, Config, Document, Level, Placed, Problem};
 use crate::identities::{Account, Organization};
 use crate::inventory::{self, Snapshot};
-use crate::policy::lint::Severity;
-use crate::policy::{self, Effect, Policy, PolicyKind};
+use crate::policy::lint::{Attached, Rule, Severity, grouped, lint};
+use crate::policy::{Effect, Policy, PolicyKind};
 use crate::principals::{
     Guard, PolicyFileError, PolicyFiles, Principal, Principals, StoredPassword, User, hash_password,
 };
@@ -159,7 +160,6 @@ pub(super) struct Loader<'c> {
     kept: Kept,
     pub(super) config: &'c Config,
     files: PolicyFiles,
-    linted: HashSet<(PolicyKind, String)>,
     problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
 }
@@ -173,9 +173,8 @@ pub fn load(config: &Config) -> Loaded {
 /// Reads everything anew; what was made at start-up stays.
 pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
     let files = PolicyFiles::default();
-    let linted = HashSet::new();
     let (problems, warnings) = (Vec::new(), Vec::new());
-    let mut loader = Loader { kept, config, files, linted, problems, warnings };
+    let mut loader = Loader { kept, config, files, problems, warnings };
     let account = &config.account;
     let scps = account.service_control_policies.iter().map(|level| loader.level(level)).collect();
     let parts = Parts {
@@ -203,6 +202,7 @@ pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
     for group in &config.groups {
         loader.policies(PolicyKind::Identity, &group.policies);
     }
+    loader.lint();
     loader.unknown_identities(&parts);
     loader.warnings.extend(exposed::warnings(config));
     if let Some(found) = config.origin.found_file(&account.region) {
@@ -254,10 +254,7 @@ impl Loader<'_> {
             }
         };
         match read {
-            Ok(policy) => {
-                self.lint(kind, &document.value);
-                return Some(policy);
-            }
+            Ok(policy) => return Some(policy),
             Err(PolicyFileError::Unreadable(error)) => {
                 self.note(document, format!("`{}` cannot be read: {error}", document.value));
             }
@@ -277,28 +274,61 @@ impl Loader<'_> {
         None
     }
 
-    /// Notes what the linter warns of, once a file.
-    fn lint(&mut self, kind: PolicyKind, document: &Document) {
-        let name = document.to_string();
-        if !self.linted.insert((kind, name.clone())) {
-            return;
-        }
-        let Ok(text) = document.read() else { return };
+    /// Notes what the linter warns of, once a document and what it is attached to.
+    fn lint(&mut self) {
+        let allowed = self.allowed();
         #[expect(clippy::disallowed_methods, reason = "which times are over")]
         let now = SystemTime::now();
-        let findings = policy::lint::lint(kind, &name, &text, now);
-        let grave = findings.iter().filter(|finding| finding.severity() != Severity::Suggestion);
-        self.warnings.extend(grave.map(|finding| Problem {
-            file: name.clone(),
-            place: Some((finding.line(), finding.column())),
-            message: format!(
-                "{}[{}]: {}; {}",
-                finding.severity(),
-                finding.code(),
-                finding.message(),
-                finding.fix()
-            ),
-        }));
+        let mut linted = HashSet::new();
+        let mut told = HashSet::new();
+        for used in documents(self.config) {
+            let (document, name) = (&used.document.value, used.document.value.to_string());
+            let identity = used.identity.as_deref();
+            let Ok(text) = document.read() else { continue };
+            if !linted.insert((used.kind, used.identity.clone(), name.clone()))
+                // Its mistakes were noted.
+                || Policy::parse(used.kind, &name, &text).is_err()
+            {
+                continue;
+            }
+            let mut findings = lint(Attached { kind: used.kind, identity }, &name, &text, now);
+            findings.retain(|finding| {
+                finding.severity() != Severity::Suggestion && !allowed.contains(&finding.code())
+            });
+            for group in grouped(&findings) {
+                let others = match group.others.is_empty() {
+                    true => String::new(),
+                    false => format!(" ({group})"),
+                };
+                let first = group.first;
+                let warning = Problem {
+                    file: name.clone(),
+                    place: Some((first.line(), first.column())),
+                    message: format!(
+                        "{}[{}]: {}; {}{others}",
+                        first.severity(),
+                        first.code(),
+                        first.message(),
+                        first.fix(),
+                    ),
+                };
+                if told.insert(warning.to_string()) {
+                    self.warnings.push(warning);
+                }
+            }
+        }
+    }
+
+    /// The codes of findings that are left out; those that do not exist are noted.
+    fn allowed(&mut self) -> Vec<&'static str> {
+        let mut allowed = Vec::new();
+        for code in &self.config.lint.allow {
+            match Rule::to_allow(&code.value) {
+                Ok(rule) => allowed.push(rule.code),
+                Err(message) => self.note(code, message),
+            }
+        }
+        allowed
     }
 
     /// The key of the hashes of addresses: a line of text, so that hashes can be made by hand.

@@ -10,6 +10,7 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::error::{Problems, quoted};
+use super::syntax::syntax_error;
 
 /// The largest policy document read, in bytes. The largest quota of AWS is 10,240.
 pub(super) const MOST_BYTES: usize = 64 * 1024;
@@ -70,25 +71,6 @@ fn too_deep(text: &str) -> Option<usize> {
         }
     }
     None
-}
-
-/// Returns byte offset and text of a syntax error, whose own text ends in line and column.
-fn syntax_error(text: &str, error: &serde_json::Error) -> (usize, String) {
-    let line_start = match error.line().checked_sub(2) {
-        Some(breaks_before) => {
-            text.match_indices('\n').nth(breaks_before).map_or(text.len(), |(at, _)| at + 1)
-        }
-        None => 0,
-    };
-    let at = (line_start + error.column().saturating_sub(1)).min(text.len());
-    let what = error.to_string();
-    let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(before, _)| before);
-    let what = if what.starts_with("EOF") {
-        format!("{}; is it cut off?", what.replace("EOF", "the text ends"))
-    } else {
-        what.to_owned()
-    };
-    (at, what)
 }
 
 fn strict() -> ParseOptions {

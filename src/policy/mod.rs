@@ -42,6 +42,7 @@ mod principal;
 mod request;
 mod resource;
 mod statement;
+mod syntax;
 mod text;
 mod variable;
 
@@ -56,4 +57,5 @@ pub use family::{Family, Narrowed, Resource, evaluate_narrowed};
 pub use principal::Principal;
 pub use request::{Context, Request, Spelled, is_list_key};
 pub use statement::{Effect, Outcome, SpellingUsed, Statement};
+pub use syntax::syntax_error;
 pub use variable::expand;

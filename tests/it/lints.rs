@@ -407,6 +407,98 @@ fn the_command_shows_place_and_fix() {
 }
 
 #[test]
+fn findings_that_are_alike_are_told_once() {
+    let statement = |number: usize| {
+        format!(
+            r#"{{"Sid": "S{number}", "Effect": "Allow", "Action": "ses:SendRawEmail", "Resource": "*",
+            "Condition": {{"StringEquals": {{"ses:FromAddress": "a{number}@example.com"}}}}}}"#
+        )
+    };
+    let statements: Vec<_> = (0..25).map(statement).collect();
+    let policy =
+        format!(r#"{{"Version": "2012-10-17", "Statement": [{}]}}"#, statements.join(",\n"));
+    let text = String::from_utf8(run(&["-"], &policy).stdout).unwrap();
+    assert_eq!(text.matches("broad-resource").count(), 1, "{text}");
+    assert!(text.contains("= and 24 like it: 3:76, 5:76, "), "{text}");
+    assert!(text.contains(", 41:77 and 4 more\n"), "{text}");
+    assert!(text.ends_with("\n25 suggestions\n"), "{text}");
+    let files = ["config/policies/send-only.json", "config/policies/full-access.json"];
+    let text = String::from_utf8(run(&files, "").stdout).unwrap();
+    assert!(text.contains("= and 1 like it: config/policies/full-access.json:9:19\n"), "{text}");
+    let findings = run(&["--json", "-"], &policy).stdout;
+    let findings: Value = serde_json::from_slice(&findings).unwrap();
+    assert_eq!(findings.as_array().unwrap().len(), 25, "machines are told of each");
+}
+
+#[test]
+fn findings_are_allowed_by_their_code() {
+    let file = "tests/explain/policies/mfa.json";
+    for (arguments, status, out) in [
+        (&[file][..], 1, "1 warning, 1 suggestion\n"),
+        (&[file, "--allow", "key-not-supplied"], 0, "1 suggestion (1 finding allowed)\n"),
+        (
+            &[file, "--allow", "key-not-supplied", "--allow", "broad-resource"],
+            0,
+            "nothing found (2 findings allowed)\n",
+        ),
+        (&[file, "--allow", "api-version-excludes-smtp"], 1, "1 warning, 1 suggestion\n"),
+        (&["--config", "tests/explain/allowed.toml"], 0, "1 suggestion (1 finding allowed)\n"),
+        (
+            &["--config", "tests/explain/allowed.toml", file],
+            0,
+            "1 suggestion (1 finding allowed)\n",
+        ),
+        (&["--config", "tests/configs/lint.toml"], 2, ""),
+    ] {
+        let output = run(arguments, "");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?} {text}");
+        assert!(text.ends_with(out), "{arguments:?} {text}");
+    }
+    for (code, error) in [
+        ("key-not-suplied", "did you mean `key-not-supplied`?"),
+        ("mfa.json", "there is no kind of finding `mfa.json`"),
+        ("json-syntax", "such a policy is refused"),
+    ] {
+        let output = run(&[file, "--allow", code], "");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{code}");
+        assert!(errors.contains(error), "{errors}");
+    }
+}
+
+/// A file is what the configuration says that it is, whatever the command line says of others.
+#[test]
+fn a_configuration_knows_what_its_policies_are() {
+    let codes = |arguments: &[&str], file: &str| {
+        let output = run(&[&["--json"], arguments].concat(), "");
+        let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = findings.as_array().unwrap().clone();
+        let of_file = findings.iter().filter(|it| it["file"].as_str().unwrap().ends_with(file));
+        of_file.map(|it| it["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let folder = "tests/explain/policies/";
+    let lent = "lent-to-somebody.json";
+    assert_eq!(codes(&[&format!("{folder}{lent}")], lent), ["unsupported-combination"]);
+    let config = ["--config", "tests/explain/layers.toml"];
+    assert_eq!(codes(&config, lent), Vec::<String>::new());
+    assert_eq!(codes(&[&config[..], &[folder]].concat(), lent), Vec::<String>::new());
+    // In a boundary and a service control policy much is allowed by nature.
+    let as_user = ["broad-action", "broad-resource", "holds-for-other-actions"];
+    assert_eq!(codes(&[folder], "scp.json"), as_user);
+    assert_eq!(codes(&config, "scp.json"), ["holds-for-other-actions"]);
+    assert_eq!(codes(&[folder], "boundary.json"), ["broad-resource"]);
+    assert_eq!(codes(&config, "boundary.json"), Vec::<String>::new());
+    // Of others the command line says it.
+    let other = [&config[..], &["--kind", "scp", "tests/explain/policies/net.json"]].concat();
+    assert_eq!(codes(&other, "net.json"), ["private-address"]);
+    let output = run(&["--config", "tests/explain/unfinished.toml"], "");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors.contains("tests/explain/policies/absent.json: No such file"), "{errors}");
+}
+
+#[test]
 fn the_command_exits_by_the_worst_finding() {
     let denied = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "ses:*", "Resource": "*"}}"#;
     let without_version = denied.replace(r#""Version": "2012-10-17", "#, "");

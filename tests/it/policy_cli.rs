@@ -242,7 +242,7 @@ fn what_cannot_be_read_is_told() {
 /// A file of cases with a mistake, and where that is.
 const MISTAKES: [(&str, &str); 14] = [
     ("", "1:1: not valid JSON"),
-    ("[\n{},]", "2:4: not valid JSON"),
+    ("[\n{},]", "2:3: not valid JSON: trailing comma"),
     ("7", "1:1: a file of cases is a list or an object"),
     ("{}", "1:1: `cases` is missing"),
     ("{\"cases\": {}}", "1:11: `cases` is a list"),

@@ -8,6 +8,7 @@ use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
+use crate::policy::syntax_error;
 use crate::redact::is_unprintable;
 
 /// What is wrong with a text, and the byte where.
@@ -40,11 +41,7 @@ impl Mistake {
 /// `serde_json` checks the grammar, and bounds the depth; the other parser gives the places.
 pub(super) fn parse(text: &str) -> Result<Value<'_>, Mistake> {
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
-        let what = error.to_string();
-        let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(before, _)| before);
-        let breaks = error.line().saturating_sub(1);
-        let start = text.split_inclusive('\n').take(breaks).map(str::len).sum::<usize>();
-        let at = (start + error.column().saturating_sub(1)).min(text.len());
+        let (at, what) = syntax_error(text, &error);
         return Err(Mistake::new(at, format!("not valid JSON: {what}")));
     }
     let strict = ParseOptions {

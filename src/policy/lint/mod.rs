@@ -11,6 +11,7 @@ mod address;
 mod condition;
 mod cover;
 mod document;
+mod group;
 mod identity;
 mod key;
 mod list;
@@ -35,6 +36,7 @@ use super::document::{Policy, PolicyKind};
 use super::error::Problems;
 use super::json;
 
+pub use group::{Group, grouped};
 pub use rules::{RULES, Rule, Severity};
 
 /// One thing that the linter found.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::super::error::{nearest, quoted};
+
 /// How grave a finding is; the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -42,6 +44,30 @@ pub struct Rule {
     pub severity: Severity,
     /// What it is about, in one line.
     pub about: &'static str,
+}
+
+impl Rule {
+    /// Returns the rule of a code whose findings may be left out.
+    ///
+    /// # Errors
+    /// When there is none, with what may have been meant; and for findings for which a policy is
+    /// refused, which remain whoever looks.
+    pub fn to_allow(code: &str) -> Result<&'static Rule, String> {
+        let place = RULES.iter().position(|rule| rule.code == code);
+        let Some(place) = place else {
+            let near = nearest(code, RULES.iter().map(|rule| rule.code));
+            let near = near.map_or_else(
+                || "`sesgate policy lint --rules` lists them".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            return Err(format!("there is no kind of finding {}; {near}", quoted(code)));
+        };
+        let refusing = RULES.iter().take_while(|rule| rule.code != INVALID_ACTION.code).count();
+        match RULES.get(place) {
+            Some(rule) if place >= refusing => Ok(rule),
+            _ => Err(format!("{} cannot be allowed: such a policy is refused", quoted(code))),
+        }
+    }
 }
 
 macro_rules! rules {
