@@ -268,8 +268,7 @@ impl Reply {
     pub fn line_break_in_response() -> Reply {
         Reply::fixed(
             501,
-            "Invalid command argument, holds a line break: encode user name and password without one, \
-             with printf and not with echo",
+            "Invalid command argument, holds a line break: encode it with printf, not with echo",
         )
     }
 
