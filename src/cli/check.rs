@@ -2,19 +2,36 @@
 
 use std::process::ExitCode;
 
-use super::problems::{self, Severity};
-use crate::config::Sources;
+use clap::Args;
 
-pub(super) fn run(sources: &Sources) -> ExitCode {
-    match super::read(sources) {
+use super::ConfigFile;
+use super::problems::{self, Severity};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Fails for warnings too, with exit status 1.
+    #[arg(long)]
+    strict: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    match super::read(&arguments.file.sources()) {
         Ok((config, _, warnings)) => {
             problems::print(&warnings, Severity::Warning);
+            let fails = arguments.strict && !warnings.is_empty();
+            let ending = match (fails, warnings.len()) {
+                (false, _) => "ready to serve".to_owned(),
+                (true, 1) => "1 warning, which `--strict` does not let pass".to_owned(),
+                (true, number) => format!("{number} warnings, which `--strict` does not let pass"),
+            };
             let (listeners, users) = (config.listeners.len(), config.users.len());
             problems::tell(&format!(
-                "{}: {listeners} listeners, {users} users: ready to serve",
+                "{}: {listeners} listeners, {users} users: {ending}",
                 config.origin
             ));
-            ExitCode::SUCCESS
+            if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Err(status) => status,
     }

@@ -89,9 +89,15 @@ pub(super) const PAGES: &[Page] = &[
     },
     Page {
         command: "check",
-        exit_status: &[("0", "`serve` would start with it"), USAGE, UNUSABLE],
+        exit_status: &[
+            ("0", "`serve` would start with it"),
+            ("1", "so it would, but with --strict there are warnings"),
+            USAGE,
+            UNUSABLE,
+        ],
         examples: &[
             ("sesgate check", "with config/sesgate.toml"),
+            ("sesgate check --strict", "in CI: warnings fail too"),
             ("sesgate check --config /etc/sesgate/sesgate.toml", "with another file"),
         ],
         environment: &[SETTINGS, NO_COLOR],

@@ -55,7 +55,7 @@ enum Command {
     /// Policies, password hashes and certificates are read as `serve` would; nothing is bound and
     /// nobody is asked. A mistake is one line `file:line:column: what is wrong` on standard error;
     /// on a terminal the line that it is in stands below.
-    Check(ConfigFile),
+    Check(check::Arguments),
     /// Shows what the configuration is made of: file, environment variables, flags.
     #[command(subcommand)]
     Config(config::Command),
@@ -119,7 +119,7 @@ pub fn run() -> ExitCode {
     };
     match cli.command {
         Command::Serve(file) => serve::run(&file.sources()),
-        Command::Check(file) => check::run(&file.sources()),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::User(command) => user::run(&command),

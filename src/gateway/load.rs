@@ -3,6 +3,7 @@
 //! Everything that is wrong is noted, so that one run of `sesgate check` shows all of it.
 
 mod exposed;
+mod silent;
 mod users;
 
 use std::collections::{HashMap, HashSet};
@@ -205,6 +206,7 @@ pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
     loader.lint();
     loader.unknown_identities(&parts);
     loader.warnings.extend(exposed::warnings(config));
+    loader.silent(&parts);
     if let Some(found) = config.origin.found_file(&account.region) {
         loader.warnings.push(config.origin.problem_of_all(found));
     }
@@ -306,7 +308,11 @@ impl Loader<'_> {
                     place: Some((first.line(), first.column())),
                     message: format!(
                         "{}[{}]: {}; {}{others}",
-                        first.severity(),
+                        // What it calls an error keeps nothing from starting.
+                        match first.severity() {
+                            Severity::Error => Severity::Warning,
+                            other => other,
+                        },
                         first.code(),
                         first.message(),
                         first.fix(),

@@ -179,3 +179,30 @@ def test_a_port_in_use_is_told(start: Start, tmp_path: Path) -> None:
     done = sesgate("serve", "--config", second.config)
     assert done.returncode not in (0, None)
     assert str(first.starttls) in done.stdout + done.stderr
+
+
+def test_strict_fails_for_warnings(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    gate.configure()
+    plain = sesgate("check", "--config", gate.config)
+    assert plain.returncode == 0 and "ready to serve" in plain.stderr
+    strict = sesgate("check", "--strict", "--config", gate.config)
+    assert strict.returncode == 1
+    assert strict.stderr.splitlines()[-1].endswith("1 warning, which `--strict` does not let pass")
+    # The example of the guide is the only one.
+    gate.configure({'policies = ["policies/recipients-example-com.json"]': 'policies = ["policies/send-only.json"]'})
+    content = sesgate("check", "--strict", "--config", gate.config)
+    assert content.returncode == 0, content.stderr
+
+
+def test_a_warning_is_never_called_an_error(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    gate.configure()
+    policy = tmp_path / "policies/from-marketing.json"
+    policy.write_text(policy.read_text().replace('"ses:SendRawEmail"', '"ses:SendRawMail"'))
+    done = sesgate("check", "--config", gate.config)
+    assert "warning: " in done.stderr
+    assert "error[" not in done.stderr
+    assert "user `marketing` can send nothing: the Allow is for `ses:SendEmail`" in done.stderr
+    doctor = sesgate("doctor", "--config", gate.config, "--format", "json")
+    assert "user `marketing` can send nothing" in doctor.stdout

@@ -14,7 +14,7 @@ use std::path::Path;
 use sesgate::config::{self, Config, Problem, Sources};
 use sesgate::gateway;
 
-use crate::support::path;
+use crate::support::{path, program};
 
 /// The lines of a case that begin with a marker, without it.
 fn marked<'t>(text: &'t str, marker: &str) -> Vec<&'t str> {
@@ -447,4 +447,39 @@ fn a_secret_is_read_from_its_file_and_never_shown() {
         let line = format!("SESGATE_USER_PASSWORD_HASH_FILE: `{}` {expected}", file.display());
         assert!(problems.contains(&line), "{problems:#?}");
     }
+}
+
+/// What `check` says of a user is what the decisions come to, for senders of every kind of identity.
+#[test]
+fn who_can_send_nothing_is_refused_whatever_it_sends_and_nobody_else_is_told_so() {
+    let file = path("tests/configs/silent-users.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let silent: BTreeSet<_> = marked(&text, "#! ")
+        .into_iter()
+        .filter_map(|line| line.split_once(" can send nothing: "))
+        .filter_map(|(start, _)| Some(start.split_once("user `")?.1.trim_end_matches('`')))
+        .collect();
+    let users = text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    // Nothing says the VPC of a client here.
+    let users = users.filter(|name| !name.contains('.') && *name != "in-the-vpc");
+    for user in users {
+        let is_allowed =
+            ["a@example.com", "a@example.net", "a@mail.example.com"].iter().any(|from| {
+                let mut explain = program();
+                explain.args([
+                    "policy",
+                    "explain",
+                    "--user",
+                    user,
+                    "--rcpt",
+                    "b@example.com",
+                    "--from",
+                ]);
+                explain.arg(from).arg("--config").arg(&file);
+                let explained = explain.output().unwrap();
+                String::from_utf8_lossy(&explained.stdout).starts_with("allowed")
+            });
+        assert_eq!(is_allowed, !silent.contains(user), "{user}");
+    }
+    assert_eq!(silent.len(), 12);
 }

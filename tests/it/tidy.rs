@@ -35,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 32] = [
     (
         "gateway",
         &[
+            "address",
             "admin",
             "admission",
             "authorize",
