@@ -2,9 +2,9 @@
 
 use super::super::document::PolicyKind;
 use super::super::error::quoted;
-use super::cover::{self, Budget};
+use super::cover::Budget;
 use super::view::{Document, Version};
-use super::{Findings, rules, statement};
+use super::{Findings, beside, rules, statement};
 
 /// Checks a document; `now` is the present moment in milliseconds since 1970.
 pub(super) fn check(document: &Document<'_>, now: i64, findings: &mut Findings<'_>) {
@@ -15,7 +15,7 @@ pub(super) fn check(document: &Document<'_>, now: i64, findings: &mut Findings<'
     for statement in &document.statements {
         statement::check(document, statement, now, &mut budget, findings);
     }
-    cover::check_statements(document, &mut budget, findings);
+    beside::check(document, &mut budget, findings);
 }
 
 fn check_version(document: &Document<'_>, findings: &mut Findings<'_>) {

@@ -8,6 +8,7 @@
 mod absence;
 mod action;
 mod address;
+mod beside;
 mod condition;
 mod cover;
 mod document;
