@@ -28,14 +28,16 @@ impl Relay {
 fn cause(verb: &str, reply: &Reply) -> Option<&'static str> {
     let is = |other: Reply| *reply == other;
     Some(match reply.code() {
+        // What scanners ask for.
+        530 if verb == "VRFY" || verb == "EXPN" => return None,
+        530 | 538 if verb == "AUTH" => {
+            "it logs in without TLS; turn STARTTLS on in the app, or on loopback set \
+             `auth_in_clear = true` for the listener"
+        }
         _ if is(Reply::must_start_tls()) => {
             "it does not begin TLS, which this listener wants first; turn STARTTLS on in the app"
         }
         530 => "it has not logged in; give the app a user name and password",
-        538 => {
-            "it logs in without TLS; turn STARTTLS on in the app, or on loopback set \
-             `auth_in_clear = true` for the listener"
-        }
         // Another user than the one that logs in; wrong passwords have a line of their own.
         535 => {
             "it wants to act as another user than the one that logs in; leave out the authorization identity"
@@ -50,6 +52,9 @@ fn cause(verb: &str, reply: &Reply) -> Option<&'static str> {
             "it wants TLS, but this listener has `tls = \"off\"`; turn STARTTLS off in the app, or \
              lead it to a listener with TLS"
         }
+        _ if is(Reply::line_break_in_response()) => {
+            "its user name or password holds a line break within base64; encode it with printf, not with echo"
+        }
         501 if verb == "AUTH" => "its login cannot be read; see which library it logs in with",
         501 if verb == "MAIL" => {
             "its MAIL FROM has no address that SES takes, such as `app@example.com`; set the sender \
@@ -58,6 +63,9 @@ fn cause(verb: &str, reply: &Reply) -> Option<&'static str> {
         501 | 553 if verb == "MAIL" || verb == "RCPT" => {
             "SES takes no such address; it needs a domain of two labels or more, without underscores \
              and in ASCII"
+        }
+        _ if is(Reply::illegal_host_name("EHLO")) || is(Reply::illegal_host_name("HELO")) => {
+            "its EHLO has a host name that is not ASCII; set another in the app, or rename the machine"
         }
         501 if verb == "EHLO" || verb == "HELO" => "its EHLO names no host; set one in the app",
         555 => {
