@@ -52,7 +52,9 @@ pub use date::moment;
 pub use document::{Policy, PolicyKind};
 pub use error::{PolicyError, PolicyErrors};
 pub use evaluate::{Decision, Layers, Settled, evaluate};
-pub use explain::{Check, Explained, Lacking, Layer, Nearest, Part, explain, lacking, nearest};
+pub use explain::{
+    Check, Explained, Lacking, Nearest, Part, explain, lacking, layer_name, nearest,
+};
 pub use family::{Family, Narrowed, Resource, evaluate_narrowed};
 pub use principal::Principal;
 pub use request::{Context, Request, Spelled, is_list_key};

@@ -10,42 +10,23 @@ use std::sync::Arc;
 
 use super::budget::StepBudget;
 use super::condition::{Condition, Held};
-use super::document::Policy;
+use super::document::{Policy, PolicyKind};
 use super::evaluate::Layers;
 use super::request::{Context, Request};
 use super::statement::{Effect, Outcome, Statement};
 pub use nearest::{Nearest, nearest};
 
-/// Which layer holds a policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layer {
-    /// Policies of the user and its groups.
-    Identity,
-    /// The permissions boundary.
-    Boundary,
-    /// Session policies.
-    Session,
-    /// Service control policies.
-    ServiceControl,
-    /// Policies of which only a Deny counts.
-    ResourceControl,
-    /// Policies of the resource.
-    Resource,
-}
-
-impl Layer {
-    /// Its name, as the log and `policy explain` have it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Boundary => "boundary",
-            Self::Session => "session",
-            Self::ServiceControl => "service control",
-            // Decision 7: of these only a Deny counts, which is how the engine takes such a layer.
-            Self::ResourceControl => "sending authorization of a related identity",
-            Self::Resource => "sending authorization",
-        }
+/// Returns the name of the layer that policies of a kind make, as the log and `policy explain` have it.
+#[must_use]
+pub fn layer_name(layer: PolicyKind) -> &'static str {
+    match layer {
+        PolicyKind::Identity => "identity",
+        PolicyKind::Boundary => "boundary",
+        PolicyKind::Session => "session",
+        PolicyKind::ServiceControl => "service control",
+        // Decision 7: of these only a Deny counts, which is how the engine takes such a layer.
+        PolicyKind::ResourceControl => "sending authorization of a related identity",
+        PolicyKind::Resource => "sending authorization",
     }
 }
 
@@ -53,7 +34,7 @@ impl Layer {
 #[derive(Debug, Clone)]
 pub struct Explained<'a> {
     /// The layer that holds the policy.
-    pub layer: Layer,
+    pub layer: PolicyKind,
     /// The policy that holds the statement.
     pub policy: &'a Policy,
     /// The statement.
@@ -96,7 +77,7 @@ pub enum Part<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Lacking<'a> {
     /// The layer.
-    pub layer: Layer,
+    pub layer: PolicyKind,
     /// Its policies; of service control policies those of one level.
     pub policies: &'a [Arc<Policy>],
 }
@@ -143,12 +124,12 @@ impl<'a> Explained<'a> {
 pub fn explain<'a>(layers: &Layers<'a>, request: &Request<'a>) -> Vec<Explained<'a>> {
     let none: &[_] = &[];
     let scps = layers.scps.iter().flatten();
-    let all = (layers.identity.iter().map(|policy| (Layer::Identity, policy)))
-        .chain(layers.boundary.unwrap_or(none).iter().map(|policy| (Layer::Boundary, policy)))
-        .chain(layers.session.unwrap_or(none).iter().map(|policy| (Layer::Session, policy)))
-        .chain(scps.map(|policy| (Layer::ServiceControl, policy)))
-        .chain(layers.rcps.iter().map(|policy| (Layer::ResourceControl, policy)))
-        .chain(layers.resource.iter().map(|policy| (Layer::Resource, policy)));
+    let all = (layers.identity.iter().map(|policy| (PolicyKind::Identity, policy)))
+        .chain(layers.boundary.unwrap_or(none).iter().map(|policy| (PolicyKind::Boundary, policy)))
+        .chain(layers.session.unwrap_or(none).iter().map(|policy| (PolicyKind::Session, policy)))
+        .chain(scps.map(|policy| (PolicyKind::ServiceControl, policy)))
+        .chain(layers.rcps.iter().map(|policy| (PolicyKind::ResourceControl, policy)))
+        .chain(layers.resource.iter().map(|policy| (PolicyKind::Resource, policy)));
     all.flat_map(|(layer, policy)| {
         policy.statements().iter().map(move |statement| {
             let outcome = statement.outcome(layers, request);
@@ -170,12 +151,12 @@ pub fn lacking<'a>(layers: &Layers<'a>, request: &Request<'a>) -> Vec<Lacking<'a
         })
     };
     let is_foreign = request.principal.account() != request.resource_account;
-    let scps = layers.scps.iter().map(|level| (Layer::ServiceControl, level.as_slice()));
+    let scps = layers.scps.iter().map(|level| (PolicyKind::ServiceControl, level.as_slice()));
     let all = scps
-        .chain(layers.boundary.map(|policies| (Layer::Boundary, policies)))
-        .chain(layers.session.map(|policies| (Layer::Session, policies)))
-        .chain([(Layer::Identity, layers.identity)])
-        .chain(is_foreign.then_some((Layer::Resource, layers.resource)));
+        .chain(layers.boundary.map(|policies| (PolicyKind::Boundary, policies)))
+        .chain(layers.session.map(|policies| (PolicyKind::Session, policies)))
+        .chain([(PolicyKind::Identity, layers.identity)])
+        .chain(is_foreign.then_some((PolicyKind::Resource, layers.resource)));
     all.filter(|(_, policies)| !allows(policies))
         .map(|(layer, policies)| Lacking { layer, policies })
         .collect()

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use super::super::budget::StepBudget;
-use super::super::document::Policy;
+use super::super::document::{Policy, PolicyKind};
 use super::super::evaluate::Layers;
 use super::super::request::Request;
 use super::super::statement::{Effect, Outcome, Statement};
-use super::{Condition, Layer, hint, values};
+use super::{Condition, hint, layer_name, values};
 
 /// A hint compares each value with each operand: it is left out where these are more pairs.
 const COMPARED: usize = 1_000;
@@ -15,7 +15,7 @@ const COMPARED: usize = 1_000;
 /// An Allow that does not apply.
 #[derive(Debug, Clone)]
 pub struct Nearest<'a> {
-    layer: Layer,
+    layer: PolicyKind,
     policy: &'a Policy,
     statement: &'a Statement,
     outcome: Outcome<'a>,
@@ -32,12 +32,12 @@ pub fn nearest<'a>(
     request: &Request<'a>,
     budget: &StepBudget,
 ) -> Option<Nearest<'a>> {
-    let boundary = layers.boundary.into_iter().map(|policies| (Layer::Boundary, policies));
-    let scps = layers.scps.iter().map(|level| (Layer::ServiceControl, level.as_slice()));
-    let all = std::iter::once((Layer::Identity, layers.identity))
+    let boundary = layers.boundary.into_iter().map(|policies| (PolicyKind::Boundary, policies));
+    let scps = layers.scps.iter().map(|level| (PolicyKind::ServiceControl, level.as_slice()));
+    let all = std::iter::once((PolicyKind::Identity, layers.identity))
         .chain(boundary)
         .chain(scps)
-        .chain(std::iter::once((Layer::Resource, layers.resource)));
+        .chain(std::iter::once((PolicyKind::Resource, layers.resource)));
     for (layer, policies) in all {
         let mut best: Option<(u8, &Policy, &Statement, Outcome<'_>)> = None;
         let mut is_allowed = false;
@@ -100,7 +100,7 @@ impl fmt::Display for Nearest<'_> {
             Some(sid) => write!(f, "`{sid}`")?,
             None => write!(f, "{}", self.statement.index() + 1)?,
         }
-        write!(f, " ({}) {}", self.layer.name(), self.outcome)
+        write!(f, " ({}) {}", layer_name(self.layer), self.outcome)
     }
 }
 
@@ -108,7 +108,7 @@ impl fmt::Display for Nearest<'_> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::super::{Context, PolicyKind, Principal};
+    use super::super::super::{Context, Principal};
     use super::*;
 
     fn policy(name: &str, statements: &str) -> Arc<Policy> {

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::authorize::Verdict;
 use crate::policy::{
-    self, Check, Effect, Explained, Lacking, Layer, Layers, Outcome, Part, Request, lacking,
+    self, Check, Effect, Explained, Lacking, Layers, Outcome, Part, PolicyKind, Request, lacking,
+    layer_name,
 };
 use crate::redact::printable;
 
@@ -120,7 +121,7 @@ fn is_lacking(lacking: &[Lacking<'_>], explained: &Explained<'_>) -> bool {
     };
     lacking.iter().any(holds)
         // A policy of the resource that names the user is another way to be allowed.
-        || (explained.layer == Layer::Resource && lacking.iter().all(|it| it.layer == Layer::Identity))
+        || (explained.layer == PolicyKind::Resource && lacking.iter().all(|it| it.layer == PolicyKind::Identity))
 }
 
 fn shown(lacking: &Lacking<'_>) -> String {
@@ -129,21 +130,25 @@ fn shown(lacking: &Lacking<'_>) -> String {
 }
 
 /// A layer as the object of a sentence.
-fn whose(layer: Layer, policies: &[&str]) -> String {
+fn whose(layer: PolicyKind, policies: &[&str]) -> String {
     let files = policies.join(", ");
     match layer {
-        Layer::Identity if policies.is_empty() => "the user's policies, which are none".to_owned(),
-        Layer::Identity => "the user's policies".to_owned(),
-        Layer::Boundary => format!("the permissions boundary ({files})"),
-        Layer::Session => "the session policy".to_owned(),
-        Layer::ServiceControl => format!("the service control policy ({files})"),
-        Layer::ResourceControl => {
+        PolicyKind::Identity if policies.is_empty() => {
+            "the user's policies, which are none".to_owned()
+        }
+        PolicyKind::Identity => "the user's policies".to_owned(),
+        PolicyKind::Boundary => format!("the permissions boundary ({files})"),
+        PolicyKind::Session => "the session policy".to_owned(),
+        PolicyKind::ServiceControl => format!("the service control policy ({files})"),
+        PolicyKind::ResourceControl => {
             format!("the sending authorization policy of a related identity ({files})")
         }
-        Layer::Resource if policies.is_empty() => {
+        PolicyKind::Resource if policies.is_empty() => {
             "the sending authorization policies of the owner, who has none".to_owned()
         }
-        Layer::Resource => format!("the sending authorization policies of the owner ({files})"),
+        PolicyKind::Resource => {
+            format!("the sending authorization policies of the owner ({files})")
+        }
     }
 }
 
@@ -162,7 +167,7 @@ impl Line {
             Effect::Deny => "Deny",
         };
         Self {
-            layer: explained.layer.name(),
+            layer: layer_name(explained.layer),
             policy: explained.policy.name().to_owned(),
             line: statement.line(),
             index: statement.index(),
