@@ -321,27 +321,13 @@ fn now() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::super::password::tests::argon2;
-    use super::super::{Principal, User, XSesRules};
+    use super::super::{Principal, User};
     use super::*;
 
     #[tokio::test]
     async fn logins_one_after_the_other_hash_in_the_same_memory() {
         let stored = StoredPassword::parse(&argon2("secret", 64)).unwrap();
-        let principal = Principal {
-            name: "app".to_owned(),
-            arn: "arn:aws:iam::123456789012:user/app".to_owned(),
-            account: "123456789012".to_owned(),
-            user_name: "app".to_owned(),
-            user_id: None,
-            tags: Vec::new(),
-            policies: Vec::new(),
-            boundary: None,
-            envelope_recipients_only: false,
-            delegated: Vec::new(),
-            recipients_per_second: None,
-            recipients_per_day: None,
-            x_ses: XSesRules::default(),
-        };
+        let principal = Principal { name: "app".to_owned(), ..Principal::default() };
         let user = User { principal, passwords: vec![stored] };
         let (guard, users) =
             (Guard::new(GuardSettings::default()).unwrap(), Users::new(vec![user]));

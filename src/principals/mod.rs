@@ -37,8 +37,8 @@ use crate::message::IdentityArn;
 use crate::policy::{Policy, PolicyErrors, PolicyKind};
 use crate::smtp::{Authentication, Credentials};
 
-/// A user of the relay, as IAM sees it.
-#[derive(Debug, Clone)]
+/// A user of the relay, as IAM sees it. By default it may do nothing.
+#[derive(Debug, Clone, Default)]
 pub struct Principal {
     /// The name given to AUTH.
     pub name: String,

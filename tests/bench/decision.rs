@@ -25,7 +25,7 @@ use sesgate::authorize::{Authorizer, Client, Occasion, STEPS};
 use sesgate::identities::{Account, Identities, Identity};
 use sesgate::message::HeaderSection;
 use sesgate::policy::{Policy, PolicyKind};
-use sesgate::principals::{Principal, XSesRules};
+use sesgate::principals::Principal;
 use sesgate::smtp::Envelope;
 use uuid::Uuid;
 
@@ -39,15 +39,8 @@ fn client(policies: Vec<Arc<Policy>>) -> Client {
         arn: "arn:aws:iam::123456789012:user/app".to_owned(),
         account: "123456789012".to_owned(),
         user_name: "app".to_owned(),
-        user_id: None,
-        tags: Vec::new(),
         policies,
-        boundary: None,
-        envelope_recipients_only: false,
-        delegated: Vec::new(),
-        recipients_per_second: None,
-        recipients_per_day: None,
-        x_ses: XSesRules::default(),
+        ..Principal::default()
     };
     Client {
         principal: Arc::new(principal),

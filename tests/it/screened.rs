@@ -15,7 +15,7 @@ use sesgate::principals::Principal;
 use sesgate::smtp::{Envelope, Transaction};
 use uuid::Uuid;
 
-use crate::support::{FULL_ACCESS, account, principal};
+use crate::support::{FULL_ACCESS, account, client, principal};
 
 /// Everything that a decision depends on.
 struct Case {
@@ -36,7 +36,7 @@ impl Case {
         };
         Self {
             authorizer: Arc::new(authorizer),
-            client: client(user),
+            client: client(Arc::new(user)),
             envelope: Arc::new(envelope),
             header: Arc::new(HeaderSection::parse(b"From: app@example.com\r\n\r\n").unwrap()),
         }
@@ -163,17 +163,4 @@ fn authorizer() -> Authorizer {
 
 fn occasion(steps: u64) -> Occasion {
     Occasion { id: Uuid::nil(), now: std::time::SystemTime::now(), steps }
-}
-
-fn client(user: Principal) -> Client {
-    Client {
-        principal: Arc::new(user),
-        password: None,
-        peer: (Ipv4Addr::LOCALHOST, 40_000).into(),
-        source_ip: Ipv4Addr::LOCALHOST.into(),
-        vpc: None,
-        secure_transport: true,
-        listener: "127.0.0.1:2525".into(),
-        tls: None,
-    }
 }

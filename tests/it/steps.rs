@@ -1,6 +1,5 @@
 //! What a decision may cost, whatever the message: counted in steps, or against another message.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +13,7 @@ use sesgate::smtp::Envelope;
 use uuid::Uuid;
 
 use crate::heavy::{Heavy, messages, policies};
-use crate::support::{FULL_ACCESS, account, principal};
+use crate::support::{FULL_ACCESS, account, client, principal};
 
 #[test]
 fn the_heaviest_message_is_decided_within_the_steps() {
@@ -26,7 +25,7 @@ fn the_heaviest_message_is_decided_within_the_steps() {
                 let case = format!("{policies_name}, {}, sandbox {sandbox:?}", message.name);
                 let mut user = principal("app", FULL_ACCESS);
                 user.policies.clone_from(&policies);
-                let client = client(user);
+                let client = client(Arc::new(user));
                 let decide = |steps| decide(&authorizer, &client, &message, steps);
                 // Hundreds of labels in the domains of all authors: no mail is like that.
                 let expected = if message.name == "deep" && policies_name.contains("resources") {
@@ -46,7 +45,7 @@ fn the_heaviest_message_is_decided_within_the_steps() {
 #[test]
 fn what_is_spelled_out_for_policies_costs_steps() {
     let authorizer = Authorizer::new(account(), Identities::default(), Vec::new());
-    let client = client(principal("app", FULL_ACCESS));
+    let client = client(Arc::new(principal("app", FULL_ACCESS)));
     // Where a message is served, a decision has so many steps.
     let quick = |message: &Heavy| decide(&authorizer, &client, message, 1_000_000);
     for message in messages() {
@@ -81,7 +80,7 @@ fn what_is_spelled_out_for_policies_costs_steps() {
 fn a_message_that_must_wait_costs_no_more_than_one_that_is_denied() {
     let account = Account { sandbox: Some(true), ..account() };
     let nothing = FULL_ACCESS.replace(r#""ses:*""#, r#""ses:GetAccount""#);
-    let client = client(principal("app", &nothing));
+    let client = client(Arc::new(principal("app", &nothing)));
     let message = &messages()[0];
     let [known, unread] = [Identities::default(), Identities::default().unread("the account")]
         .map(|identities| Authorizer::new(account.clone(), identities, Vec::new()))
@@ -106,17 +105,4 @@ fn decide(
     let occasion = Occasion { id: Uuid::nil(), now, steps };
     let verdict = authorizer.decide(client, &message.envelope, &message.header, occasion);
     verdict.map(|verdict| verdict.decision)
-}
-
-fn client(user: sesgate::principals::Principal) -> Client {
-    Client {
-        principal: Arc::new(user),
-        password: None,
-        peer: (Ipv4Addr::LOCALHOST, 40_000).into(),
-        source_ip: Ipv4Addr::LOCALHOST.into(),
-        vpc: None,
-        secure_transport: true,
-        listener: "".into(),
-        tls: None,
-    }
 }

@@ -1,6 +1,6 @@
 //! Parts of the relay on loopback, for tests that need a socket or a permit.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sesgate::admission::AdmissionLimits;
-use sesgate::authorize::{Authorizer, Clients};
+use sesgate::authorize::{Authorizer, Client, Clients};
 use sesgate::connection::{Deadlines, Service};
 use sesgate::identities::{Account, Identities};
 use sesgate::memory::Memory;
 use sesgate::pace::{Pace, PaceSettings};
 use sesgate::policy::{Policy, PolicyKind};
-use sesgate::principals::{Principal, Principals, StoredPassword, User, XSesRules};
+use sesgate::principals::{Principal, Principals, StoredPassword, User};
 use sesgate::redact::Redaction;
 use sesgate::relay::{self, Relay};
 use sesgate::rules::Rules;
@@ -64,15 +64,22 @@ pub(crate) fn principal(name: &str, policy: &str) -> Principal {
         arn: format!("arn:aws:iam::123456789012:user/{name}"),
         account: "123456789012".to_owned(),
         user_name: name.to_owned(),
-        user_id: None,
-        tags: Vec::new(),
         policies: vec![Arc::new(policy)],
-        boundary: None,
-        envelope_recipients_only: false,
-        delegated: Vec::new(),
-        recipients_per_second: None,
-        recipients_per_day: None,
-        x_ses: XSesRules::default(),
+        ..Principal::default()
+    }
+}
+
+/// A client on loopback, as policies see it under TLS.
+pub(crate) fn client(user: Arc<Principal>) -> Client {
+    Client {
+        principal: user,
+        password: None,
+        peer: (Ipv4Addr::LOCALHOST, 40_000).into(),
+        source_ip: Ipv4Addr::LOCALHOST.into(),
+        vpc: None,
+        secure_transport: true,
+        listener: "127.0.0.1:2525".into(),
+        tls: None,
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use crate::fake_ses::{Act, FakeSes};
-use crate::support::{FULL_ACCESS, manner, memory, outbox, pace, principal, relay, rules};
+use crate::support::{self, FULL_ACCESS, manner, memory, outbox, pace, principal, relay, rules};
 
 const MESSAGE: &str = "From: App <app@example.com>\r\n\
     To: one@example.org\r\n\
@@ -75,16 +75,7 @@ fn impatient(settings: SesSettings, patience: Duration) -> Arc<Relay> {
 }
 
 fn client() -> Client {
-    Client {
-        principal: Arc::new(principal("app", FULL_ACCESS)),
-        password: None,
-        peer: ([127, 0, 0, 1], 40_000).into(),
-        source_ip: [127, 0, 0, 1].into(),
-        vpc: None,
-        secure_transport: true,
-        listener: "".into(),
-        tls: None,
-    }
+    support::client(Arc::new(principal("app", FULL_ACCESS)))
 }
 
 pub(crate) fn transaction(content: &str) -> Transaction {

@@ -14,7 +14,7 @@ use sesgate::smtp::Envelope;
 use sesgate::trace::Begun;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{manner, memory, outbox, pace, path};
+use crate::support::{self, manner, memory, outbox, pace, path};
 use crate::upstream::transaction;
 
 /// Rules, fields of the message, and the reply or what the outbox records.
@@ -171,15 +171,6 @@ fn relay(folder: &Path, rules: &str) -> (Relay, Client) {
     let loaded = gateway::load(&config);
     assert_eq!(loaded.problems, Vec::new(), "{rules}");
     let rules = loaded.parts.into_rules(Arc::new(Guard::new(GuardSettings::default()).unwrap()));
-    let client = Client {
-        principal: Arc::clone(rules.principals.find("app").unwrap()),
-        password: None,
-        peer: ([127, 0, 0, 1], 40_000).into(),
-        source_ip: [127, 0, 0, 1].into(),
-        vpc: None,
-        secure_transport: true,
-        listener: "".into(),
-        tls: None,
-    };
+    let client = support::client(Arc::clone(rules.principals.find("app").unwrap()));
     (Relay::new(rules, outbox(folder), pace(), manner()), client)
 }
