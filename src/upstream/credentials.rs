@@ -51,7 +51,8 @@ impl Refreshing {
         self.current().await.map(drop).map_err(text)
     }
 
-    async fn current(&self) -> Result<Credentials, CredentialsError> {
+    /// Returns credentials that are good for now.
+    pub(super) async fn current(&self) -> Result<Credentials, CredentialsError> {
         let mut cached = self.cached.lock().await;
         let good = |margin| cached.credentials.clone().filter(|it| is_good(it, margin));
         if let Some(credentials) = good(MARGIN) {

@@ -9,12 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::config_bag::ConfigBag;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
@@ -90,12 +85,17 @@ impl Progress {
     }
 
     /// A new attempt begins: nothing of it is written.
-    fn restart(&self) {
+    pub(super) fn restart(&self) {
         self.0.attempts.fetch_add(1, Ordering::SeqCst);
         self.not_taken();
         if self.is_abandoned() {
             self.cancel();
         }
+    }
+
+    /// Returns a request body that goes out only as far as the attempt may get.
+    pub(super) fn body(&self, whole: Bytes) -> SdkBody {
+        SdkBody::from_body_1_x(Pieces { left: whole, progress: self.clone() })
     }
 
     /// SES said that it did not take what was written.
@@ -105,30 +105,9 @@ impl Progress {
     }
 }
 
-impl Intercept for Progress {
-    fn name(&self) -> &'static str {
-        "Progress"
-    }
-
-    fn modify_before_transmit(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.restart();
-        let body = context.request_mut().body_mut();
-        let whole = std::mem::replace(body, SdkBody::taken());
-        *body = SdkBody::from_body_1_x(Pieces::new(whole, self.clone()));
-        Ok(())
-    }
-}
-
 /// The request body in pieces.
 struct Pieces {
-    whole: Option<SdkBody>,
     left: Bytes,
-    length: u64,
     progress: Progress,
 }
 
@@ -137,52 +116,34 @@ struct Pieces {
 #[error("given up before the request was written")]
 struct GivenUp;
 
-impl Pieces {
-    fn new(whole: SdkBody, progress: Progress) -> Self {
-        let length = whole.content_length().unwrap_or_default();
-        Self { whole: Some(whole), left: Bytes::new(), length, progress }
-    }
-}
-
 impl Body for Pieces {
     type Data = Bytes;
     type Error = aws_smithy_types::body::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        _context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if self.progress.is_cancelled() {
             return Poll::Ready(Some(Err(GivenUp.into())));
         }
-        while self.left.is_empty() {
-            let Some(whole) = self.whole.as_mut() else { return Poll::Ready(None) };
-            match Pin::new(whole).poll_frame(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.left = data;
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(None) => self.whole = None,
-            }
+        if self.left.is_empty() {
+            return Poll::Ready(None);
         }
         let at = self.left.len().min(PIECE);
         let piece = self.left.split_to(at);
-        self.length = self.length.saturating_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-        if self.length == 0 && !self.progress.finish() {
+        if self.left.is_empty() && !self.progress.finish() {
             return Poll::Ready(Some(Err(GivenUp.into())));
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.length == 0
+        self.left.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length)
+        SizeHint::with_exact(u64::try_from(self.left.len()).unwrap_or(u64::MAX))
     }
 }
 
@@ -191,7 +152,7 @@ mod tests {
     use super::*;
 
     async fn pieces(progress: &Progress, length: usize, cancel_after: usize) -> Vec<usize> {
-        let mut body = Pieces::new(SdkBody::from(vec![b'x'; length]), progress.clone());
+        let mut body = progress.body(vec![b'x'; length].into());
         let mut lengths = Vec::new();
         loop {
             if lengths.len() == cancel_after {

@@ -1,12 +1,7 @@
 //! What an answer of SES means for the message (`ses` table of replies, decision 14).
 
-use aws_sdk_sesv2::config::http::HttpResponse;
-use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sesv2::operation::send_email::SendEmailError;
-
 use super::super::UpstreamError;
 use super::super::progress::Progress;
-use crate::causes::{causes, lacks_credentials};
 
 /// Codes that say "slow down" whatever their HTTP status. Here and below without the ending
 /// `Exception`, which some services of AWS write and some do not.
@@ -54,30 +49,59 @@ fn without_ending(code: &str) -> &str {
     code.strip_suffix("Exception").unwrap_or(code)
 }
 
-/// Whether the answer is a throttle, which proves that the message was not taken.
-///
-/// The daily quota (`LimitExceededException`) is none: trying again within the dialogue is no use.
-pub(super) fn is_throttle(code: Option<&str>, status: Option<u16>) -> bool {
-    status == Some(429) || code.is_some_and(|code| THROTTLES.contains(&without_ending(code)))
+fn is_throttle(code: Option<&str>, status: u16) -> bool {
+    status == 429 || code.is_some_and(|code| THROTTLES.contains(&without_ending(code)))
 }
 
-/// The code of an error, or that there was no answer.
-pub(super) fn code(error: &SdkError<SendEmailError, HttpResponse>) -> &str {
-    match error {
-        SdkError::ServiceError(service) => service.err().code().unwrap_or("none"),
-        _ => "no_answer",
+/// Why an attempt did not end with a message id.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// There is nothing to sign the request with.
+    NoCredentials(String),
+    /// There was no answer, or it broke off after its head had come.
+    NoAnswer { said: String, is_answered: bool },
+    /// An answer that cannot be read.
+    Unreadable { status: u16, said: String },
+    /// An error of SES, or of something in its place.
+    Refused { status: u16, code: Option<String>, message: Option<String> },
+}
+
+impl Failure {
+    /// The code of the error, or that there was no answer; for metrics.
+    pub(super) fn code(&self) -> &str {
+        match self {
+            Self::NoCredentials(_) | Self::NoAnswer { .. } => "no_answer",
+            Self::Unreadable { .. } => "none",
+            Self::Refused { code, .. } => code.as_deref().unwrap_or("none"),
+        }
     }
-}
 
-/// Whether the answer says that the quota of 24 hours is used up.
-pub(super) fn is_quota(error: &SdkError<SendEmailError, HttpResponse>) -> bool {
-    let SdkError::ServiceError(service) = error else { return false };
-    service.err().code().map(without_ending) == Some("LimitExceeded")
-}
+    /// Whether the answer is a throttle, which proves that the message was not taken.
+    ///
+    /// The daily quota (`LimitExceededException`) is none: trying again within the dialogue is no use.
+    pub(super) fn is_throttle(&self) -> bool {
+        match self {
+            Self::Refused { status, code, .. } => is_throttle(code.as_deref(), *status),
+            _ => false,
+        }
+    }
 
-/// Whether the answer says that the credentials were good once.
-pub(super) fn is_expired(code: Option<&str>) -> bool {
-    code.map(without_ending) == Some("ExpiredToken")
+    /// Whether the answer says that the quota of 24 hours is used up.
+    pub(super) fn is_quota(&self) -> bool {
+        self.kind() == Some("LimitExceeded")
+    }
+
+    /// Whether the answer says that the credentials were good once.
+    pub(super) fn is_expired(&self) -> bool {
+        self.kind() == Some("ExpiredToken")
+    }
+
+    fn kind(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => code.as_deref().map(without_ending),
+            _ => None,
+        }
+    }
 }
 
 /// A 2xx answer: taken when it names a message id.
@@ -101,38 +125,31 @@ pub(super) fn unknown(detail: String, said: Option<String>, progress: &Progress)
     UpstreamError::Temporary { detail, said, remedy, possible_duplicate }
 }
 
-/// An error of the SDK.
-pub(super) fn refused(
-    error: &SdkError<SendEmailError, HttpResponse>,
-    progress: &Progress,
-) -> UpstreamError {
-    let SdkError::ServiceError(service) = error else {
-        if lacks_credentials(error) && !progress.is_written() {
-            return UpstreamError::without_credentials(causes(error));
+/// What a failure means for the message, once no further attempt is made.
+pub(super) fn refused(failure: Failure, progress: &Progress) -> UpstreamError {
+    match failure {
+        Failure::NoCredentials(said) => UpstreamError::without_credentials(said),
+        Failure::NoAnswer { said, .. } => {
+            unknown("no answer of SES".to_owned(), Some(said), progress)
         }
-        return unknown("no answer of SES".to_owned(), Some(causes(error)), progress);
-    };
-    let status = service.raw().status().as_u16();
-    if (200..300).contains(&status) {
-        let said = causes(service.err());
-        return unknown(
-            format!("the answer of SES, {status}, cannot be read"),
-            Some(said),
-            progress,
-        );
+        Failure::Unreadable { status, said } => {
+            let detail = format!("the answer of SES, {status}, cannot be read");
+            unknown(detail, Some(said), progress)
+        }
+        Failure::Refused { status, code, message } => {
+            let code = code.unwrap_or_default();
+            // Nothing more of the request goes out behind its answer.
+            let written = !progress.cancel();
+            meaning(status, &code, message.as_deref().unwrap_or(&code), written)
+        }
     }
-    let code = service.err().code().unwrap_or_default();
-    let message = service.err().message().unwrap_or(code);
-    // Nothing more of the request goes out behind its answer.
-    let written = !progress.cancel();
-    meaning(status, code, message, written)
 }
 
 /// The meaning of an HTTP status that is no success, an error code and its message, as the answer to a
 /// request that was wholly `written` or not.
 fn meaning(status: u16, code: &str, message: &str, written: bool) -> UpstreamError {
     let text = message.to_owned();
-    if is_throttle(Some(code), Some(status)) || code == "LimitExceededException" {
+    if is_throttle(Some(code), status) || code == "LimitExceededException" {
         return UpstreamError::Throttled(text);
     }
     let kind = without_ending(code);

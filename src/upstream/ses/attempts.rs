@@ -1,50 +1,108 @@
-//! What a trace shows of each attempt of a call.
+//! The attempts of one call. Another is made only after a failure that proves that SES did not take the
+//! message (decision 15).
 
-use aws_sdk_sesv2::error::ProvideErrorMetadata;
-use aws_sdk_sesv2::operation::send_email::SendEmailError;
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::ConfigBag;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::super::credentials::Refreshing;
+use super::super::progress::Progress;
+use super::answer::Failure;
+use super::client::{ATTEMPTS, BACKOFF};
+use super::endpoint::{Endpoint, Payload};
+use crate::causes::causes;
+use crate::pace::Pace;
 use crate::trace::{self, Value};
 
-/// Notes the HTTP status, the request id and the error code of every answer.
-#[derive(Debug)]
-pub(super) struct Attempts;
+/// Nothing is tried again once so much of the client's patience is used up.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Intercept for Attempts {
-    fn name(&self) -> &'static str {
-        "Attempts"
+/// Further attempts that all calls together make while none succeeds, as in the SDK's standard mode: a
+/// service in trouble does not get every message three times.
+const RETRIES: u32 = 100;
+
+/// Makes the attempts of all calls.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    endpoint: Endpoint,
+    credentials: Refreshing,
+    pace: Pace,
+    spent: AtomicU32,
+}
+
+impl Attempts {
+    pub(super) fn new(endpoint: Endpoint, credentials: Refreshing, pace: Pace) -> Self {
+        Self { endpoint, credentials, pace, spent: AtomicU32::new(0) }
     }
 
-    fn read_after_attempt(
+    /// Returns the message id in SES's answer, if it has one, or the failure of the last attempt.
+    pub(super) async fn send(
         &self,
-        context: &FinalizerInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
+        payload: &Payload,
+        progress: &Progress,
+        since: Instant,
+    ) -> Result<Option<String>, Failure> {
+        let mut is_refreshed = false;
+        loop {
+            progress.restart();
+            let failure = match self.attempt(payload, progress).await {
+                Ok(message_id) => {
+                    self.spent.store(0, Ordering::Relaxed);
+                    return Ok(message_id);
+                }
+                Err(failure) => failure,
+            };
+            if failure.is_throttle() {
+                self.pace.throttled();
+            }
+            let is_expired = failure.is_expired() && !is_refreshed;
+            if is_expired {
+                self.credentials.refresh();
+                is_refreshed = true;
+            }
+            // SES cannot have taken what was not written whole, and says so itself of the other two.
+            let is_unsent = matches!(failure, Failure::NoAnswer { is_answered: false, .. })
+                && !progress.is_written();
+            let again = (is_unsent || failure.is_throttle() || is_expired)
+                && progress.attempt() < ATTEMPTS
+                && since.elapsed() <= PATIENCE
+                && !progress.is_abandoned()
+                && self.spent.fetch_add(1, Ordering::Relaxed) < RETRIES;
+            if !again {
+                return Err(failure);
+            }
+            // Until the next attempt the call can be cancelled again.
+            progress.not_taken();
+            let longest = BACKOFF * progress.attempt();
+            tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        payload: &Payload,
+        progress: &Progress,
+    ) -> Result<Option<String>, Failure> {
+        let answer = match self.credentials.current().await {
+            Ok(credentials) => self.endpoint.attempt(payload, credentials, progress).await,
+            Err(error) => Err(Failure::NoCredentials(causes(&error))),
+        };
         trace::event("attempt", || {
             let mut attributes = Vec::new();
-            if let Some(response) = context.response() {
-                let status = i64::from(response.status().as_u16());
+            if let Ok(answer) = &answer {
+                let status = i64::from(answer.status);
                 attributes.push(("http.response.status_code", Value::Number(status)));
-                let id = response.headers().get("x-amzn-requestid");
+                let id = answer.request_id.as_deref();
                 attributes.extend(id.map(|id| ("aws.request_id", id.into())));
             }
-            if let Some(Err(error)) = context.output_or_error() {
-                let code = error.as_operation_error().map(|error| {
-                    error.downcast_ref::<SendEmailError>().and_then(ProvideErrorMetadata::code)
-                });
-                let code = match code {
-                    Some(code) => code.unwrap_or("unknown"),
-                    None => "no answer",
-                };
-                attributes.push(("error.type", code.into()));
-            }
+            let failure = match &answer {
+                Ok(answer) => answer.outcome.as_ref().err(),
+                Err(failure) => Some(failure),
+            };
+            attributes.extend(failure.map(|failure| ("error.type", failure.code().into())));
             attributes
         });
-        Ok(())
+        answer?.outcome
     }
 }

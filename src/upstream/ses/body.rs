@@ -1,116 +1,213 @@
-//! The body of a request with the message in it, made once and with no copy beside it.
+//! The body of a `SendEmail` request, written straight from the permit.
 //!
-//! The SDK would hold a large message almost four times: as it came, in base64, and in JSON that
-//! grows around that. So it writes the request around a few bytes that stand for the message, and
-//! before the first attempt the message takes their place.
+//! It is what the SDK's serializer writes, byte for byte (a test compares them), but the SDK would
+//! hold a large message almost four times: as it came, in base64, and in JSON that grows around that.
 
-use std::sync::{Mutex, PoisonError};
-
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::config_bag::ConfigBag;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use memchr::memmem;
 
-/// Stands for the message in the request that the SDK writes.
-pub(super) const STAND_IN: &[u8] = b"the message";
-/// The stand-in as it is written. Within a string of JSON a quote has a backslash before it, so that
-/// nothing a client says can look like this.
-const WRITTEN: &[u8] = br#""Data":"dGhlIG1lc3NhZ2U=""#;
-const NAME: &[u8] = br#""Data":""#;
+use crate::authorize::{Parameters, Permit};
 
-/// The message, until it has its place in the request.
-pub(super) struct Content(Mutex<Option<Vec<u8>>>);
+/// Room for the names and the short values, so that the buffer rarely grows.
+const ROOM: usize = 1024;
 
-impl std::fmt::Debug for Content {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Content").finish_non_exhaustive()
-    }
+/// Returns everything of the permit and nothing else (decision 4): `FromEmailAddress` and
+/// `ReplyToAddresses` stay unset, since SES would replace the header fields with them.
+pub(super) fn body(permit: &Permit) -> Vec<u8> {
+    let to = permit.forward_paths();
+    written(permit.reverse_path(), to, permit.parameters(), permit.content())
 }
 
-impl Content {
-    pub(super) fn new(message: Vec<u8>) -> Self {
-        Self(Mutex::new(Some(message)))
+fn written<'p>(
+    feedback: &str,
+    to: impl Iterator<Item = &'p str>,
+    parameters: &Parameters,
+    content: &[u8],
+) -> Vec<u8> {
+    let encoded = base64::encoded_len(content.len(), true).unwrap_or_default();
+    let mut body = Object(String::with_capacity(encoded.saturating_add(ROOM)));
+    body.open();
+    body.text_if_any("ConfigurationSetName", parameters.configuration_set.as_deref());
+    body.name("Content");
+    body.open();
+    body.name("Raw");
+    body.open();
+    body.name("Data");
+    body.0.push('"');
+    STANDARD.encode_string(content, &mut body.0);
+    body.0.push_str("\"}}");
+    body.name("Destination");
+    body.open();
+    body.name("ToAddresses");
+    body.array(to, |body, address| body.value(address));
+    body.0.push('}');
+    if !parameters.message_tags.is_empty() {
+        body.name("EmailTags");
+        body.array(&parameters.message_tags, |body, (name, value)| {
+            body.open();
+            body.text("Name", name);
+            body.text("Value", value);
+            body.0.push('}');
+        });
     }
+    body.text("FeedbackForwardingEmailAddress", feedback);
+    let arn = parameters.return_path_arn.as_deref();
+    body.text_if_any("FeedbackForwardingEmailAddressIdentityArn", arn);
+    body.text_if_any("FromEmailAddressIdentityArn", parameters.from_arn.as_deref());
+    if let Some(list) = &parameters.list_management {
+        body.name("ListManagementOptions");
+        body.open();
+        body.text("ContactListName", &list.contact_list);
+        body.text_if_any("TopicName", list.topic.as_deref());
+        body.0.push('}');
+    }
+    body.text_if_any("TenantName", parameters.tenant.as_deref());
+    body.0.push('}');
+    body.0.into_bytes()
 }
 
-/// The request is not the one that was expected.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request has no place for the message")]
-struct NoPlace;
+/// JSON as it is written.
+struct Object(String);
 
-impl Intercept for Content {
-    fn name(&self) -> &'static str {
-        "Content"
+impl Object {
+    fn open(&mut self) {
+        self.0.push('{');
     }
 
-    fn modify_before_retry_loop(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let message = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let message = message.ok_or(NoPlace)?;
-        let request = context.request_mut();
-        let body = filled(request.body().bytes().ok_or(NoPlace)?, &message)?;
-        drop(message);
-        request.headers_mut().insert("content-length", body.len().to_string());
-        *request.body_mut() = SdkBody::from(body);
-        Ok(())
+    /// The name of a member of the object that is open.
+    fn name(&mut self, name: &str) {
+        self.separate();
+        self.0.push('"');
+        self.0.push_str(name);
+        self.0.push_str("\":");
     }
-}
 
-/// Returns the request with the message in place of what stands for it.
-fn filled(request: &[u8], message: &[u8]) -> Result<Vec<u8>, NoPlace> {
-    let mut places = memmem::find_iter(request, WRITTEN);
-    let (Some(place), None) = (places.next(), places.next()) else { return Err(NoPlace) };
-    let (before, rest) = request.split_at_checked(place + NAME.len()).ok_or(NoPlace)?;
-    let (_, after) = rest.split_at_checked(WRITTEN.len() - NAME.len() - 1).ok_or(NoPlace)?;
-    let length = base64::encoded_len(message.len(), true).ok_or(NoPlace)?;
-    // Exactly as long as it will be, so that it never moves.
-    let mut body = String::with_capacity(request.len().saturating_add(length));
-    body.push_str(std::str::from_utf8(before).map_err(|_| NoPlace)?);
-    STANDARD.encode_string(message, &mut body);
-    body.push_str(std::str::from_utf8(after).map_err(|_| NoPlace)?);
-    Ok(body.into_bytes())
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.value(value);
+    }
+
+    fn text_if_any(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    fn array<T>(&mut self, items: impl IntoIterator<Item = T>, write: impl Fn(&mut Self, T)) {
+        self.0.push('[');
+        for item in items {
+            self.separate();
+            write(self, item);
+        }
+        self.0.push(']');
+    }
+
+    fn separate(&mut self) {
+        if !self.0.ends_with(['{', '[']) {
+            self.0.push(',');
+        }
+    }
+
+    fn value(&mut self, text: &str) {
+        // Text always serializes; a request that lacked it would not be JSON, and SES would refuse it.
+        self.0.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use aws_sdk_sesv2::operation::send_email::{SendEmail, SendEmailInput};
+    use aws_sdk_sesv2::primitives::Blob;
+    use aws_sdk_sesv2::types::{
+        Destination, EmailContent, ListManagementOptions, MessageTag, RawMessage,
+    };
+    use aws_smithy_runtime_api::client::interceptors::context::Input;
+    use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
+    use aws_smithy_runtime_api::client::ser_de::{SerializeRequest, SharedRequestSerializer};
+    use aws_smithy_types::config_bag::ConfigBag;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
 
-    #[test]
-    fn the_message_takes_the_place_of_its_stand_in() {
-        for (request, message, expected) in [
-            (
-                r#"{"Content":{"Raw":{"Data":"dGhlIG1lc3NhZ2U="}},"T":"x"}"#,
-                "From: a\r\n\r\n",
-                Ok(r#"{"Content":{"Raw":{"Data":"RnJvbTogYQ0KDQo="}},"T":"x"}"#),
-            ),
-            // What a client says, as JSON writes it.
-            (
-                r#"{"T":"\"Data\":\"dGhlIG1lc3NhZ2U=\"","Data":"dGhlIG1lc3NhZ2U="}"#,
-                "",
-                Ok(r#"{"T":"\"Data\":\"dGhlIG1lc3NhZ2U=\"","Data":""}"#),
-            ),
-            (r#"{"Data":"dGhlIG1lc3NhZ2U="},{"Data":"dGhlIG1lc3NhZ2U="}"#, "x", Err(NoPlace)),
-            (r#"{"Data":"c29tZXRoaW5nIGVsc2U="}"#, "x", Err(NoPlace)),
-            ("", "x", Err(NoPlace)),
-        ] {
-            let found = filled(request.as_bytes(), message.as_bytes());
-            assert_eq!(found, expected.map(|text| text.as_bytes().to_vec()), "{request}");
+    use super::*;
+    use crate::message::ListManagement;
+
+    /// The body that the SDK writes for the same message.
+    fn by_the_sdk(
+        feedback: &str,
+        to: &[String],
+        parameters: &Parameters,
+        content: &[u8],
+    ) -> Vec<u8> {
+        let raw = RawMessage::builder().data(Blob::new(content)).build().unwrap();
+        let tags = parameters.message_tags.iter();
+        let tags = tags
+            .map(|(name, value)| MessageTag::builder().name(name).value(value).build().unwrap());
+        let tags = Some(tags.collect::<Vec<_>>()).filter(|tags| !tags.is_empty());
+        let list = parameters.list_management.as_ref().map(|list| {
+            let options = ListManagementOptions::builder().contact_list_name(&list.contact_list);
+            options.set_topic_name(list.topic.clone()).build().unwrap()
+        });
+        let input = SendEmailInput::builder()
+            .destination(Destination::builder().set_to_addresses(Some(to.to_vec())).build())
+            .content(EmailContent::builder().raw(raw).build())
+            .feedback_forwarding_email_address(feedback)
+            .set_configuration_set_name(parameters.configuration_set.clone())
+            .set_from_email_address_identity_arn(parameters.from_arn.clone())
+            .set_feedback_forwarding_email_address_identity_arn(parameters.return_path_arn.clone())
+            .set_email_tags(tags)
+            .set_list_management_options(list)
+            .set_tenant_name(parameters.tenant.clone())
+            .build()
+            .unwrap();
+        let config = SendEmail::new().config().unwrap();
+        let serializer = config.load::<SharedRequestSerializer>().unwrap();
+        let request =
+            serializer.serialize_input(Input::erase(input), &mut ConfigBag::base()).unwrap();
+        request.body().bytes().unwrap().to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn the_sdk_writes_the_same(
+            feedback in any::<String>(),
+            to in vec(any::<String>(), 0..4),
+            content in vec(any::<u8>(), 0..200),
+            texts in vec(option::of(any::<String>()), 6),
+            tags in vec((any::<String>(), any::<String>()), 0..3),
+        ) {
+            let text = |at: usize| texts[at].clone();
+            let list = text(4).map(|contact_list| ListManagement { contact_list, topic: text(5) });
+            let parameters = Parameters {
+                configuration_set: text(0),
+                message_tags: tags,
+                from_arn: text(1),
+                return_path_arn: text(2),
+                list_management: list,
+                tenant: text(3),
+            };
+            let found = written(&feedback, to.iter().map(String::as_str), &parameters, &content);
+            let expected = by_the_sdk(&feedback, &to, &parameters, &content);
+            prop_assert_eq!(String::from_utf8(found), String::from_utf8(expected));
         }
     }
 
     #[test]
-    fn it_is_made_in_one_piece() {
-        let request = br#"{"Data":"dGhlIG1lc3NhZ2U="}"#;
-        let body = filled(request, &vec![b'x'; 3_000_000]).unwrap();
-        assert!(body.capacity() < 4_000_100, "{}", body.capacity());
+    fn every_character_is_escaped_as_the_sdk_does() {
+        let all: String = (0..=0x2030_u32).filter_map(char::from_u32).collect();
+        let to = [all.clone()];
+        let parameters = Parameters { tenant: Some(all.clone()), ..Parameters::default() };
+        let found = written(&all, to.iter().map(String::as_str), &parameters, b"");
+        assert_eq!(
+            String::from_utf8(found).unwrap(),
+            String::from_utf8(by_the_sdk(&all, &to, &parameters, b"")).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_large_message_is_encoded_in_place() {
+        let content = vec![b'x'; 3_000_000];
+        let body = written("", std::iter::empty(), &Parameters::default(), &content);
+        assert!(body.capacity() < 4_000_000 + 2 * ROOM, "{}", body.capacity());
     }
 }

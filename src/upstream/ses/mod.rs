@@ -8,18 +8,13 @@ mod attempts;
 mod body;
 mod call;
 mod client;
-mod retry;
+mod endpoint;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sesv2::Client;
-use aws_sdk_sesv2::config::Config;
-use aws_sdk_sesv2::primitives::Blob;
-use aws_sdk_sesv2::types::{
-    Destination, EmailContent, ListManagementOptions, MessageTag, RawMessage,
-};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -33,10 +28,9 @@ use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::trace::{self, Kind};
 use attempts::Attempts;
-use body::{Content, STAND_IN};
 use call::Call;
 pub use client::{client, credential_chain};
-use retry::Proven;
+use endpoint::{Endpoint, Payload};
 
 /// How long a message waits for its turn among the calls in flight.
 const TURN: Duration = Duration::from_secs(5);
@@ -61,6 +55,7 @@ pub struct SesSettings {
 pub struct Ses {
     client: Client,
     credentials: Refreshing,
+    attempts: Arc<Attempts>,
     turns: Arc<Semaphore>,
     calls: TaskTracker,
     finish: Duration,
@@ -84,8 +79,11 @@ impl Ses {
         pace: Pace,
     ) -> Self {
         let credentials = Refreshing::new(provider);
+        let connector = client::connector(&settings);
+        let endpoint = Endpoint::new(connector.clone(), &settings);
         Self {
-            client: client(&settings, credentials.clone()),
+            client: client::client_on(connector, &settings, credentials.clone()),
+            attempts: Arc::new(Attempts::new(endpoint, credentials.clone(), pace.clone())),
             credentials,
             turns: Arc::new(Semaphore::new(settings.calls)),
             calls: TaskTracker::new(),
@@ -175,9 +173,9 @@ impl Ses {
         held: Held,
         progress: Progress,
     ) -> impl Future<Output = Result<String, UpstreamError>> + use<> {
-        let client = self.client.clone();
-        let turns = Arc::clone(&self.turns);
-        let classifier = Proven::new(progress.clone(), self.credentials.clone(), self.pace.clone());
+        let (turns, attempts) = (Arc::clone(&self.turns), Arc::clone(&self.attempts));
+        #[expect(clippy::disallowed_methods, reason = "the client's patience is measured")]
+        let since = Instant::now();
         let (bound, pace) = (self.finish, self.pace.clone());
         let metrics = Arc::clone(&self.metrics);
         async move {
@@ -192,22 +190,17 @@ impl Ses {
                     possible_duplicate: false,
                 });
             };
-            let request = request(&client, &permit);
-            let sent = request
-                .customize()
-                .interceptor(Content::new(permit.into_content()))
-                .interceptor(progress.clone())
-                .interceptor(Attempts)
-                .config_override(Config::builder().retry_classifier(classifier))
-                .send();
+            let payload = Payload::new(body::body(&permit));
+            drop(permit);
+            let sent = attempts.send(&payload, &progress, since);
             let outcome = match tokio::time::timeout(bound, sent).await {
-                Ok(Ok(output)) => answer::taken(output.message_id, &progress),
-                Ok(Err(error)) => {
-                    metrics.ses_error(answer::code(&error));
-                    if answer::is_quota(&error) {
+                Ok(Ok(message_id)) => answer::taken(message_id, &progress),
+                Ok(Err(failure)) => {
+                    metrics.ses_error(failure.code());
+                    if failure.is_quota() {
                         pace.quota_exceeded();
                     }
-                    Err(answer::refused(&error, &progress))
+                    Err(answer::refused(failure, &progress))
                 }
                 Err(_) => Err(answer::unknown(
                     format!("no answer from SES within {bound:?}"),
@@ -223,41 +216,5 @@ impl Ses {
             }
             outcome
         }
-    }
-}
-
-/// Everything of the permit but its content, and nothing else (decision 4): `FromEmailAddress` and
-/// `ReplyToAddresses` stay unset, since SES would replace the header fields with them.
-fn request(
-    client: &Client,
-    permit: &Permit,
-) -> aws_sdk_sesv2::operation::send_email::builders::SendEmailFluentBuilder {
-    let parameters = permit.parameters();
-    let to = permit.forward_paths().map(str::to_owned).collect();
-    let destination = Destination::builder().set_to_addresses(Some(to)).build();
-    let tags = parameters.message_tags.iter().filter_map(|(name, value)| {
-        // Both are set, so that building never fails.
-        MessageTag::builder().name(name).value(value).build().ok()
-    });
-    let list = parameters.list_management.as_ref().and_then(|list| {
-        ListManagementOptions::builder()
-            .contact_list_name(&list.contact_list)
-            .set_topic_name(list.topic.clone())
-            .build()
-            .ok()
-    });
-    let request = client
-        .send_email()
-        .destination(destination)
-        .feedback_forwarding_email_address(permit.reverse_path())
-        .set_configuration_set_name(parameters.configuration_set.clone())
-        .set_from_email_address_identity_arn(parameters.from_arn.clone())
-        .set_feedback_forwarding_email_address_identity_arn(parameters.return_path_arn.clone())
-        .set_email_tags(Some(tags.collect::<Vec<_>>()).filter(|tags| !tags.is_empty()))
-        .set_list_management_options(list)
-        .set_tenant_name(parameters.tenant.clone());
-    match RawMessage::builder().data(Blob::new(STAND_IN)).build() {
-        Ok(raw) => request.content(EmailContent::builder().raw(raw).build()),
-        Err(_) => request,
     }
 }
