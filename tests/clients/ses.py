@@ -1,19 +1,25 @@
 """A stand-in for SES on loopback: an account with a rate and identities, and what it took.
 
 It plays SendEmail, GetAccount, ListEmailIdentities and GetEmailIdentity of the SESv2 API. It knows no
-policies and checks no signatures.
+policies, but checks the signature of every request with botocore, and that none is an hour old.
 """
 
 from __future__ import annotations
 
 import base64
+import calendar
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 
@@ -77,9 +83,10 @@ class Answer(BaseHTTPRequestHandler):
     server: Ses
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
-        if self.noted():
+        sent = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        if self.noted(sent):
             return
+        body = json.loads(sent or b"{}")
         if self.path.endswith("/outbound-emails"):
             message = base64.b64decode(body["Content"]["Raw"]["Data"])
             message_id = self.server.take(message, len(body["Destination"]["ToAddresses"]))
@@ -91,7 +98,7 @@ class Answer(BaseHTTPRequestHandler):
             self.listing()
 
     def do_GET(self) -> None:
-        if self.noted():
+        if self.noted(b""):
             return
         account = self.server.account
         path = self.path.partition("?")[0]
@@ -128,14 +135,44 @@ class Answer(BaseHTTPRequestHandler):
             for name, identity in self.server.account.identities.items()
         ]})
 
-    def noted(self) -> bool:
-        """Remembers the call; whether it was answered with a fault of the test."""
+    def noted(self, body: bytes) -> bool:
+        """Remembers the call; whether it was answered with a fault of the test, or has a wrong signature."""
         self.server.calls.append((time.monotonic(), f"{self.command} {self.path}"))
+        if not self.is_signed(body):
+            self.refuse(403, "SignatureDoesNotMatch", "The request signature we calculated does not match.")
+            return True
         for part, fault in self.server.faults.items():
             if part in self.path:
                 self.refuse(*fault)
                 return True
         return False
+
+    def is_signed(self, body: bytes) -> bool:
+        """Whether botocore signs this request the same, and it is of this hour."""
+        header = self.headers["Authorization"] or ""
+        parts = re.fullmatch(
+            r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/ses/aws4_request, SignedHeaders=([^,]+), Signature=(\w+)",
+            header,
+        )
+        if parts is None or parts[1] != CREDENTIALS["AWS_ACCESS_KEY_ID"]:
+            return False
+        names = parts[3].split(";")
+        # What the service insists on: the host, the time, and every header of its own.
+        own = {name.lower() for name in self.headers if name.lower().startswith("x-amz-")}
+        if not {"host", "x-amz-date", *own} <= set(names):
+            return False
+        stamp = self.headers["X-Amz-Date"]
+        age = time.time() - calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ"))
+        request = AWSRequest(
+            method=self.command,
+            url=f"http://{self.headers['Host']}{self.path}",
+            data=body,
+            headers={name: self.headers[name] for name in names},
+        )
+        request.context["timestamp"] = stamp
+        signer = SigV4Auth(Credentials(*CREDENTIALS.values()), "ses", parts[2])
+        expected = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+        return expected == parts[4] and abs(age) < 3600
 
     def refuse(self, status: int, code: str, message: str) -> None:
         self.answer(status, {"message": message}, code)
