@@ -6,12 +6,13 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
 use super::budget::StepBudget;
-use super::error::{Problems, quoted};
+use super::error::Problems;
 use super::json;
 use super::operand::Operands;
 use super::operator::{Operator, Qualifier};
 use super::request::{Context, Entry, Spelled, fold_key};
 use super::statement::{Effect, SpellingUsed};
+use super::words::quoted;
 
 /// A condition of a statement.
 #[derive(Debug, Clone)]

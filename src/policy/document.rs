@@ -6,10 +6,11 @@ use std::fmt;
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
 
-use super::error::{PolicyErrors, Problems, quoted};
+use super::error::{PolicyErrors, Problems};
 use super::json;
 use super::request::is_time_key;
 use super::statement::{Dialect, Statement, check_members};
+use super::words::quoted;
 
 /// What a policy is attached to, which decides what its document may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

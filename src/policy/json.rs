@@ -9,8 +9,9 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::error::{Problems, quoted};
+use super::error::Problems;
 use super::syntax::syntax_error;
+use super::words::quoted;
 
 /// The largest policy document read, in bytes. The largest quota of AWS is 10,240.
 pub(super) const MOST_BYTES: usize = 64 * 1024;

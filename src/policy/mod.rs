@@ -41,10 +41,12 @@ mod pattern_set;
 mod principal;
 mod request;
 mod resource;
+mod rules;
 mod statement;
 mod syntax;
 mod text;
 mod variable;
+mod words;
 
 pub use budget::StepBudget;
 pub use condition::Condition;

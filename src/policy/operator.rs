@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::error::{nearest, quoted};
+use super::words::{nearest, quoted};
 
 /// A condition operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

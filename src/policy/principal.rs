@@ -4,9 +4,10 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
 use super::arn;
-use super::error::{Problems, nearest, quoted};
+use super::error::Problems;
 use super::json::strings;
 use super::statement::Effect;
+use super::words::{nearest, quoted};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]

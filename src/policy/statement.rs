@@ -5,11 +5,11 @@ use std::fmt;
 use super::action::ActionPattern;
 use super::budget::StepBudget;
 use super::condition::{Condition, Held};
-use super::error::quoted;
 use super::evaluate::Layers;
 use super::principal::{Naming, Principal, Principals};
 use super::request::{Context, Request};
 use super::resource::Resources;
+use super::words::quoted;
 
 mod read;
 

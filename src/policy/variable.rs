@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 
-use super::error::quoted;
 use super::pattern::{Pattern, Piece, Reach};
 use super::request::{Context, fold_key, is_list_key};
+use super::words::quoted;
 
 /// What is special in a text.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,8 @@
 //! Findings about keys that a request does not have: always, sometimes, or with other actions.
 
 use super::super::document::PolicyKind;
-use super::super::error::quoted;
 use super::super::operator::Family;
+use super::super::words::quoted;
 use super::key::{Key, Presence};
 use super::list::null_check;
 use super::view::{Condition, Document, Statement};

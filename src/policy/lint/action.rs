@@ -2,7 +2,7 @@
 
 use super::super::action::ActionPattern;
 use super::super::document::PolicyKind;
-use super::super::error::quoted;
+use super::super::words::quoted;
 use super::view::{Document, Statement, Text};
 use super::{Findings, cover, rules, ses};
 

@@ -1,8 +1,8 @@
 //! Findings about the values of conditions on addresses: what no address looks like, patterns that are
 //! open, and letter case.
 
-use super::super::error::quoted;
 use super::super::operator::Family;
+use super::super::words::quoted;
 use super::operand::{FILLED, bare, regular_expression};
 use super::view::{Condition, Document, Statement, Text};
 use super::{Findings, rules};

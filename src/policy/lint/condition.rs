@@ -1,11 +1,11 @@
 //! Findings about conditions: the operator, the key, and how they go together.
 
 use super::super::budget::StepBudget;
-use super::super::error::quoted;
 use super::super::operand::Operands;
 use super::super::operator::{Family, Qualifier};
 use super::super::request::{Context, is_list_key};
 use super::super::statement::Effect;
+use super::super::words::quoted;
 use super::key::{Key, Type};
 use super::view::{Condition, Document, Statement};
 use super::{Findings, absence, address, cover, key, list, operand, resource, rules, together};

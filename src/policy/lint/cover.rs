@@ -7,11 +7,11 @@ use std::collections::HashSet;
 
 use super::super::action::ActionPattern;
 use super::super::budget::StepBudget;
-use super::super::error::quoted;
 use super::super::operator::Family;
 use super::super::request::Context;
 use super::super::resource::ResourcePattern;
 use super::super::variable::{Syntax, Template};
+use super::super::words::quoted;
 use super::operand::network_v4;
 use super::rules::Rule;
 use super::view::{Condition, Document, Text};

@@ -1,7 +1,7 @@
 //! Findings about a document as a whole.
 
 use super::super::document::PolicyKind;
-use super::super::error::quoted;
+use super::super::words::quoted;
 use super::cover::Budget;
 use super::view::{Document, Version};
 use super::{Findings, beside, rules, statement};

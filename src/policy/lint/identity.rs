@@ -2,7 +2,7 @@
 //! that is verified: mostly a domain, whichever the address is.
 
 use super::super::document::PolicyKind;
-use super::super::error::quoted;
+use super::super::words::quoted;
 use super::operand::FILLED;
 use super::resource::SesArn;
 use super::view::{Document, Statement, Text};

@@ -1,8 +1,8 @@
 //! What is known about context keys. IAM user guide, global condition context keys; Service
 //! Authorization Reference for SES.
 
-use super::super::error::{nearest, quoted};
 use super::super::request::is_list_key;
+use super::super::words::{nearest, quoted};
 use super::Findings;
 use super::rules;
 

@@ -1,8 +1,8 @@
 //! Findings about conditions on lists: with the wrong qualifier one recipient decides for all.
 
-use super::super::error::quoted;
 use super::super::operator::{Family, Qualifier};
 use super::super::request::is_list_key;
+use super::super::words::quoted;
 use super::key::{Key, Presence};
 use super::view::{Condition, Statement};
 use super::{Findings, rules};

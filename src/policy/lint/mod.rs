@@ -20,7 +20,6 @@ mod operand;
 mod purpose;
 mod refused;
 mod resource;
-mod rules;
 mod ses;
 mod statement;
 mod together;
@@ -35,7 +34,7 @@ use jsonc_parser::ast::Value;
 use super::date;
 use super::document::{Policy, PolicyKind};
 use super::error::Problems;
-use super::json;
+use super::{json, rules};
 
 pub use group::{Group, grouped};
 pub use rules::{RULES, Rule, Severity};

@@ -1,7 +1,7 @@
 //! Findings about the values of conditions, and the parts of a text with variables.
 
-use super::super::error::quoted;
 use super::super::operator::Family;
+use super::super::words::quoted;
 use super::address::is_address_key;
 use super::view::{Condition, Document, Text};
 use super::{Findings, rules};

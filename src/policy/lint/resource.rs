@@ -1,8 +1,8 @@
 //! Findings about `Resource` and `NotResource`.
 
 use super::super::document::PolicyKind;
-use super::super::error::{nearest, quoted};
 use super::super::request::is_list_key;
+use super::super::words::{nearest, quoted};
 use super::action::is_guardrail;
 use super::key::{Key, Presence};
 use super::operand::{FILLED, Part, parts};

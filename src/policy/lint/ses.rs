@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use super::super::action::ActionPattern;
-use super::super::error::nearest;
+use super::super::words::nearest;
 
 /// The action of mail over SMTP.
 pub(super) const SMTP_ACTION: &str = "ses:SendRawEmail";

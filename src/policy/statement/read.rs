@@ -7,10 +7,11 @@ use super::{Actions, Effect, Statement};
 use crate::policy::action::ActionPattern;
 use crate::policy::condition::Condition;
 use crate::policy::document::PolicyKind;
-use crate::policy::error::{Problems, nearest, quoted};
+use crate::policy::error::Problems;
 use crate::policy::json;
 use crate::policy::principal::Principals;
 use crate::policy::resource::{ResourcePattern, Resources};
+use crate::policy::words::{nearest, quoted};
 
 /// What the reading of a statement depends on.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::error::{nearest, quoted};
+use super::words::{nearest, quoted};
 
 /// How grave a finding is; the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
