@@ -1,7 +1,9 @@
 //! `Action` and `NotAction` entries: `*` or `service:Name`, without regard to ASCII case.
 
 use super::budget::StepBudget;
+use super::error::Problem;
 use super::pattern::Pattern;
+use super::rules;
 use super::variable::{Syntax, Template};
 
 /// An entry of `Action` or `NotAction`.
@@ -17,26 +19,33 @@ impl ActionPattern {
     /// # Errors
     ///
     /// What is wrong and what to write instead.
-    pub(super) fn parse(text: &str, variables: bool) -> Result<ActionPattern, String> {
+    pub(super) fn parse(text: &str, variables: bool) -> Result<ActionPattern, Problem> {
         if text != "*" {
             let (vendor, name) = text.split_once(':').ok_or_else(|| {
-                format!("an action is `service:Name`; write `ses:{}` or `*`", cut(text))
+                let fix = format!("write `ses:{}` or `*`", cut(text));
+                Problem::new(rules::INVALID_ACTION, "an action is `service:Name`", fix)
             })?;
             if variables && text.contains("${") {
-                return Err("variables do not work in actions; write the action itself".to_owned());
+                return Err(Problem::new(
+                    rules::VARIABLE_IN_ELEMENT,
+                    "variables do not work in actions",
+                    "write the action itself",
+                ));
             }
             if name.contains(':') {
-                return Err(
-                    "more than one colon; write `service:Name`, such as `ses:SendRawEmail`"
-                        .to_owned(),
-                );
+                return Err(Problem::new(
+                    rules::INVALID_ACTION,
+                    "more than one colon",
+                    "write `service:Name`, such as `ses:SendRawEmail`",
+                ));
             }
             let is_vendor = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
             if vendor.is_empty() || !vendor.bytes().all(is_vendor) {
-                return Err(
-                    "the service is letters, digits and hyphens without wildcards; write `ses:…`, or `*` alone"
-                        .to_owned(),
-                );
+                return Err(Problem::new(
+                    rules::WILDCARD_IN_SERVICE,
+                    "the service is letters, digits and hyphens without wildcards",
+                    "write `ses:…`, or `*` alone",
+                ));
             }
         }
         let pattern = match Template::parse(text, Syntax { variables: false, wildcards: true })? {

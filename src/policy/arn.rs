@@ -5,8 +5,10 @@
 use std::borrow::Cow;
 
 use super::budget::StepBudget;
+use super::error::Problem;
 use super::pattern::{Pattern, Piece, Reach};
 use super::request::Context;
+use super::rules;
 use super::variable::{Syntax, Template};
 
 /// Splits an ARN at its first five colons; `None` when it is not `arn:` with six fields.
@@ -43,15 +45,18 @@ impl ArnOperand {
     /// # Errors
     ///
     /// What is wrong and what to write instead.
-    pub(super) fn parse(text: &str, variables: bool) -> Result<ArnOperand, String> {
+    pub(super) fn parse(text: &str, variables: bool) -> Result<ArnOperand, Problem> {
         match Template::parse(text, Syntax { variables, wildcards: true })? {
             variable @ Template::Variable(_) => Ok(ArnOperand::Variable(variable)),
             Template::Fixed(pattern) if is_every(&pattern) => Ok(ArnOperand::Every),
             Template::Fixed(pattern) => split(&pattern)
                 .map(|fields| ArnOperand::Fixed(Box::new(fields.map(Pattern::into_owned))))
                 .ok_or_else(|| {
-                    "not an ARN; write `arn:` with all six fields, such as `arn:aws:ses:*:*:identity/*`"
-                        .to_owned()
+                    Problem::new(
+                        rules::TYPE_OF_VALUE,
+                        "not an ARN",
+                        "write `arn:` with all six fields, such as `arn:aws:ses:*:*:identity/*`",
+                    )
                 }),
         }
     }

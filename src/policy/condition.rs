@@ -7,11 +7,12 @@ use jsonc_parser::common::Ranged;
 
 use super::budget::StepBudget;
 use super::error::Problems;
-use super::json;
 use super::operand::Operands;
 use super::operator::{Operator, Qualifier};
 use super::request::{Context, Entry, Spelled, fold_key};
+use super::rules;
 use super::statement::{Effect, SpellingUsed};
+use super::syntax;
 use super::words::quoted;
 
 /// A condition of a statement.
@@ -57,10 +58,9 @@ impl Condition {
         let Value::Object(block) = value else {
             problems.add(
                 value.range().start,
-                format!(
-                    "`Condition` is {}; write an object such as {{\"StringLike\": {{\"ses:FromAddress\": \"*@example.com\"}}}}",
-                    json::kind(value)
-                ),
+                rules::INVALID_TYPE,
+                format!("`Condition` is {}", syntax::kind(value)),
+                r#"write an object such as {"StringLike": {"ses:FromAddress": "*@example.com"}}"#,
             );
             return conditions;
         };
@@ -72,14 +72,14 @@ impl Condition {
             let operator = match Operator::parse(name) {
                 Ok(operator) => operator,
                 Err(problem) => {
-                    problems.add(member.name.range().start, problem);
+                    problems.push(member.name.range().start, problem);
                     continue;
                 }
             };
             let Value::Object(keys) = &member.value else {
                 let name = quoted(name);
-                let problem = format!("operator {name} takes an object of context keys and values");
-                problems.add(member.value.range().start, problem);
+                let message = format!("operator {name} takes an object of context keys and values");
+                problems.add(member.value.range().start, rules::INVALID_TYPE, message, "");
                 continue;
             };
             let mut seen = HashMap::new();
@@ -87,15 +87,14 @@ impl Condition {
                 let key = entry.name.as_str();
                 let at = entry.name.range().start;
                 if key.contains("${") {
-                    let key = quoted(key);
-                    problems
-                        .add(at, format!("variable in context key {key}; write the key itself"));
+                    let message = format!("variable in context key {}", quoted(key));
+                    problems.add(at, rules::VARIABLE_IN_ELEMENT, message, "write the key itself");
                 }
                 match seen.insert(fold_key(key).into_owned(), key) {
                     Some(other) if other != key => {
-                        let (key, other) = (quoted(key), quoted(other));
-                        problems
-                            .add(at, format!("{key} and {other} are the same key; merge the two"));
+                        let message =
+                            format!("{} and {} are the same key", quoted(key), quoted(other));
+                        problems.add(at, rules::DUPLICATE_KEY, message, "merge the two");
                     }
                     _ => {}
                 }
@@ -256,14 +255,14 @@ fn read_operands<'t>(
             Value::BooleanLit(boolean) if boolean.value => "true",
             Value::BooleanLit(_) => "false",
             other => {
-                let problem = format!("{} as a condition value; write a string", json::kind(other));
-                problems.add(at, problem);
+                let message = format!("{} as a condition value", syntax::kind(other));
+                problems.add(at, rules::INVALID_TYPE, message, "write a string");
                 continue;
             }
         };
         written.push(text.into());
         if let Err(problem) = operands.add(text, operator, variables) {
-            problems.add(at, format!("value {}: {problem}", quoted(text)));
+            problems.push(at, problem.of(&format!("value {}", quoted(text))));
         }
     }
     operands.build_index();

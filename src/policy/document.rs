@@ -9,7 +9,9 @@ use jsonc_parser::common::Ranged;
 use super::error::{PolicyErrors, Problems};
 use super::json;
 use super::request::is_time_key;
+use super::rules;
 use super::statement::{Dialect, Statement, check_members};
+use super::syntax;
 use super::words::quoted;
 
 /// What a policy is attached to, which decides what its document may hold.
@@ -67,8 +69,9 @@ impl Policy {
         let statements = match json::parse(text, &mut problems) {
             Some(Value::Object(document)) => read_document(&document, kind, &mut problems),
             Some(other) => {
-                let kind = json::kind(&other);
-                problems.add(other.range().start, format!("a policy is an object, not {kind}"));
+                let kind = syntax::kind(&other);
+                let message = format!("a policy is an object, not {kind}");
+                problems.add(other.range().start, rules::INVALID_TYPE, message, "");
                 Vec::new()
             }
             None => Vec::new(),
@@ -99,6 +102,8 @@ impl Policy {
     }
 }
 
+const AT_LEAST_ONE: &str = "write at least one statement";
+
 fn read_document<'t>(
     document: &Object<'t>,
     kind: PolicyKind,
@@ -108,20 +113,23 @@ fn read_document<'t>(
     let variables = read_version(document, problems);
     if let Some(member) = document.get("Id") {
         if kind != PolicyKind::Resource {
-            let problem = format!("`Id` in {kind}; leave it out");
-            problems.add(member.name.range().start, problem);
+            let (at, message) = (member.name.range().start, format!("`Id` in {kind}"));
+            problems.add(at, rules::UNSUPPORTED_COMBINATION, message, "leave it out");
         } else if member.value.as_string_lit().is_none() {
-            let problem = format!("`Id` is {}; write a string", json::kind(&member.value));
-            problems.add(member.value.range().start, problem);
+            let message = format!("`Id` is {}", syntax::kind(&member.value));
+            let at = member.value.range().start;
+            problems.add(at, rules::INVALID_TYPE, message, "write a string");
         }
     }
     let Some(member) = document.get("Statement") else {
-        problems.add(document.range.start, "`Statement` is missing; write at least one statement");
+        let at = document.range.start;
+        problems.add(at, rules::MISSING_STATEMENT, "`Statement` is missing", AT_LEAST_ONE);
         return Vec::new();
     };
     let elements = match &member.value {
         Value::Array(array) if array.elements.is_empty() => {
-            problems.add(array.range.start, "`Statement` is empty; write at least one statement");
+            let at = array.range.start;
+            problems.add(at, rules::MISSING_STATEMENT, "`Statement` is empty", AT_LEAST_ONE);
             return Vec::new();
         }
         Value::Array(array) => array.elements.as_slice(),
@@ -131,8 +139,8 @@ fn read_document<'t>(
     let mut sids = HashMap::new();
     for (index, element) in elements.iter().enumerate() {
         let Value::Object(object) = element else {
-            let kind = json::kind(element);
-            problems.add(element.range().start, format!("a statement is an object, not {kind}"));
+            let message = format!("a statement is an object, not {}", syntax::kind(element));
+            problems.add(element.range().start, rules::INVALID_TYPE, message, "");
             continue;
         };
         statements.extend(Statement::read(index, object, Dialect { kind, variables }, problems));
@@ -150,10 +158,12 @@ fn read_version<'t>(document: &Object<'t>, problems: &mut Problems<'t>) -> bool 
         Some("2012-10-17") => true,
         Some("2008-10-17") => false,
         other => {
-            let shown = other.map_or_else(|| json::kind(&member.value).to_owned(), quoted);
+            let shown = other.map_or_else(|| syntax::kind(&member.value).to_owned(), quoted);
             problems.add(
                 member.value.range().start,
-                format!("`Version` is {shown}; write \"2012-10-17\" as it is"),
+                rules::INVALID_VERSION,
+                format!("`Version` is {shown}"),
+                "write \"2012-10-17\" as it is",
             );
             true
         }
@@ -169,7 +179,7 @@ fn check_unique<'t>(
     let at = sid.range.start;
     if let Some(first) = sids.insert(sid.value.to_string(), at) {
         let line = problems.line(first);
-        let sid = quoted(&sid.value);
-        problems.add(at, format!("`Sid` {sid} was used before, in line {line}; give each its own"));
+        let message = format!("`Sid` {} was used before, in line {line}", quoted(&sid.value));
+        problems.add(at, rules::DUPLICATE_SID, message, "give each its own");
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::fmt::Write as _;
 
+use super::rules::{self, Rule};
+
 /// A problem of a policy document.
 ///
 /// Its text is one line, `name:line:column: statement `Sid`: what is wrong; what to write`.
@@ -13,10 +15,15 @@ pub struct PolicyError {
     line: usize,
     column: usize,
     statement: Option<String>,
-    problem: String,
+    problem: Problem,
 }
 
 impl PolicyError {
+    /// Returns the name given to [`super::Policy::parse`].
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the line of the problem, counted from 1.
     pub fn line(&self) -> usize {
         self.line
@@ -33,9 +40,44 @@ impl PolicyError {
         self.statement.as_deref()
     }
 
-    /// Returns what is wrong and what to write instead.
-    pub fn problem(&self) -> &str {
-        &self.problem
+    /// Returns what is wrong and what to write instead, in one line.
+    pub fn problem(&self) -> String {
+        self.problem.to_string()
+    }
+
+    /// Returns the same in its parts.
+    pub(super) fn into_problem(self) -> Problem {
+        self.problem
+    }
+}
+
+/// Why a part of a document is refused.
+///
+/// Displayed as `what is wrong; what to write`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// The rule that is broken, by which the linter lists it.
+    pub(super) rule: Rule,
+    pub(super) message: String,
+    /// What to write instead; may be empty.
+    pub(super) fix: String,
+}
+
+impl Problem {
+    pub(super) fn new(rule: Rule, message: impl Into<String>, fix: impl Into<String>) -> Problem {
+        Problem { rule, message: message.into(), fix: fix.into() }
+    }
+
+    /// Puts in front of the message what the problem is about.
+    pub(super) fn of(self, what: &str) -> Problem {
+        Problem { message: format!("{what}: {}", self.message), ..self }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.fix.is_empty() { "" } else { "; " };
+        write!(f, "{}{separator}{}", self.message, self.fix)
     }
 }
 
@@ -103,15 +145,27 @@ impl<'t> Problems<'t> {
         self.statement = statement;
     }
 
+    /// Adds a problem found at byte offset `at` of the text; `fix` may be empty.
+    pub(super) fn add(
+        &mut self,
+        at: usize,
+        rule: Rule,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        self.push(at, Problem::new(rule, message, fix));
+    }
+
     /// Adds a problem found at byte offset `at` of the text.
-    pub(super) fn add(&mut self, at: usize, problem: impl Into<String>) {
+    pub(super) fn push(&mut self, at: usize, problem: Problem) {
         if self.found.len() > MOST_PROBLEMS {
             return;
         }
         let (key, problem) = if self.is_full() {
-            (usize::MAX, "more problems follow; mend the ones listed first".to_owned())
+            let last = ("more problems follow", "mend the ones listed first");
+            (usize::MAX, Problem::new(rules::REFUSED, last.0, last.1))
         } else {
-            (at, problem.into())
+            (at, problem)
         };
         let (line, column) = self.position(at);
         let name = self.name.to_owned();

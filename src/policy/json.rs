@@ -1,16 +1,15 @@
 //! Strict JSON with positions: RFC 8259, no duplicate members, bounded in size and depth.
 //!
-//! The grammar is checked by `serde_json`; `jsonc-parser` then gives the tree with places, written
-//! order and number text. What the members mean is read elsewhere.
+//! What the members mean is read elsewhere.
 
 use std::collections::HashMap;
 
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
-use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::error::Problems;
-use super::syntax::syntax_error;
+use super::rules;
+use super::syntax::{self, kind};
 use super::words::quoted;
 
 /// The largest policy document read, in bytes. The largest quota of AWS is 10,240.
@@ -23,31 +22,27 @@ pub(super) const MOST_DEPTH: usize = 32;
 /// With duplicate members the value is returned all the same, so that the rest can be checked too.
 pub(super) fn parse<'t>(text: &'t str, problems: &mut Problems<'t>) -> Option<Value<'t>> {
     if text.len() > MOST_BYTES {
-        problems.add(0, format!("larger than {MOST_BYTES} bytes; split it into several policies"));
+        let message = format!("larger than {MOST_BYTES} bytes");
+        problems.add(0, rules::LIMIT, message, "split it into several policies");
         return None;
     }
     if text.starts_with('\u{FEFF}') {
-        problems.add(0, "starts with a byte order mark; save it as UTF-8 without one");
+        let fix = "save it as UTF-8 without one";
+        problems.add(0, rules::SYNTAX, "starts with a byte order mark", fix);
         return None;
     }
     if let Some(at) = too_deep(text) {
-        problems.add(at, format!("nested deeper than {MOST_DEPTH} levels; a policy needs six"));
+        let message = format!("nested deeper than {MOST_DEPTH} levels");
+        problems.add(at, rules::LIMIT, message, "a policy needs six");
         return None;
     }
-    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
-        let (at, what) = syntax_error(text, &error);
-        problems.add(at, format!("not valid JSON: {what}"));
-        return None;
-    }
-    match parse_to_ast(text, &CollectOptions::default(), &strict()) {
-        Ok(parsed) => {
-            let value = parsed.value?;
+    match syntax::parse(text) {
+        Ok(value) => {
             find_duplicates(&value, problems);
             Some(value)
         }
-        Err(error) => {
-            let what = error.kind().to_string().to_lowercase();
-            problems.add(error.range().start, format!("not valid JSON: {what}"));
+        Err((at, problem)) => {
+            problems.push(at, problem);
             None
         }
     }
@@ -74,21 +69,6 @@ fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
-fn strict() -> ParseOptions {
-    ParseOptions {
-        allow_comments: false,
-        allow_loose_object_property_names: false,
-        allow_trailing_commas: false,
-        allow_missing_commas: false,
-        allow_single_quoted_strings: false,
-        allow_hexadecimal_numbers: false,
-        allow_unary_plus_numbers: false,
-        allow_bare_decimal_point_numbers: false,
-        allow_non_finite_numbers: false,
-        allow_extended_string_escapes: false,
-    }
-}
-
 /// Reports members of one object with the same name after unescaping. IAM grammar.
 ///
 /// Recurses at most as deep as the nesting allowed.
@@ -101,9 +81,8 @@ fn find_duplicates<'t>(value: &Value<'t>, problems: &mut Problems<'t>) {
                 let name = member.name.as_str();
                 if let Some(first) = seen.insert(name, at) {
                     let line = problems.line(first);
-                    let name = quoted(name);
-                    problems
-                        .add(at, format!("{name} was given before, in line {line}; merge the two"));
+                    let message = format!("{} was given before, in line {line}", quoted(name));
+                    problems.add(at, rules::DUPLICATE_MEMBER, message, "merge the two");
                 }
                 find_duplicates(&member.value, problems);
             }
@@ -125,7 +104,8 @@ pub(super) fn strings<'t>(
 ) -> Vec<(usize, String)> {
     let elements = match value {
         Value::Array(array) if array.elements.is_empty() => {
-            problems.add(array.range.start, format!("empty list; give {what} or leave it out"));
+            let fix = format!("give {what} or leave it out");
+            problems.add(array.range.start, rules::EMPTY_LIST, "empty list", fix);
             return Vec::new();
         }
         Value::Array(array) => array.elements.as_slice(),
@@ -137,23 +117,13 @@ pub(super) fn strings<'t>(
             Value::StringLit(text) => texts.push((text.range.start, text.value.to_string())),
             other => problems.add(
                 other.range().start,
-                format!("{} is not {what}; write it as a string", kind(other)),
+                rules::INVALID_TYPE,
+                format!("{} is not {what}", kind(other)),
+                "write it as a string",
             ),
         }
     }
     texts
-}
-
-/// Names what a value is.
-pub(super) fn kind(value: &Value<'_>) -> &'static str {
-    match value {
-        Value::StringLit(_) => "a string",
-        Value::NumberLit(_) => "a number",
-        Value::BooleanLit(_) => "a boolean",
-        Value::Object(_) => "an object",
-        Value::Array(_) => "a list",
-        Value::NullKeyword(_) => "`null`",
-    }
 }
 
 #[cfg(test)]

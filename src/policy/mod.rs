@@ -61,5 +61,5 @@ pub use family::{Family, Narrowed, Resource, evaluate_narrowed};
 pub use principal::Principal;
 pub use request::{Context, Request, Spelled, is_list_key};
 pub use statement::{Effect, Outcome, SpellingUsed, Statement};
-pub use syntax::syntax_error;
+pub(crate) use syntax::{kind, parse as parse_json};
 pub use variable::expand;

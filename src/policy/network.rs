@@ -2,6 +2,9 @@
 
 use std::net::Ipv6Addr;
 
+use super::error::Problem;
+use super::rules::TYPE_OF_VALUE;
+
 /// An address of a request; IPv4-mapped IPv6 addresses are IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Address {
@@ -42,7 +45,7 @@ impl Network {
     ///
     /// What is wrong and what to write instead. Host bits are ignored in IPv4 networks and refused
     /// in IPv6 networks.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -50,12 +53,13 @@ impl Network {
         let (address, longest) = match parse_v4(address) {
             Some(bits) => (Address::V4(bits), 32),
             None if address.contains(':') && address.contains('.') => {
-                return Err("IPv6 networks take no dotted form; write it in hexadecimal".to_owned());
+                let message = "IPv6 networks take no dotted form";
+                return Err(Problem::new(TYPE_OF_VALUE, message, "write it in hexadecimal"));
             }
             None => {
                 let address: Ipv6Addr = address.parse().map_err(|_| {
-                    "not an IP network; write one such as `192.0.2.0/24` or `2001:db8::/32`"
-                        .to_owned()
+                    let fix = "write one such as `192.0.2.0/24` or `2001:db8::/32`";
+                    Problem::new(TYPE_OF_VALUE, "not an IP network", fix)
                 })?;
                 // A mapped network stays IPv6 and so matches nothing, since requests are read as
                 // IPv4.
@@ -63,9 +67,12 @@ impl Network {
             }
         };
         let prefix_bits = match prefix {
-            Some(prefix) => parse_prefix(prefix)
-                .filter(|bits| *bits <= longest)
-                .ok_or_else(|| format!("the prefix length is not a number from 0 to {longest}"))?,
+            Some(prefix) => {
+                parse_prefix(prefix).filter(|bits| *bits <= longest).ok_or_else(|| {
+                    let message = format!("the prefix length is not a number from 0 to {longest}");
+                    Problem::new(TYPE_OF_VALUE, message, "")
+                })?
+            }
             None => longest,
         };
         let network = Network { address, prefix_bits };
@@ -73,9 +80,8 @@ impl Network {
             && bits & !network.mask_v6() != 0
         {
             let start = Ipv6Addr::from_bits(bits & network.mask_v6());
-            return Err(format!(
-                "the IPv6 network has host bits set; write `{start}/{prefix_bits}`"
-            ));
+            let fix = format!("write `{start}/{prefix_bits}`");
+            return Err(Problem::new(TYPE_OF_VALUE, "the IPv6 network has host bits set", fix));
         }
         Ok(network)
     }

@@ -7,11 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use super::arn::{self, ArnOperand, Comparison};
 use super::budget::StepBudget;
 use super::date;
+use super::error::Problem;
 use super::network::{Address, Network};
 use super::number::Number;
 use super::operator::{Family, Operator, Relation};
 use super::pattern_set::PatternSet;
 use super::request::Context;
+use super::rules;
 use super::statement::Effect;
 use super::text;
 use super::variable::{Syntax, Template};
@@ -68,11 +70,15 @@ impl Operands {
         operand: &str,
         operator: Operator,
         variables: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Problem> {
         if variables && !operator.takes_variables() && operand.contains("${") {
-            return Err("variables work in String and Arn operators only; write the value itself"
-                .to_owned());
+            return Err(Problem::new(
+                rules::VARIABLE_FOR_OPERATOR,
+                "variables work in String and Arn operators only",
+                "write the value itself",
+            ));
         }
+        let mismatch = |message, fix| Problem::new(rules::TYPE_OF_VALUE, message, fix);
         let wildcards = operator.family == Family::StringLike;
         match self {
             Operands::Text(all) => {
@@ -82,8 +88,9 @@ impl Operands {
                 all.push(Template::parse(operand, Syntax { variables, wildcards })?);
             }
             Operands::Numeric(_, all) => {
-                let number = Number::parse(operand)
-                    .ok_or("not a decimal number; write one such as `10` or `0.5`")?;
+                let number = Number::parse(operand).ok_or_else(|| {
+                    mismatch("not a decimal number", "write one such as `10` or `0.5`")
+                })?;
                 all.push(number.into_owned());
             }
             Operands::Date(_, all) => {
@@ -92,13 +99,13 @@ impl Operands {
                         true => "a time of the day, and IAM knows moments alone",
                         false => "not a date",
                     };
-                    format!("{what}; write one such as `2018-08-31T12:00:00Z`, or epoch seconds")
+                    mismatch(what, "write one such as `2018-08-31T12:00:00Z`, or epoch seconds")
                 })?);
             }
             Operands::Bool(all) | Operands::Null(all) => all.push(is_true(operand)),
             Operands::Binary(all) => {
                 STANDARD.decode(operand).map_err(|_| {
-                    "not base64 in its canonical, padded form; write it as such".to_owned()
+                    mismatch("not base64 in its canonical, padded form", "write it as such")
                 })?;
                 all.push(operand.into());
             }

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use super::error::Problem;
+use super::rules;
 use super::words::{nearest, quoted};
 
 /// A condition operator.
@@ -96,7 +98,7 @@ impl Operator {
     /// # Errors
     ///
     /// What is wrong with the name and what to write instead.
-    pub(super) fn parse(name: &str) -> Result<Operator, String> {
+    pub(super) fn parse(name: &str) -> Result<Operator, Problem> {
         let (qualifier, rest) = if let Some(rest) = name.strip_prefix("ForAllValues:") {
             (Some(Qualifier::ForAllValues), rest)
         } else if let Some(rest) = name.strip_prefix("ForAnyValue:") {
@@ -109,9 +111,10 @@ impl Operator {
             None => (rest, false),
         };
         match BASES.iter().find(|(known, _, _)| *known == base) {
-            Some((_, Family::Null, _)) if if_exists => Err(format!(
-                "operator {} does not exist; write `Null`, which asks whether the key exists",
-                quoted(name)
+            Some((_, Family::Null, _)) if if_exists => Err(Problem::new(
+                rules::NULL_IF_EXISTS,
+                format!("operator {} does not exist", quoted(name)),
+                "write `Null`, which asks whether the key exists",
             )),
             Some((_, family, negated)) => {
                 Ok(Operator { qualifier, family: *family, negated: *negated, if_exists })
@@ -134,17 +137,16 @@ impl Operator {
     }
 }
 
-fn unknown(name: &str) -> String {
+fn unknown(name: &str) -> Problem {
     let candidates = ["", "ForAllValues:", "ForAnyValue:"].iter().flat_map(|prefix| {
         BASES.iter().flat_map(move |(base, family, _)| {
             let suffixes: &[&str] = if *family == Family::Null { &[""] } else { &["", "IfExists"] };
             suffixes.iter().map(move |suffix| format!("{prefix}{base}{suffix}"))
         })
     });
-    match nearest(name, candidates) {
-        Some(near) => format!("unknown operator {}; did you mean `{near}`?", quoted(name)),
-        None => {
-            format!("unknown operator {}; write one of IAM's, such as `StringLike`", quoted(name))
-        }
-    }
+    let fix = match nearest(name, candidates) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "write one of IAM's, such as `StringLike`".to_owned(),
+    };
+    Problem::new(rules::INVALID_OPERATOR, format!("unknown operator {}", quoted(name)), fix)
 }

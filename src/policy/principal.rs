@@ -4,8 +4,9 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
 use super::arn;
-use super::error::Problems;
+use super::error::{Problem, Problems};
 use super::json::strings;
+use super::rules::{self, INVALID_PRINCIPAL};
 use super::statement::Effect;
 use super::words::{nearest, quoted};
 
@@ -132,22 +133,24 @@ impl Principals {
                             Some(near) => format!("did you mean `{near}`?"),
                             None => format!("write one of {}", KINDS.join(", ")),
                         };
-                        let kind = quoted(kind);
-                        let problem = format!("unknown type of principal {kind}; {hint}");
-                        problems.add(member.name.range().start, problem);
+                        let message = format!("unknown type of principal {}", quoted(kind));
+                        let at = member.name.range().start;
+                        problems.add(at, INVALID_PRINCIPAL, message, hint);
                         continue;
                     }
                     for (at, text) in strings(&member.value, "a principal", problems) {
                         match Named::read(kind, &text) {
                             Ok(entry) => entries.push(entry),
-                            Err(problem) => problems.add(at, problem),
+                            Err(problem) => problems.push(at, problem),
                         }
                     }
                 }
             }
             other => problems.add(
                 other.range().start,
-                "not a principal; write \"*\" or an object such as {\"AWS\": \"111122223333\"}",
+                INVALID_PRINCIPAL,
+                "not a principal",
+                r#"write "*" or an object such as {"AWS": "111122223333"}"#,
             ),
         }
         Principals { negated, entries }
@@ -157,19 +160,21 @@ impl Principals {
 const KINDS: [&str; 4] = ["AWS", "Service", "Federated", "CanonicalUser"];
 
 impl Named {
-    fn read(kind: &str, text: &str) -> Result<Named, String> {
+    fn read(kind: &str, text: &str) -> Result<Named, Problem> {
         let shown = quoted(text);
         if kind == "AWS" && text == "*" {
             return Ok(Named::Everybody);
         }
         if text.contains(['*', '?']) {
-            return Err(format!(
-                "wildcard in principal {shown}; name it in full, or write `*` alone for everybody"
+            return Err(Problem::new(
+                rules::WILDCARD_IN_PRINCIPAL,
+                format!("wildcard in principal {shown}"),
+                "name it in full, or write `*` alone for everybody",
             ));
         }
         if kind != "AWS" {
             return if text.is_empty() {
-                Err("empty principal; name one".to_owned())
+                Err(Problem::new(INVALID_PRINCIPAL, "empty principal", "name one"))
             } else {
                 Ok(Named::Nobody)
             };
@@ -181,9 +186,8 @@ impl Named {
             return Ok(Named::Nobody);
         }
         let not_named = || {
-            format!(
-                "{shown} is not a principal; write an account id of 12 digits or the ARN of a user, role, session or account root"
-            )
+            let fix = "write an account id of 12 digits or the ARN of a user, role, session or account root";
+            Problem::new(INVALID_PRINCIPAL, format!("{shown} is not a principal"), fix)
         };
         let [_, _, service, region, account, name] = arn::fields(text).ok_or_else(not_named)?;
         if !region.is_empty() || !is_account(account) {

@@ -12,9 +12,11 @@ use std::borrow::Cow;
 
 use super::budget::StepBudget;
 use super::document::PolicyKind;
+use super::error::Problem;
 use super::pattern::{Pattern, Piece, Reach};
 use super::pattern_set::PatternSet;
 use super::request::Context;
+use super::rules;
 use super::statement::Effect;
 use super::variable::{Part, Syntax, Template};
 
@@ -44,16 +46,17 @@ impl ResourcePattern {
     /// # Errors
     ///
     /// What is wrong and what to write instead.
-    pub(super) fn parse(text: &str, kind: PolicyKind, variables: bool) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, kind: PolicyKind, variables: bool) -> Result<Self, Problem> {
         let written: Box<str> = text.into();
         if text == "*" {
             return Ok(ResourcePattern { written, matcher: Matcher::Every, unfinished: None });
         }
         if !text.starts_with("arn:") {
-            return Err(
-                "not a resource; write `*` or an ARN such as `arn:aws:ses:us-east-1:111122223333:identity/example.com`"
-                    .to_owned(),
-            );
+            return Err(Problem::new(
+                rules::INVALID_ARN,
+                "not a resource",
+                "write `*` or an ARN such as `arn:aws:ses:us-east-1:111122223333:identity/example.com`",
+            ));
         }
         let mut template = Template::parse(text, Syntax { variables, wildcards: true })?;
         let fields = check_fields(&template)?;
@@ -72,8 +75,10 @@ impl ResourcePattern {
                     Matcher::Pattern(template)
                 }
                 PolicyKind::Session => {
-                    return Err(format!(
-                        "the ARN has {fields} of six fields; a session policy needs all, such as `arn:aws:ses:*:*:*`"
+                    return Err(Problem::new(
+                        rules::MISSING_ARN_FIELD,
+                        format!("the ARN has {fields} of six fields"),
+                        "a session policy needs all, such as `arn:aws:ses:*:*:*`",
                     ));
                 }
                 _ => Matcher::Never,
@@ -172,7 +177,7 @@ impl Resources {
 
 /// Counts the fields, up to six, after checking that partition and service are there and the
 /// service has no wildcard.
-fn check_fields(template: &Template) -> Result<usize, String> {
+fn check_fields(template: &Template) -> Result<usize, Problem> {
     let mut field = 0;
     let mut is_empty = [true; FIELDS];
     let mut wild_service = false;
@@ -194,13 +199,16 @@ fn check_fields(template: &Template) -> Result<usize, String> {
             }
         }
     }
+    let missing =
+        |message| Err(Problem::new(rules::MISSING_ARN_FIELD, message, "write `arn:aws:ses:…`"));
     match is_empty {
-        [_, true, ..] => Err("the ARN has no partition; write `arn:aws:ses:…`".to_owned()),
-        [_, _, true, ..] => Err("the ARN has no service; write `arn:aws:ses:…`".to_owned()),
-        _ if wild_service => {
-            Err("wildcard in the service of the ARN; write `ses`, or `*` alone for every resource"
-                .to_owned())
-        }
+        [_, true, ..] => missing("the ARN has no partition"),
+        [_, _, true, ..] => missing("the ARN has no service"),
+        _ if wild_service => Err(Problem::new(
+            rules::WILDCARD_IN_SERVICE,
+            "wildcard in the service of the ARN",
+            "write `ses`, or `*` alone for every resource",
+        )),
         _ => Ok(field + 1),
     }
 }

@@ -1,27 +1,72 @@
-//! What is wrong with a text that is not JSON, called by the name that people know it by: quotes of a
-//! word processor, comments, commas too many.
+//! The grammar of JSON, and what is wrong with a text that is not JSON, called by the name that
+//! people know it by: quotes of a word processor, comments, commas too many.
 
-/// Returns the byte where a text stops being JSON, and what is wrong there.
+use jsonc_parser::ast::Value;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+
+use super::error::Problem;
+use super::rules;
+
+/// Reads a JSON text as RFC 8259 has it; members may be there twice.
 ///
-/// `error` is what `serde_json` says of the text.
-#[must_use]
-pub fn syntax_error(text: &str, error: &serde_json::Error) -> (usize, String) {
+/// `serde_json` checks the grammar and bounds the depth; `jsonc-parser` then gives the tree with
+/// places, written order and number text.
+///
+/// # Errors
+///
+/// The byte where the text stops being JSON, and what is wrong there.
+pub(crate) fn parse(text: &str) -> Result<Value<'_>, (usize, Problem)> {
+    let strict = ParseOptions {
+        allow_comments: false,
+        allow_loose_object_property_names: false,
+        allow_trailing_commas: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    };
+    let invalid = |(at, what, fix): Mistake| {
+        (at, Problem::new(rules::SYNTAX, format!("not valid JSON: {what}"), fix))
+    };
+    serde_json::from_str::<serde_json::Value>(text)
+        .map_err(|error| invalid(mistake(text, &error)))?;
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &strict).map_err(|error| {
+        invalid((error.range().start, error.kind().to_string().to_lowercase(), ""))
+    })?;
+    parsed.value.ok_or_else(|| invalid((0, "there is nothing".to_owned(), "")))
+}
+
+/// Names what a value is.
+pub(crate) fn kind(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::StringLit(_) => "a string",
+        Value::NumberLit(_) => "a number",
+        Value::BooleanLit(_) => "a boolean",
+        Value::Object(_) => "an object",
+        Value::Array(_) => "a list",
+        Value::NullKeyword(_) => "`null`",
+    }
+}
+
+/// Where a text is wrong, what is wrong, and what to do; the last may be empty.
+type Mistake = (usize, String, &'static str);
+
+fn mistake(text: &str, error: &serde_json::Error) -> Mistake {
     let at = place(text, error);
     let what = error.to_string();
     let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(before, _)| before);
     if what.starts_with("trailing comma") {
         let comma = text.get(..at).and_then(|before| before.rfind(',')).unwrap_or(at);
-        return (comma, "trailing comma; take it out".to_owned());
+        return (comma, "trailing comma".to_owned(), "take it out");
     }
     if let Some(named) = named(text, at) {
         return named;
     }
-    let what = if what.starts_with("EOF") {
-        format!("{}; is it cut off?", what.replace("EOF", "the text ends"))
-    } else {
-        what.to_owned()
-    };
-    (at, what)
+    let fix = if what.starts_with("EOF") { "is it cut off?" } else { "" };
+    (at, what.replace("EOF", "the text ends"), fix)
 }
 
 /// The byte that line and column of an error mean, at the beginning of a character.
@@ -37,26 +82,26 @@ fn place(text: &str, error: &serde_json::Error) -> usize {
 }
 
 /// What stands at a place, or before it in the same line, that JSON does not have.
-fn named(text: &str, at: usize) -> Option<(usize, String)> {
+fn named(text: &str, at: usize) -> Option<Mistake> {
     let rest = text.get(at..)?;
     let character = rest.chars().next()?;
     if let Some(what) = quote(character) {
-        return Some((at, what));
+        return Some((at, what, STRAIGHT));
     }
     if rest.starts_with("//") || rest.starts_with("/*") || rest.starts_with('#') {
-        return Some((at, "a comment, which JSON does not have; take it out".to_owned()));
+        return Some((at, "a comment, which JSON does not have".to_owned(), "take it out"));
     }
     if character != ' ' && (character.is_whitespace() || is_invisible(character)) {
         let is_plain = ['\t', '\n', '\r'].contains(&character);
         let code = u32::from(character);
-        let what = format!("an odd or invisible blank, U+{code:04X}; write a plain one");
-        return (!is_plain).then_some((at, what)).or_else(|| before(text, at));
+        let what = format!("an odd or invisible blank, U+{code:04X}");
+        return (!is_plain).then_some((at, what, "write a plain one")).or_else(|| before(text, at));
     }
     before(text, at)
 }
 
 /// A string that such a quote does not end runs on to where the error is: it is the last before it.
-fn before(text: &str, at: usize) -> Option<(usize, String)> {
+fn before(text: &str, at: usize) -> Option<Mistake> {
     let text = text.get(..at)?;
     let (mut start, mut end, mut is_open, mut escaped) = (at, at, false, false);
     for (at, byte) in text.bytes().enumerate() {
@@ -71,8 +116,10 @@ fn before(text: &str, at: usize) -> Option<(usize, String)> {
     let is_double = |character: char| "\u{201C}\u{201D}\u{201E}\u{201F}".contains(character);
     let (offset, character) =
         text.get(start..end)?.char_indices().find(|(_, character)| is_double(*character))?;
-    Some((start + offset, quote(character)?))
+    Some((start + offset, quote(character)?, STRAIGHT))
 }
+
+const STRAIGHT: &str = "write the straight double one, U+0022";
 
 fn quote(character: char) -> Option<String> {
     let kind = match character {
@@ -89,7 +136,7 @@ fn quote(character: char) -> Option<String> {
     // A backtick would end the quotation.
     let shown =
         if character == '`' { "'`'".replace('`', "backtick") } else { format!("`{character}`") };
-    Some(format!("the {kind} quote {shown}; write the straight double one, U+0022"))
+    Some(format!("the {kind} quote {shown}"))
 }
 
 fn is_invisible(character: char) -> bool {
@@ -121,8 +168,9 @@ mod tests {
             ("{\"a\": x}", 6, "expected value"),
             ("{\"a\": \"\u{201C}b\u{201D}\", \"c\": x}", 22, "expected value"),
         ] {
-            let error = serde_json::from_str::<serde_json::Value>(text).unwrap_err();
-            let (place, named) = syntax_error(text, &error);
+            let (place, problem) = parse(text).unwrap_err();
+            let problem = problem.to_string();
+            let named = problem.strip_prefix("not valid JSON: ").unwrap();
             assert!(named.starts_with(what), "{text:?}: {named}");
             assert_eq!(place, at, "{text:?}");
         }

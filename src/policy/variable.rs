@@ -6,8 +6,10 @@
 
 use std::borrow::Cow;
 
+use super::error::Problem;
 use super::pattern::{Pattern, Piece, Reach};
 use super::request::{Context, fold_key, is_list_key};
+use super::rules;
 use super::words::quoted;
 
 /// What is special in a text.
@@ -45,10 +47,11 @@ impl Template {
     /// # Errors
     ///
     /// What is wrong with a variable and what to write instead.
-    pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Template, String> {
+    pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Template, Problem> {
         if syntax.wildcards && text.bytes().filter(|byte| b"*?".contains(byte)).count() > WILDCARDS
         {
-            return Err(format!("more than {WILDCARDS} wildcards; name fewer"));
+            let message = format!("more than {WILDCARDS} wildcards");
+            return Err(Problem::new(rules::LIMIT, message, "name fewer"));
         }
         let mut parts = Parts::default();
         let mut rest = text;
@@ -159,7 +162,8 @@ impl Template {
 ///
 /// What is wrong with a variable, or which one has no value.
 pub fn expand(text: &str, context: &Context<'_>) -> Result<String, String> {
-    let template = Template::parse(text, Syntax { variables: true, wildcards: false })?;
+    let syntax = Syntax { variables: true, wildcards: false };
+    let template = Template::parse(text, syntax).map_err(|problem| problem.to_string())?;
     let filled = template.with(context, |pattern| pattern.text().to_owned());
     filled.ok_or_else(|| format!("a variable in {} has no value", quoted(text)))
 }
@@ -198,7 +202,7 @@ impl Parts {
 }
 
 /// Reads a variable from behind its `${`; returns it and the text after its `}`.
-fn variable(body: &str) -> Result<(Part, &str), String> {
+fn variable(body: &str) -> Result<(Part, &str), Problem> {
     for escape in ["*", "?", "$"] {
         if let Some(after) = body.strip_prefix(escape).and_then(|rest| rest.strip_prefix('}')) {
             return Ok((Part::Piece(Piece::Text(Cow::Borrowed(escape))), after));
@@ -211,35 +215,42 @@ fn variable(body: &str) -> Result<(Part, &str), String> {
     let (key, rest) = body.split_at_checked(key_bytes).unwrap_or((body, ""));
     let shown = quoted(&format!("${{{key}"));
     let Some(end) = rest.chars().next() else {
-        return Err(format!("variable {shown} has no closing `}}`"));
+        let message = format!("variable {shown} has no closing `}}`");
+        return Err(Problem::new(rules::MISSING_BRACE, message, ""));
     };
     let rest = rest.strip_prefix(end).unwrap_or_default();
     if end.is_whitespace() {
-        return Err(format!("blank in variable {shown}; write `${{key}}` without blanks"));
+        let message = format!("blank in variable {shown}");
+        let fix = "write `${key}` without blanks";
+        return Err(Problem::new(rules::SPACE_IN_VARIABLE, message, fix));
     }
     if key.is_empty() {
         return Err(if end == '}' {
-            "empty variable `${}`; name a key, or write `${$}{}` for the text".to_owned()
+            let fix = "name a key, or write `${$}{}` for the text";
+            Problem::new(rules::EMPTY_VARIABLE, "empty variable `${}`", fix)
         } else {
-            format!("variable {shown} names no key; write `${{key}}` or `${{key, 'default'}}`")
+            let message = format!("variable {shown} names no key");
+            Problem::new(rules::INVALID_VARIABLE, message, "write `${key}` or `${key, 'default'}`")
         });
     }
     let (default, rest) = match end {
         '}' => (None, rest),
         ',' => {
             let (default, rest) = default_text(rest).ok_or_else(|| {
-                format!("default of variable {shown} is not quoted; write `${{key, 'default'}}`")
+                let message = format!("default of variable {shown} is not quoted");
+                Problem::new(rules::MISSING_QUOTE, message, "write `${key, 'default'}`")
             })?;
-            let rest = rest
-                .strip_prefix('}')
-                .ok_or_else(|| format!("variable {shown} has no `}}` after its default"))?;
+            let rest = rest.strip_prefix('}').ok_or_else(|| {
+                let message = format!("variable {shown} has no `}}` after its default");
+                Problem::new(rules::MISSING_BRACE, message, "")
+            })?;
             (Some(default.into()), rest)
         }
         other => {
             let other = quoted(&other.to_string());
-            return Err(format!(
-                "variable {shown} has {other} in its name; write `${{key}}`, or `${{$}}` for a dollar sign"
-            ));
+            let message = format!("variable {shown} has {other} in its name");
+            let fix = "write `${key}`, or `${$}` for a dollar sign";
+            return Err(Problem::new(rules::INVALID_VARIABLE, message, fix));
         }
     };
     Ok((Part::Variable { folded_key: fold_key(key).into(), default }, rest))
@@ -261,7 +272,7 @@ mod tests {
         let syntax = Syntax { variables: true, wildcards: true };
         assert!(Template::parse(&"?".repeat(WILDCARDS), syntax).is_ok());
         let error = Template::parse(&"a?".repeat(WILDCARDS + 1), syntax).unwrap_err();
-        assert_eq!(error, "more than 1000 wildcards; name fewer");
+        assert_eq!(error.to_string(), "more than 1000 wildcards; name fewer");
         let literal = Syntax { variables: true, wildcards: false };
         assert!(Template::parse(&"?".repeat(WILDCARDS + 1), literal).is_ok());
     }

@@ -6,9 +6,9 @@
 
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
-use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use crate::policy::syntax_error;
+pub(super) use crate::policy::kind;
+use crate::policy::parse_json;
 use crate::redact::is_unprintable;
 
 /// What is wrong with a text, and the byte where.
@@ -37,30 +37,8 @@ impl Mistake {
 }
 
 /// Reads a JSON text.
-///
-/// `serde_json` checks the grammar, and bounds the depth; the other parser gives the places.
 pub(super) fn parse(text: &str) -> Result<Value<'_>, Mistake> {
-    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
-        let (at, what) = syntax_error(text, &error);
-        return Err(Mistake::new(at, format!("not valid JSON: {what}")));
-    }
-    let strict = ParseOptions {
-        allow_comments: false,
-        allow_loose_object_property_names: false,
-        allow_trailing_commas: false,
-        allow_missing_commas: false,
-        allow_single_quoted_strings: false,
-        allow_hexadecimal_numbers: false,
-        allow_unary_plus_numbers: false,
-        allow_bare_decimal_point_numbers: false,
-        allow_non_finite_numbers: false,
-        allow_extended_string_escapes: false,
-    };
-    let parsed = parse_to_ast(text, &CollectOptions::default(), &strict).map_err(|error| {
-        let what = error.kind().to_string().to_lowercase();
-        Mistake::new(error.range().start, format!("not valid JSON: {what}"))
-    })?;
-    parsed.value.ok_or_else(|| Mistake::new(0, "not valid JSON: there is nothing"))
+    parse_json(text).map_err(|(at, problem)| Mistake::new(at, problem.to_string()))
 }
 
 /// Returns the text of a value as written.
@@ -111,18 +89,6 @@ pub(super) fn one_or_list<'v, 't>(value: &'v Value<'t>) -> &'v [Value<'t>] {
     match value {
         Value::Array(array) => &array.elements,
         single => std::slice::from_ref(single),
-    }
-}
-
-/// Names what a value is.
-pub(super) fn kind(value: &Value<'_>) -> &'static str {
-    match value {
-        Value::StringLit(_) => "a string",
-        Value::NumberLit(_) => "a number",
-        Value::BooleanLit(_) => "a boolean",
-        Value::Object(_) => "an object",
-        Value::Array(_) => "a list",
-        Value::NullKeyword(_) => "`null`",
     }
 }
 

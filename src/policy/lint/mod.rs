@@ -18,7 +18,6 @@ mod key;
 mod list;
 mod operand;
 mod purpose;
-mod refused;
 mod resource;
 mod ses;
 mod statement;
@@ -33,7 +32,7 @@ use jsonc_parser::ast::Value;
 
 use super::date;
 use super::document::{Policy, PolicyKind};
-use super::error::Problems;
+use super::error::{PolicyError, Problem, Problems};
 use super::{json, rules};
 
 pub use group::{Group, grouped};
@@ -89,6 +88,14 @@ impl Finding {
     }
 }
 
+impl From<PolicyError> for Finding {
+    fn from(error: PolicyError) -> Self {
+        let (name, line, column) = (error.name().to_owned(), error.line(), error.column());
+        let Problem { rule, message, fix } = error.into_problem();
+        Finding { rule, name, line, column, message, fix }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Finding { rule, name, line, column, message, fix } = self;
@@ -128,7 +135,7 @@ pub fn lint<'a>(
     let attached = attached.into();
     let mut findings = Findings::new(name, text);
     if let Err(errors) = Policy::parse(attached.kind, name, text) {
-        findings.found.extend(errors.iter().map(|error| refused::finding(name, error)));
+        findings.found.extend(errors.0.into_iter().map(Finding::from));
         findings.refused = findings.found.len();
     }
     if let Some(Value::Object(object)) = json::parse(text, &mut Problems::new(name, text)) {

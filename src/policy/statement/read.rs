@@ -7,10 +7,12 @@ use super::{Actions, Effect, Statement};
 use crate::policy::action::ActionPattern;
 use crate::policy::condition::Condition;
 use crate::policy::document::PolicyKind;
-use crate::policy::error::Problems;
+use crate::policy::error::{Problem, Problems};
 use crate::policy::json;
 use crate::policy::principal::Principals;
 use crate::policy::resource::{ResourcePattern, Resources};
+use crate::policy::rules::{self, Rule};
+use crate::policy::syntax;
 use crate::policy::words::{nearest, quoted};
 
 /// What the reading of a statement depends on.
@@ -55,12 +57,20 @@ impl Statement {
         }
         let (line, column) = problems.position(at);
         let effect = read_effect(object, problems);
-        let actions = read_pair(object, "Action", "NotAction", "an action", problems);
+        let actions =
+            read_pair(object, "Action", "NotAction", "an action", rules::MISSING_ACTION, problems);
         let actions = actions.map(|(negated, texts)| Actions {
             negated,
             entries: compile(texts, problems, |text| ActionPattern::parse(text, dialect.variables)),
         });
-        let resources = read_pair(object, "Resource", "NotResource", "a resource", problems);
+        let resources = read_pair(
+            object,
+            "Resource",
+            "NotResource",
+            "a resource",
+            rules::MISSING_RESOURCE,
+            problems,
+        );
         let resources = resources.map(|(negated, texts)| {
             let entries = compile(texts, problems, |text| {
                 ResourcePattern::parse(text, dialect.kind, dialect.variables)
@@ -104,8 +114,8 @@ pub(in crate::policy) fn check_members<'t>(
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("{owner} takes {}", known.join(", ")),
         };
-        let name = quoted(name);
-        problems.add(member.name.range().start, format!("unknown member {name}; {hint}"));
+        let message = format!("unknown member {}", quoted(name));
+        problems.add(member.name.range().start, rules::INVALID_ELEMENT, message, hint);
     }
 }
 
@@ -116,56 +126,60 @@ fn check_sid<'t>(value: &Value<'t>, kind: PolicyKind, problems: &mut Problems<'t
             let is_plain = text.value.bytes().all(|byte| byte.is_ascii_alphanumeric());
             if !is_plain && kind != PolicyKind::Resource {
                 let sid = quoted(&text.value);
-                problems.add(at, format!("`Sid` {sid} may hold letters and digits only"));
+                let message = format!("`Sid` {sid} may hold letters and digits only");
+                problems.add(at, rules::INVALID_SID, message, "");
             }
         }
         other => {
-            let kind = json::kind(other);
-            problems.add(at, format!("`Sid` is {kind}; write a string of letters and digits"));
+            let message = format!("`Sid` is {}", syntax::kind(other));
+            let fix = "write a string of letters and digits";
+            problems.add(at, rules::INVALID_SID, message, fix);
         }
     }
 }
 
 fn read_effect<'t>(object: &Object<'t>, problems: &mut Problems<'t>) -> Option<Effect> {
     let Some(member) = object.get("Effect") else {
-        problems.add(object.range.start, "`Effect` is missing; write `Allow` or `Deny`");
+        let (at, fix) = (object.range.start, "write `Allow` or `Deny`");
+        problems.add(at, rules::MISSING_EFFECT, "`Effect` is missing", fix);
         return None;
     };
     match member.value.as_string_lit().map(|text| text.value.as_ref()) {
         Some("Allow") => Some(Effect::Allow),
         Some("Deny") => Some(Effect::Deny),
         other => {
-            let shown = other.map_or_else(|| json::kind(&member.value).to_owned(), quoted);
+            let shown = other.map_or_else(|| syntax::kind(&member.value).to_owned(), quoted);
             problems.add(
                 member.value.range().start,
-                format!("`Effect` is {shown}; write exactly `Allow` or `Deny`"),
+                rules::INVALID_EFFECT,
+                format!("`Effect` is {shown}"),
+                "write exactly `Allow` or `Deny`",
             );
             None
         }
     }
 }
 
-/// Finds the one of two members that exclude each other; reports both or, when `required`, none.
+/// Finds the one of two members that exclude each other; reports both, and none as `missing`.
 fn one_of<'o, 't>(
     object: &'o Object<'t>,
     name: &str,
     not_name: &str,
-    required: bool,
+    missing: Rule,
     problems: &mut Problems<'t>,
 ) -> Option<(bool, &'o ObjectProp<'t>)> {
     match (object.get(name), object.get(not_name)) {
         (Some(member), None) => Some((false, member)),
         (None, Some(member)) => Some((true, member)),
         (None, None) => {
-            if required {
-                let problem = format!("`{name}` is missing; write it, or `{not_name}`");
-                problems.add(object.range.start, problem);
-            }
+            let fix = format!("write it, or `{not_name}`");
+            problems.add(object.range.start, missing, format!("`{name}` is missing"), fix);
             None
         }
         (Some(first), Some(second)) => {
             let at = first.name.range().start.max(second.name.range().start);
-            problems.add(at, format!("`{name}` and `{not_name}` together; write one of them"));
+            let message = format!("`{name}` and `{not_name}` together");
+            problems.add(at, rules::UNSUPPORTED_COMBINATION, message, "write one of them");
             None
         }
     }
@@ -178,22 +192,23 @@ fn read_pair<'t>(
     name: &str,
     not_name: &str,
     what: &str,
+    missing: Rule,
     problems: &mut Problems<'t>,
 ) -> Option<(bool, Located)> {
-    let (negated, member) = one_of(object, name, not_name, true, problems)?;
+    let (negated, member) = one_of(object, name, not_name, missing, problems)?;
     Some((negated, json::strings(&member.value, what, problems)))
 }
 
 fn compile<T>(
     texts: Located,
     problems: &mut Problems<'_>,
-    parse: impl Fn(&str) -> Result<T, String>,
+    parse: impl Fn(&str) -> Result<T, Problem>,
 ) -> Vec<T> {
     let mut entries = Vec::with_capacity(texts.len());
     for (at, text) in texts {
         match parse(&text) {
             Ok(entry) => entries.push(entry),
-            Err(problem) => problems.add(at, format!("{}: {problem}", quoted(&text))),
+            Err(problem) => problems.push(at, problem.of(&quoted(&text))),
         }
     }
     entries
@@ -208,18 +223,21 @@ fn read_principals<'t>(
     if !takes_principal {
         for name in ["Principal", "NotPrincipal"] {
             if let Some(member) = object.get(name) {
-                let at = member.name.range().start;
-                problems.add(at, format!("`{name}` in {kind}; leave it out"));
+                let (at, message) = (member.name.range().start, format!("`{name}` in {kind}"));
+                problems.add(at, rules::UNSUPPORTED_COMBINATION, message, "leave it out");
             }
         }
         return None;
     }
-    let (negated, member) = one_of(object, "Principal", "NotPrincipal", true, problems)?;
+    let missing = rules::MISSING_PRINCIPAL;
+    let (negated, member) = one_of(object, "Principal", "NotPrincipal", missing, problems)?;
     let principals = Principals::read(&member.value, negated, problems);
     if kind == PolicyKind::ResourceControl && !principals.is_everybody() {
         problems.add(
             member.value.range().start,
-            "a resource control policy takes `\"Principal\": \"*\"` only",
+            rules::UNSUPPORTED_PRINCIPAL,
+            r#"a resource control policy takes `"Principal": "*"` only"#,
+            "",
         );
     }
     Some(principals)
