@@ -32,8 +32,9 @@ use jsonc_parser::ast::{Object, Value};
 use super::super::progress::Progress;
 use super::expect::{Expect, Got};
 use super::json::{self, Mistake};
+use super::layers::Policies;
 use super::question::{self, Spellings, Who};
-use super::sources::Sources;
+use super::sources;
 use crate::policy::{Context, Request, evaluate};
 
 const ACCOUNT: &str = "111122223333";
@@ -147,7 +148,7 @@ impl<'v, 't> Case<'v, 't> {
     fn play_all(&self, played: &mut Vec<Played>) -> Result<(), Mistake> {
         let name = json::string(self.required("name")?, "`name`")?;
         let mut begun = now();
-        let sources = Sources::load(self)?;
+        let policies = sources::load(self)?;
         let mut add = |name: String, at: &Value<'_>, result| {
             let (line, _) = Mistake::of(at, "").place(self.text);
             let ended = now();
@@ -158,7 +159,7 @@ impl<'v, 't> Case<'v, 't> {
         let contexts = [(true, self.member("holds")), (false, self.member("fails"))];
         if contexts.iter().all(|(_, contexts)| contexts.is_none()) {
             let expect = Expect::read(self.required("expect")?)?;
-            let result = play_request(&sources, self.member("request"), None, &expect)?;
+            let result = play_request(&policies, self.member("request"), None, &expect)?;
             add(name.to_owned(), self.value, result);
             return Ok(());
         }
@@ -166,7 +167,7 @@ impl<'v, 't> Case<'v, 't> {
         for (holds, contexts) in contexts {
             let expect = Expect::of_condition(holds, self.string("effect")? == Some("Deny"));
             for context in contexts.map_or(&[][..], json::one_or_list) {
-                let result = play_request(&sources, None, Some(context), &expect)?;
+                let result = play_request(&policies, None, Some(context), &expect)?;
                 let name = format!("{name} with {}", json::written(context, self.text));
                 add(name, context, result);
             }
@@ -182,7 +183,7 @@ fn now() -> Instant {
 
 /// Asks the policies, and compares the answer with what is expected.
 fn play_request(
-    sources: &Result<Sources, Vec<String>>,
+    policies: &Result<Policies, Vec<String>>,
     request: Option<&Value<'_>>,
     context: Option<&Value<'_>>,
     expect: &Expect,
@@ -211,7 +212,7 @@ fn play_request(
         .iter()
         .map(|parent| json::string(parent, "a parent").map(str::to_owned))
         .collect::<Result<Vec<_>, _>>()?;
-    let policies = match sources {
+    let policies = match policies {
         Ok(policies) => policies,
         Err(problems) => return Ok(expect.check(&Got::Problems(problems))),
     };

@@ -27,8 +27,9 @@ use std::process::ExitCode;
 
 use jsonc_parser::ast::{Object, Value};
 
-use super::documents::{Compiled, Policies};
+use super::documents::{Compiled, LineDocuments};
 use super::json::{self, Mistake, excerpt, kind};
+use super::layers::Policies;
 use super::question::{self, Spellings, Who, is_account};
 use crate::policy::{Decision, Request, evaluate};
 
@@ -222,7 +223,7 @@ fn decide(line: &Value<'_>, text: &str, compiled: &mut Compiled) -> Result<Decid
     let required = |name: &str| {
         json::member(object, name).ok_or_else(|| Mistake::of(line, format!("`{name}` is missing")))
     };
-    let policies = required("policies")?;
+    required("policies")?;
     let action = action(required("action")?)?;
     let resource = resource(required("resource")?)?;
     let who = Who::read(required("principal")?)?;
@@ -232,7 +233,11 @@ fn decide(line: &Value<'_>, text: &str, compiled: &mut Compiled) -> Result<Decid
         Some(account) => account,
         None => principal.account(),
     };
-    let policies = Policies::load(policies, object, text, compiled)?.map_err(Refused::Documents)?;
+    let mut documents = LineDocuments::new(text, compiled);
+    let policies = Policies::load(|name| json::member(object, name), &mut documents)?;
+    if !documents.problems.is_empty() {
+        return Err(Refused::Documents(documents.problems.join("\n")));
+    }
     let request = Request {
         action,
         resource,
@@ -245,7 +250,7 @@ fn decide(line: &Value<'_>, text: &str, compiled: &mut Compiled) -> Result<Decid
     let statement = decision.settled().map(|settled| {
         let statement = settled.statement();
         let sid = statement.sid().map(str::to_owned);
-        (policies.place(settled.policy()), sid, statement.index())
+        (documents.place(settled.policy()).to_owned(), sid, statement.index())
     });
     let decision = match decision {
         Decision::Allowed(_) => "Allowed",

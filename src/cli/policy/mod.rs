@@ -9,6 +9,7 @@ mod files;
 mod fingerprint;
 mod json;
 mod junit;
+mod layers;
 mod lint;
 mod question;
 mod sarif;

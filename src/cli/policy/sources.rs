@@ -9,88 +9,50 @@ use jsonc_parser::ast::Value;
 
 use super::cases::Case;
 use super::json::{self, Mistake, kind, one_or_list};
-use crate::policy::{Layers, Policy, PolicyKind};
+use super::layers::{Documents, Policies};
+use crate::policy::{Policy, PolicyKind};
 
-/// The policies of a case, by layer.
-#[derive(Debug, Default)]
-pub(super) struct Sources {
-    pub(super) identity: Vec<Arc<Policy>>,
-    boundary: Option<Vec<Arc<Policy>>>,
-    session: Option<Vec<Arc<Policy>>>,
-    scps: Vec<Vec<Arc<Policy>>>,
-    rcps: Vec<Arc<Policy>>,
-    resource: Vec<Arc<Policy>>,
+/// Reads all policies of a case; the inner error holds every problem of every document.
+///
+/// # Errors
+///
+/// What is wrong with the case itself, or a file that cannot be read.
+pub(super) fn load(case: &Case<'_, '_>) -> Result<Result<Policies, Vec<String>>, Mistake> {
+    let mut documents = CaseDocuments { text: case.text, problems: Vec::new() };
+    let mut beside = Vec::new();
+    if let Some(condition) = case.member("condition") {
+        if let Some(both) = case.member("policies") {
+            return Err(Mistake::of(both, "`policies` and `condition` together"));
+        }
+        let text = shorthand(case, condition)?;
+        beside.extend(documents.parse("policy", PolicyKind::Identity, &text));
+    }
+    for file in case.member("policy_files").map_or(&[][..], one_or_list) {
+        let path = json::string(file, "a path")?;
+        let text = read(&case.folder.join(path), file)?;
+        beside.extend(documents.parse(path, PolicyKind::Identity, &text));
+    }
+    let mut policies = Policies::load(|name| case.member(name), &mut documents)?;
+    policies.identity.extend(beside);
+    Ok(if documents.problems.is_empty() { Ok(policies) } else { Err(documents.problems) })
 }
 
-impl Sources {
-    /// Reads all policies of a case; the inner error holds every problem of every document.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the case itself, or a file that cannot be read.
-    pub(super) fn load(case: &Case<'_, '_>) -> Result<Result<Sources, Vec<String>>, Mistake> {
-        let mut loader = Loader { text: case.text, problems: Vec::new() };
-        let mut sources = Sources::default();
-        if let Some(condition) = case.member("condition") {
-            if let Some(both) = case.member("policies") {
-                return Err(Mistake::of(both, "`policies` and `condition` together"));
-            }
-            let text = shorthand(case, condition)?;
-            sources.identity.extend(loader.parse("policy", PolicyKind::Identity, &text));
-        }
-        if let Some(value) = case.member("policies") {
-            sources.identity.extend(loader.list("policy", PolicyKind::Identity, value)?);
-        }
-        if let Some(value) = case.member("policy_files") {
-            for file in one_or_list(value) {
-                let path = json::string(file, "a path")?;
-                let text = read(&case.folder.join(path), file)?;
-                sources.identity.extend(loader.parse(path, PolicyKind::Identity, &text));
-            }
-        }
-        if let Some(value) = case.member("boundary") {
-            sources.boundary = Some(loader.list("boundary", PolicyKind::Boundary, value)?);
-        }
-        if let Some(value) = case.member("session_policy") {
-            sources.session = Some(loader.list("session_policy", PolicyKind::Session, value)?);
-        }
-        if let Some(value) = case.member("rcps") {
-            sources.rcps = loader.list("rcps", PolicyKind::ResourceControl, value)?;
-        }
-        if let Some(value) = case.member("resource_policy") {
-            sources.resource = loader.list("resource_policy", PolicyKind::Resource, value)?;
-        }
-        for level in case.member("scps").map_or(&[][..], one_or_list) {
-            sources.scps.push(loader.list("scps", PolicyKind::ServiceControl, level)?);
-        }
-        Ok(if loader.problems.is_empty() { Ok(sources) } else { Err(loader.problems) })
-    }
-
-    pub(super) fn layers(&self) -> Layers<'_> {
-        Layers {
-            identity: &self.identity,
-            boundary: self.boundary.as_deref(),
-            session: self.session.as_deref(),
-            scps: &self.scps,
-            rcps: &self.rcps,
-            resource: &self.resource,
-        }
-    }
-}
-
-struct Loader<'a> {
+/// The documents of a case: one or a list, also in files, whose problems name member or file.
+struct CaseDocuments<'a> {
     /// Of the case file.
     text: &'a str,
     problems: Vec<String>,
 }
 
-impl Loader<'_> {
-    fn list(
+impl Documents for CaseDocuments<'_> {
+    fn read(
         &mut self,
-        name: &str,
+        place: &str,
         kind_of: PolicyKind,
         value: &Value<'_>,
     ) -> Result<Vec<Arc<Policy>>, Mistake> {
+        let member = place.split('[').next().unwrap_or(place);
+        let name = if member == "policies" { "policy" } else { member };
         let mut policies = Vec::new();
         for document in one_or_list(value) {
             let policy = match document {
@@ -117,6 +79,12 @@ impl Loader<'_> {
         Ok(policies)
     }
 
+    fn levels<'v, 't>(&self, _: &str, value: &'v Value<'t>) -> Result<&'v [Value<'t>], Mistake> {
+        Ok(one_or_list(value))
+    }
+}
+
+impl CaseDocuments<'_> {
     fn parse(&mut self, name: &str, kind_of: PolicyKind, text: &str) -> Option<Arc<Policy>> {
         match Policy::parse(kind_of, name, text) {
             Ok(policy) => Some(Arc::new(policy)),
