@@ -12,17 +12,11 @@ mod paths;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use toml_span::Span;
-use toml_span::Value;
-use toml_span::value::Table;
-use toml_span::value::ValueInner;
+use toml_span::value::{Table, ValueInner};
+use toml_span::{Span, Value};
 
-use super::settings::Asked;
-use super::settings::Shown;
-use super::settings::Step;
-use super::source::Place;
-use super::source::Placed;
-use super::source::Source;
+use super::settings::{Asked, Shown, Step};
+use super::source::{Place, Placed, Source};
 use super::written;
 
 /// One table of the configuration.
@@ -94,6 +88,26 @@ impl<'s, 't> Reader<'s, 't> {
         self.source.amend(Shown::Default(value.to_string()));
     }
 
+    /// Says what a list is, which is the default where the key is absent.
+    fn shows_or_defaults(&self, is_there: bool, list: String) {
+        self.source.amend(if is_there { Shown::Value(list) } else { Shown::Default(list) });
+    }
+
+    /// Reads a key; where it is absent the default holds.
+    fn with_default<T>(
+        &mut self,
+        key: &'static str,
+        default: impl Display,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let is_there = self.has(key);
+        let value = read(self);
+        if !is_there {
+            self.defaults(default);
+        }
+        value
+    }
+
     fn wanted(&self, key: &str, what: &str, found: &ValueInner<'_>, span: Span) {
         match found {
             ValueInner::String(text) if self.source.is_said(span) => {
@@ -155,13 +169,8 @@ impl<'s, 't> Reader<'s, 't> {
 
     /// A string, or its default.
     pub(super) fn string_or(&mut self, key: &'static str, default: &str) -> Placed<String> {
-        if !self.has(key) {
-            self.string(key);
-            self.defaults(written::string(default));
-        } else if let Some(text) = self.string(key) {
-            return text;
-        }
-        Placed { value: default.to_owned(), place: Place::default() }
+        let text = self.with_default(key, written::string(default), |table| table.string(key));
+        text.unwrap_or_else(|| Placed { value: default.to_owned(), place: Place::default() })
     }
 
     /// A string that must be there.
@@ -225,13 +234,9 @@ impl<'s, 't> Reader<'s, 't> {
         what: &str,
         default: T,
     ) -> Placed<T> {
-        let is_there = self.has(key);
-        self.parsed(key, what).unwrap_or_else(|| {
-            if !is_there {
-                self.defaults(written::string(&default.to_string()));
-            }
-            Placed { value: default, place: Place::default() }
-        })
+        let shown = written::string(&default.to_string());
+        let value = self.with_default(key, shown, |table| table.parsed(key, what));
+        value.unwrap_or(Placed { value: default, place: Place::default() })
     }
 
     /// Notes what is wrong with the value that was taken last.
@@ -246,12 +251,8 @@ impl<'s, 't> Reader<'s, 't> {
         key: &'static str,
         choices: &[(&str, T)],
     ) -> Option<T> {
-        let is_there = self.has(key);
-        let text = self.string(key);
-        if let (false, Some((default, _))) = (is_there, choices.first()) {
-            self.defaults(written::string(default));
-        }
-        let text = text?;
+        let default = choices.first().map_or("", |(word, _)| *word);
+        let text = self.with_default(key, written::string(default), |table| table.string(key))?;
         let found = choices.iter().find(|(word, _)| *word == text.value);
         if found.is_none() {
             let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();

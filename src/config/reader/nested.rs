@@ -1,9 +1,7 @@
 //! Lists and tables.
 
-use toml_span::Span;
-use toml_span::Value;
-use toml_span::value::Table;
-use toml_span::value::ValueInner;
+use toml_span::value::{Table, ValueInner};
+use toml_span::{Span, Value};
 
 use super::super::settings::Step;
 use super::super::source::Placed;
@@ -19,11 +17,7 @@ impl<'s, 't> Reader<'s, 't> {
             strings.extend(self.entry(key, value.take(), value.span, "a list of strings"));
         }
         let list = written::list(strings.iter().map(|text| written::string(&text.value)));
-        if is_there {
-            self.shows(list);
-        } else {
-            self.defaults(list);
-        }
+        self.shows_or_defaults(is_there, list);
         strings
     }
 

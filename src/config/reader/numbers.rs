@@ -1,65 +1,119 @@
 //! Truth values, numbers, and moments.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use toml_span::Span;
 use toml_span::value::ValueInner;
 
 use super::super::source::Placed;
 use super::Reader;
 
-impl<'s, 't> Reader<'s, 't> {
-    pub(in crate::config) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+/// A plain value: read from TOML, or from the text of a variable or a flag.
+trait Setting: Copy + Display + PartialOrd {
+    fn from_toml(value: &ValueInner<'_>) -> Option<Self>;
+    fn from_text(text: &str) -> Option<Self>;
+    /// What completes "`key` must be …".
+    fn must_be(bounds: &RangeInclusive<Self>) -> String;
+}
+
+impl Setting for bool {
+    fn from_toml(value: &ValueInner<'_>) -> Option<Self> {
+        value.as_bool()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn must_be(_: &RangeInclusive<Self>) -> String {
+        "`true` or `false`".to_owned()
+    }
+}
+
+impl Setting for usize {
+    fn from_toml(value: &ValueInner<'_>) -> Option<Self> {
+        usize::try_from(value.as_integer()?).ok()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| is_plain)
+    }
+
+    fn must_be(bounds: &RangeInclusive<Self>) -> String {
+        format!("a whole number from {} to {}", bounds.start(), bounds.end())
+    }
+}
+
+impl Setting for f64 {
+    fn from_toml(value: &ValueInner<'_>) -> Option<Self> {
+        let whole = value.as_integer().and_then(|number| i32::try_from(number).ok());
+        whole.map(f64::from).or_else(|| value.as_float())
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn must_be(bounds: &RangeInclusive<Self>) -> String {
+        format!("a number from {} to {}", bounds.start(), bounds.end())
+    }
+}
+
+impl Reader<'_, '_> {
+    /// Reads a value within bounds that may be absent.
+    fn read<T: Setting>(&mut self, key: &'static str, bounds: RangeInclusive<T>) -> Option<T> {
         let mut value = self.take(key, false)?;
-        let flag = match value.take() {
-            ValueInner::Boolean(flag) => flag,
-            ValueInner::String(text) if self.source.is_said(value.span) => {
-                match text.to_ascii_lowercase().as_str() {
-                    "true" | "1" => true,
-                    "false" | "0" => false,
-                    _ => {
-                        let found = ValueInner::String(text);
-                        self.wanted(key, "`true` or `false`", &found, value.span);
-                        return None;
-                    }
-                }
+        let found = value.take();
+        let text = found.as_str().filter(|_| self.source.is_said(value.span));
+        let read = text.map_or_else(|| T::from_toml(&found), T::from_text);
+        let read = read.filter(|read| bounds.contains(read));
+        match read {
+            Some(read) => self.shows(read.to_string()),
+            None => {
+                let but = text.map(|text| format!(", not `{text}`")).unwrap_or_default();
+                let message = format!("`{key}` must be {}{but}", T::must_be(&bounds));
+                self.source.note(value.span, message);
             }
-            found => {
-                self.wanted(key, "true or false", &found, value.span);
-                return None;
-            }
-        };
-        self.shows(flag.to_string());
-        Some(flag)
+        }
+        read
+    }
+
+    /// Reads a value within bounds, or its default.
+    fn read_or<T: Setting>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        bounds: RangeInclusive<T>,
+    ) -> T {
+        self.with_default(key, default, |table| table.read(key, bounds)).unwrap_or(default)
+    }
+
+    /// True or false, if it is there.
+    pub(in crate::config) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.read(key, false..=true)
     }
 
     /// True or false, or its default.
     pub(in crate::config) fn flag(&mut self, key: &'static str, default: bool) -> bool {
-        let is_there = self.has(key);
-        let flag = self.boolean(key);
-        if !is_there {
-            self.defaults(default);
-        }
-        flag.unwrap_or(default)
+        self.read_or(key, default, false..=true)
     }
 
-    /// A whole number within bounds.
+    /// A whole number within bounds, or its default.
     pub(in crate::config) fn number(
         &mut self,
         key: &'static str,
         default: usize,
         bounds: RangeInclusive<usize>,
     ) -> usize {
-        let is_there = self.has(key);
-        let number = self.number_if_any(key, bounds);
-        if !is_there {
-            self.defaults(default);
-        }
-        number.unwrap_or(default)
+        self.read_or(key, default, bounds)
     }
 
     /// A whole number within bounds that may be absent.
@@ -68,70 +122,17 @@ impl<'s, 't> Reader<'s, 't> {
         key: &'static str,
         bounds: RangeInclusive<usize>,
     ) -> Option<usize> {
-        let mut value = self.take(key, false)?;
-        let found = value.take();
-        let number = match &found {
-            ValueInner::Integer(number) => usize::try_from(*number).ok(),
-            ValueInner::String(text) if self.source.is_said(value.span) => {
-                let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-                text.parse().ok().filter(|_| is_plain)
-            }
-            _ => None,
-        };
-        let number = number.filter(|number| bounds.contains(number));
-        match number {
-            Some(number) => self.shows(number.to_string()),
-            None => {
-                let (start, end) = (bounds.start(), bounds.end());
-                let what = format!("`{key}` must be a whole number from {start} to {end}");
-                self.source.note(value.span, self.but_is(what, &found, value.span));
-            }
-        }
-        number
-    }
-
-    /// The text that a variable or a flag gives, behind what it should be.
-    fn but_is(&self, what: String, found: &ValueInner<'_>, span: Span) -> String {
-        match found.as_str() {
-            Some(text) if self.source.is_said(span) => format!("{what}, not `{text}`"),
-            _ => what,
-        }
+        self.read(key, bounds)
     }
 
     /// A number of events per second, above zero; it may have a fraction.
     pub(in crate::config) fn rate(&mut self, key: &'static str) -> Option<f64> {
-        self.fraction(key, 0.001..=1_000_000.0)
+        self.read(key, 0.001..=1_000_000.0)
     }
 
     /// A share of a whole, or its default.
     pub(in crate::config) fn share(&mut self, key: &'static str, default: f64) -> f64 {
-        let is_there = self.has(key);
-        let share = self.fraction(key, 0.0..=1.0);
-        if !is_there {
-            self.defaults(default);
-        }
-        share.unwrap_or(default)
-    }
-
-    fn fraction(&mut self, key: &'static str, bounds: RangeInclusive<f64>) -> Option<f64> {
-        let mut value = self.take(key, false)?;
-        let found = value.take();
-        let number = match &found {
-            ValueInner::Integer(number) => i32::try_from(*number).ok().map(f64::from),
-            ValueInner::Float(number) => Some(*number),
-            ValueInner::String(text) if self.source.is_said(value.span) => text.parse().ok(),
-            _ => None,
-        };
-        let number = number.filter(|number| bounds.contains(number));
-        match number {
-            Some(number) => self.shows(number.to_string()),
-            None => {
-                let (least, most) = (bounds.start(), bounds.end());
-                let what = format!("`{key}` must be a number from {least} to {most}");
-                self.source.note(value.span, self.but_is(what, &found, value.span));
-            }
-        }
-        number
+        self.read_or(key, default, 0.0..=1.0)
     }
 
     /// A duration in whole seconds within bounds.

@@ -1,7 +1,6 @@
 //! Paths, and policies in files or in place.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml_span::Value;
 use toml_span::value::ValueInner;
@@ -75,12 +74,7 @@ impl<'s, 't> Reader<'s, 't> {
             [file] => written::path(&file.value),
             files => written::list(files.iter().map(|file| written::path(&file.value))),
         });
-        let shown = written::list(shown);
-        if is_there {
-            self.shows(shown);
-        } else {
-            self.defaults(shown);
-        }
+        self.shows_or_defaults(is_there, written::list(shown));
         let documents = |files: Vec<_>| files.into_iter().map(in_file).collect();
         let level = |level: Placed<_>| Placed { value: documents(level.value), place: level.place };
         levels.into_iter().map(level).collect()
