@@ -5,6 +5,7 @@
 //! old ones stay and the log says why. What would need another socket or another client of SES needs
 //! a restart.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::now;
 use super::service::{admission_limits, guard_settings, pace_settings, service};
 use super::vitals::{InUse, Vitals};
 use crate::admission::Admission;
-use crate::config::{Config, Problem};
+use crate::config::{Account, Config, Identities, Limits, Listener, Placed, Problem, Rate, Server};
 use crate::connection::Service;
 use crate::inventory::{AccountState, Inventory, Snapshot};
 use crate::memory::Memory;
@@ -222,31 +223,82 @@ impl Renewal {
 
     /// What cannot change while the process runs.
     fn needs_restart(&self, new: &Config) -> Vec<Problem> {
-        let old = &self.config;
-        let addresses = |config: &Config| -> Vec<_> {
-            config.listeners.iter().map(|listener| listener.address.value).collect()
+        // Every key is named, so that none is added without a decision.
+        let Config {
+            server: Server { hostname: _, certificate_directory, drain },
+            account:
+                Account {
+                    id,
+                    region,
+                    partition: _,
+                    sandbox: _,
+                    organization: _,
+                    service_control_policies: _,
+                },
+            identities: Identities { authoritative: _, from_ses, cache, known: _, delegated: _ },
+            listeners,
+            admin,
+            rate: Rate { recipients_per_second: _, wait: _, ask_ses: _ },
+            upstream,
+            answer,
+            limits:
+                Limits {
+                    memory,
+                    message_bytes: _,
+                    connections: _,
+                    connections_per_client: _,
+                    connections_before_login: _,
+                    connections_per_user: _,
+                    connections_per_minute: _,
+                    messages_per_connection: _,
+                    errors_per_connection: _,
+                    handshake: _,
+                    login: _,
+                    command: _,
+                    lifetime: _,
+                    content: _,
+                    content_total: _,
+                    reply: _,
+                    password_queue: _,
+                    login_failures_per_client: _,
+                    login_failures_per_user: _,
+                    login_lock: _,
+                    login_lock_max: _,
+                    trusted_networks: _,
+                },
+            log,
+            decision_log,
+            otlp,
+            admin_token: _,
+            admin_hosts: _,
+            users: _,
+            groups: _,
+            lint: _,
+            origin: _,
+        } = &self.config;
+        let addresses = |listeners: &[Listener]| -> Vec<_> {
+            listeners.iter().map(|listener| listener.address.value).collect()
         };
+        let directory = |file: &Option<Placed<PathBuf>>| file.as_ref().map(|it| it.value.clone());
         let changes = [
-            ("the addresses of `[[listeners]]`", addresses(old) != addresses(new)),
-            ("`[upstream]`", old.upstream != new.upstream || old.answer != new.answer),
-            ("`region` in `[account]`", old.account.region != new.account.region),
+            ("the addresses of `[[listeners]]`", addresses(listeners) != addresses(&new.listeners)),
+            ("`[upstream]`", (upstream, answer) != (&new.upstream, &new.answer)),
+            ("`region` in `[account]`", *region != new.account.region),
             (
                 "`id` of `[account]`, or `source` or `cache` of `[identities]`",
-                old.account.id != new.account.id
-                    || old.identities.from_ses != new.identities.from_ses
-                    || old.identities.cache != new.identities.cache,
+                *id != new.account.id
+                    || (from_ses, cache) != (&new.identities.from_ses, &new.identities.cache),
             ),
-            ("`[admin]`", old.admin != new.admin),
-            ("`[log]`", old.log != new.log),
-            ("`[decision_log]`", old.decision_log != new.decision_log),
-            ("`[otlp]`", old.otlp != new.otlp),
-            ("`drain_seconds` in `[server]`", old.server.drain != new.server.drain),
+            ("`[admin]`", *admin != new.admin),
+            ("`[log]`", *log != new.log),
+            ("`[decision_log]`", *decision_log != new.decision_log),
+            ("`[otlp]`", *otlp != new.otlp),
+            ("`drain_seconds` in `[server]`", *drain != new.server.drain),
             (
                 "`certificate_directory` in `[server]`",
-                old.server.certificate_directory.as_ref().map(|it| &it.value)
-                    != new.server.certificate_directory.as_ref().map(|it| &it.value),
+                directory(certificate_directory) != directory(&new.server.certificate_directory),
             ),
-            ("`memory_mib` in `[limits]`", old.limits.memory != new.limits.memory),
+            ("`memory_mib` in `[limits]`", *memory != new.limits.memory),
         ];
         let changed = changes.into_iter().filter(|(_, changed)| *changed);
         changed
