@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::document::Policy;
+use super::effect::{Effect, SpellingUsed};
 use super::principal::{Naming, Principal};
 use super::request::Request;
-use super::statement::{Effect, Outcome, SpellingUsed, Statement};
+use super::statement::{Outcome, Statement};
 
 /// The policies that apply to a request, by layer.
 #[derive(Debug)]

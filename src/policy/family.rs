@@ -11,10 +11,11 @@ use std::rc::Rc;
 use super::budget::StepBudget;
 use super::condition::{Condition, Held};
 use super::document::Policy;
+use super::effect::{Effect, SpellingUsed};
 use super::evaluate::{Decision, Layers, Settled, combine};
 use super::principal::Principal;
 use super::request::{Context, Request};
-use super::statement::{Effect, SpellingUsed, Statement};
+use super::statement::Statement;
 
 /// Requests that are alike but for some parts, each with its variants.
 #[derive(Debug)]

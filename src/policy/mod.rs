@@ -26,6 +26,7 @@ mod budget;
 mod condition;
 mod date;
 mod document;
+mod effect;
 mod error;
 mod evaluate;
 mod explain;
@@ -52,6 +53,7 @@ pub use budget::StepBudget;
 pub use condition::Condition;
 pub use date::moment;
 pub use document::{Policy, PolicyKind};
+pub use effect::{Effect, SpellingUsed};
 pub use error::{PolicyError, PolicyErrors};
 pub use evaluate::{Decision, Layers, Settled, evaluate};
 pub use explain::{
@@ -60,6 +62,6 @@ pub use explain::{
 pub use family::{Family, Narrowed, Resource, evaluate_narrowed};
 pub use principal::Principal;
 pub use request::{Context, Request, Spelled, is_list_key};
-pub use statement::{Effect, Outcome, SpellingUsed, Statement};
+pub use statement::{Outcome, Statement};
 pub(crate) use syntax::{kind, parse as parse_json};
 pub use variable::expand;

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::arn::{self, ArnOperand, Comparison};
 use super::budget::StepBudget;
 use super::date;
+use super::effect::Effect;
 use super::error::Problem;
 use super::network::{Address, Network};
 use super::number::Number;
@@ -14,7 +15,6 @@ use super::operator::{Family, Operator, Relation};
 use super::pattern_set::PatternSet;
 use super::request::Context;
 use super::rules;
-use super::statement::Effect;
 use super::text;
 use super::variable::{Syntax, Template};
 

@@ -4,10 +4,10 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
 use super::arn;
+use super::effect::Effect;
 use super::error::{Problem, Problems};
 use super::json::strings;
 use super::rules::{self, INVALID_PRINCIPAL};
-use super::statement::Effect;
 use super::words::{nearest, quoted};
 
 /// Who asks.

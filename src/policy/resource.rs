@@ -12,12 +12,12 @@ use std::borrow::Cow;
 
 use super::budget::StepBudget;
 use super::document::PolicyKind;
+use super::effect::Effect;
 use super::error::Problem;
 use super::pattern::{Pattern, Piece, Reach};
 use super::pattern_set::PatternSet;
 use super::request::Context;
 use super::rules;
-use super::statement::Effect;
 use super::variable::{Part, Syntax, Template};
 
 const FIELDS: usize = 6;

@@ -5,6 +5,7 @@ use std::fmt;
 use super::action::ActionPattern;
 use super::budget::StepBudget;
 use super::condition::{Condition, Held};
+use super::effect::{Effect, SpellingUsed};
 use super::evaluate::Layers;
 use super::principal::{Naming, Principal, Principals};
 use super::request::{Context, Request};
@@ -14,15 +15,6 @@ use super::words::quoted;
 mod read;
 
 pub(super) use read::{Dialect, check_members};
-
-/// What a statement does when it applies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// It allows.
-    Allow,
-    /// It denies, whatever allows.
-    Deny,
-}
 
 /// One statement of a policy.
 #[derive(Debug, Clone)]
@@ -65,25 +57,6 @@ pub enum Outcome<'a> {
     },
 }
 
-/// A spelling, other than what was written, that made a Deny apply (decision 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpellingUsed<'a> {
-    /// Of a value of a context key.
-    Value {
-        /// The context key.
-        key: &'a str,
-        /// The value as written.
-        text: &'a str,
-        /// The spelling that matched; the value itself where it did in another letter case.
-        spelling: &'a str,
-    },
-    /// Of the resource: the identity of a parent domain.
-    Resource {
-        /// The ARN that matched.
-        parent: &'a str,
-    },
-}
-
 impl fmt::Display for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -95,20 +68,6 @@ impl fmt::Display for Outcome<'_> {
             Outcome::ConditionFails { operator, key } => {
                 write!(f, "condition {} on {} does not hold", quoted(operator), quoted(key))
             }
-        }
-    }
-}
-
-impl fmt::Display for SpellingUsed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SpellingUsed::Value { key, text, spelling } if text == spelling => {
-                write!(f, "{key} {} read in any letter case", quoted(text))
-            }
-            SpellingUsed::Value { key, text, spelling } => {
-                write!(f, "{key} {} read as {}", quoted(text), quoted(spelling))
-            }
-            SpellingUsed::Resource { parent } => write!(f, "resource read as {}", quoted(parent)),
         }
     }
 }

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use super::budget::StepBudget;
 use super::condition::{Condition, Held};
 use super::document::{Policy, PolicyKind};
+use super::effect::Effect;
 use super::evaluate::Layers;
 use super::request::{Context, Request};
-use super::statement::{Effect, Outcome, Statement};
+use super::statement::{Outcome, Statement};
 pub use nearest::{Nearest, nearest};
 
 /// Returns the name of the layer that policies of a kind make, as the log and `policy explain` have it.

@@ -4,9 +4,10 @@ use std::fmt;
 
 use super::super::budget::StepBudget;
 use super::super::document::{Policy, PolicyKind};
+use super::super::effect::Effect;
 use super::super::evaluate::Layers;
 use super::super::request::Request;
-use super::super::statement::{Effect, Outcome, Statement};
+use super::super::statement::{Outcome, Statement};
 use super::{Condition, hint, layer_name, values};
 
 /// A hint compares each value with each operand: it is left out where these are more pairs.

@@ -3,10 +3,11 @@
 use jsonc_parser::ast::{Object, ObjectProp, Value};
 use jsonc_parser::common::Ranged;
 
-use super::{Actions, Effect, Statement};
+use super::{Actions, Statement};
 use crate::policy::action::ActionPattern;
 use crate::policy::condition::Condition;
 use crate::policy::document::PolicyKind;
+use crate::policy::effect::Effect;
 use crate::policy::error::{Problem, Problems};
 use crate::policy::json;
 use crate::policy::principal::Principals;
