@@ -32,6 +32,7 @@ mod evaluate;
 mod explain;
 mod family;
 mod json;
+mod kind;
 pub mod lint;
 mod network;
 mod number;
@@ -52,7 +53,7 @@ mod words;
 pub use budget::StepBudget;
 pub use condition::Condition;
 pub use date::moment;
-pub use document::{Policy, PolicyKind};
+pub use document::Policy;
 pub use effect::{Effect, SpellingUsed};
 pub use error::{PolicyError, PolicyErrors};
 pub use evaluate::{Decision, Layers, Settled, evaluate};
@@ -60,6 +61,7 @@ pub use explain::{
     Check, Explained, Lacking, Nearest, Part, explain, lacking, layer_name, nearest,
 };
 pub use family::{Family, Narrowed, Resource, evaluate_narrowed};
+pub use kind::PolicyKind;
 pub use principal::Principal;
 pub use request::{Context, Request, Spelled, is_list_key};
 pub use statement::{Outcome, Statement};

@@ -11,9 +11,9 @@
 use std::borrow::Cow;
 
 use super::budget::StepBudget;
-use super::document::PolicyKind;
 use super::effect::Effect;
 use super::error::Problem;
+use super::kind::PolicyKind;
 use super::pattern::{Pattern, Piece, Reach};
 use super::pattern_set::PatternSet;
 use super::request::Context;

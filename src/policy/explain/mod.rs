@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use super::budget::StepBudget;
 use super::condition::{Condition, Held};
-use super::document::{Policy, PolicyKind};
+use super::document::Policy;
 use super::effect::Effect;
 use super::evaluate::Layers;
+use super::kind::PolicyKind;
 use super::request::{Context, Request};
 use super::statement::{Outcome, Statement};
 pub use nearest::{Nearest, nearest};

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::super::budget::StepBudget;
-use super::super::document::{Policy, PolicyKind};
+use super::super::document::Policy;
 use super::super::effect::Effect;
 use super::super::evaluate::Layers;
+use super::super::kind::PolicyKind;
 use super::super::request::Request;
 use super::super::statement::{Outcome, Statement};
 use super::{Condition, hint, layer_name, values};

@@ -1,6 +1,6 @@
 //! Findings about keys that a request does not have: always, sometimes, or with other actions.
 
-use super::super::document::PolicyKind;
+use super::super::kind::PolicyKind;
 use super::super::operator::Family;
 use super::super::words::quoted;
 use super::key::{Key, Presence};

@@ -1,7 +1,7 @@
 //! Findings about `Action` and `NotAction`.
 
 use super::super::action::ActionPattern;
-use super::super::document::PolicyKind;
+use super::super::kind::PolicyKind;
 use super::super::words::quoted;
 use super::view::{Document, Statement, Text};
 use super::{Findings, cover, rules, ses};

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::action::ActionPattern;
-use super::super::document::PolicyKind;
+use super::super::kind::PolicyKind;
 use super::super::resource::ResourcePattern;
 use super::cover::{
     Budget, Compiled, action_covers, compile_actions, compile_resources, is_sound, resource_covers,

@@ -1,6 +1,6 @@
 //! Findings about a document as a whole.
 
-use super::super::document::PolicyKind;
+use super::super::kind::PolicyKind;
 use super::super::words::quoted;
 use super::cover::Budget;
 use super::view::{Document, Version};

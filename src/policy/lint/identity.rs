@@ -1,7 +1,7 @@
 //! Findings about the names of identities in resources. SES asks about the most specific identity
 //! that is verified: mostly a domain, whichever the address is.
 
-use super::super::document::PolicyKind;
+use super::super::kind::PolicyKind;
 use super::super::words::quoted;
 use super::operand::FILLED;
 use super::resource::SesArn;

@@ -31,8 +31,9 @@ use std::time::SystemTime;
 use jsonc_parser::ast::Value;
 
 use super::date;
-use super::document::{Policy, PolicyKind};
+use super::document::Policy;
 use super::error::{PolicyError, Problem, Problems};
+use super::kind::PolicyKind;
 use super::{json, rules};
 
 pub use group::{Group, grouped};

@@ -1,7 +1,7 @@
 //! What a statement is about: mail over SMTP, other actions of SES, or other services.
 
 use super::super::action::ActionPattern;
-use super::super::document::PolicyKind;
+use super::super::kind::PolicyKind;
 use super::key::Key;
 use super::view::{Document, List, Statement};
 use super::{Findings, resource, rules, ses};

@@ -1,6 +1,6 @@
 //! Findings about `Resource` and `NotResource`.
 
-use super::super::document::PolicyKind;
+use super::super::kind::PolicyKind;
 use super::super::request::is_list_key;
 use super::super::words::{nearest, quoted};
 use super::action::is_guardrail;

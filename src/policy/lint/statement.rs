@@ -1,6 +1,6 @@
 //! Findings about a statement as a whole.
 
-use super::super::document::PolicyKind;
+use super::super::kind::PolicyKind;
 use super::view::{Document, Statement};
 use super::{Findings, action, condition, cover, purpose, resource, rules, window};
 

@@ -6,8 +6,8 @@
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
 
-use super::super::document::PolicyKind;
 use super::super::effect::Effect;
+use super::super::kind::PolicyKind;
 use super::super::operator::{Family, Operator, Qualifier};
 use super::super::request::fold_key;
 use super::Attached;
