@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::document::Policy;
 use super::effect::{Effect, SpellingUsed};
-use super::principal::{Naming, Principal};
+use super::principal::Naming;
+use super::request::Principal;
 use super::request::Request;
 use super::statement::{Outcome, Statement};
 

@@ -13,7 +13,7 @@ use super::condition::{Condition, Held};
 use super::document::Policy;
 use super::effect::{Effect, SpellingUsed};
 use super::evaluate::{Decision, Layers, Settled, combine};
-use super::principal::Principal;
+use super::request::Principal;
 use super::request::{Context, Request};
 use super::statement::Statement;
 

@@ -62,8 +62,7 @@ pub use explain::{
 };
 pub use family::{Family, Narrowed, Resource, evaluate_narrowed};
 pub use kind::PolicyKind;
-pub use principal::Principal;
-pub use request::{Context, Request, Spelled, is_list_key};
+pub use request::{Context, Principal, Request, Spelled, is_list_key};
 pub use statement::{Outcome, Statement};
 pub(crate) use syntax::{kind, parse as parse_json};
 pub use variable::expand;

@@ -1,4 +1,4 @@
-//! Principals: who asks, and whom a resource policy names.
+//! `Principal` and `NotPrincipal`: whom a resource policy names.
 
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
@@ -7,54 +7,9 @@ use super::arn;
 use super::effect::Effect;
 use super::error::{Problem, Problems};
 use super::json::strings;
+use super::request::Principal;
 use super::rules::{self, INVALID_PRINCIPAL};
 use super::words::{nearest, quoted};
-
-/// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Principal<'a> {
-    /// An IAM user, or a federated user by its `arn:aws:sts::…:federated-user/…`.
-    User {
-        /// The account of the user, 12 digits.
-        account: &'a str,
-        /// The ARN with path, such as `arn:aws:iam::111122223333:user/mail/app`.
-        arn: &'a str,
-    },
-    /// A session of an IAM role.
-    RoleSession {
-        /// The account of the role, 12 digits.
-        account: &'a str,
-        /// The ARN of the role with path, such as `arn:aws:iam::111122223333:role/mail/app`.
-        role_arn: &'a str,
-        /// The ARN of the session, such as `arn:aws:sts::111122223333:assumed-role/app/session`.
-        session_arn: &'a str,
-    },
-    /// The root user of an account, who may do everything that nothing denies.
-    Root {
-        /// The account, 12 digits.
-        account: &'a str,
-    },
-}
-
-impl<'a> Principal<'a> {
-    /// Returns its ARN, or the account of a root user.
-    pub fn shown(&self) -> &'a str {
-        match *self {
-            Principal::User { arn, .. } => arn,
-            Principal::RoleSession { session_arn, .. } => session_arn,
-            Principal::Root { account } => account,
-        }
-    }
-
-    /// Returns the account of the principal.
-    pub fn account(&self) -> &'a str {
-        match *self {
-            Principal::User { account, .. }
-            | Principal::RoleSession { account, .. }
-            | Principal::Root { account } => account,
-        }
-    }
-}
 
 /// How directly a statement of a resource policy names the one who asks; the closest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::date;
-use super::principal::Principal;
 use super::text;
 
 /// The keys that AWS declares as lists, in lower case. All others hold one value.
@@ -55,6 +54,52 @@ pub struct Request<'a> {
     pub principal: &'a Principal<'a>,
     /// The context keys.
     pub context: &'a Context<'a>,
+}
+
+/// Who makes a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal<'a> {
+    /// An IAM user, or a federated user by its `arn:aws:sts::…:federated-user/…`.
+    User {
+        /// The account of the user, 12 digits.
+        account: &'a str,
+        /// The ARN with path, such as `arn:aws:iam::111122223333:user/mail/app`.
+        arn: &'a str,
+    },
+    /// A session of an IAM role.
+    RoleSession {
+        /// The account of the role, 12 digits.
+        account: &'a str,
+        /// The ARN of the role with path, such as `arn:aws:iam::111122223333:role/mail/app`.
+        role_arn: &'a str,
+        /// The ARN of the session, such as `arn:aws:sts::111122223333:assumed-role/app/session`.
+        session_arn: &'a str,
+    },
+    /// The root user of an account, who may do everything that nothing denies.
+    Root {
+        /// The account, 12 digits.
+        account: &'a str,
+    },
+}
+
+impl<'a> Principal<'a> {
+    /// Returns its ARN, or the account of a root user.
+    pub fn shown(&self) -> &'a str {
+        match *self {
+            Principal::User { arn, .. } => arn,
+            Principal::RoleSession { session_arn, .. } => session_arn,
+            Principal::Root { account } => account,
+        }
+    }
+
+    /// Returns the account of the principal.
+    pub fn account(&self) -> &'a str {
+        match *self {
+            Principal::User { account, .. }
+            | Principal::RoleSession { account, .. }
+            | Principal::Root { account } => account,
+        }
+    }
 }
 
 /// A value of a context key, with other spellings of the same thing.
