@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::budget::StepBudget;
 use super::document::Policy;
 use super::effect::{Effect, SpellingUsed};
 use super::principal::Naming;
@@ -47,6 +48,14 @@ impl<P> Layers<'_, P> {
 impl<P> Default for Layers<'_, P> {
     fn default() -> Self {
         Self { identity: &[], boundary: None, session: None, scps: &[], rcps: &[], resource: &[] }
+    }
+}
+
+impl Statement {
+    /// Returns how the statement stands to a request. Of the layers it matters whether there is a
+    /// permissions boundary.
+    pub fn outcome<'a, P>(&'a self, layers: &Layers<'_, P>, request: &Request<'a>) -> Outcome<'a> {
+        self.outcome_within(layers.has_boundary(), request, &StepBudget::unbounded())
     }
 }
 

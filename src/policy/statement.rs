@@ -6,7 +6,6 @@ use super::action::ActionPattern;
 use super::budget::StepBudget;
 use super::condition::{Condition, Held};
 use super::effect::{Effect, SpellingUsed};
-use super::evaluate::Layers;
 use super::principal::{Naming, Principals};
 use super::request::Principal;
 use super::request::{Context, Request};
@@ -130,23 +129,18 @@ impl Statement {
         &self.conditions
     }
 
-    /// Tells how the statement stands to a request; looks at action, principal, resource and
-    /// conditions in this order. Of the layers it matters whether there is a permissions boundary.
-    pub fn outcome<'a, P>(&'a self, layers: &Layers<'_, P>, request: &Request<'a>) -> Outcome<'a> {
-        self.outcome_within(layers, request, &StepBudget::unbounded())
-    }
-
-    /// Tells whether it applies, as `outcome`; what comes of it says nothing once the budget is used up.
-    pub(super) fn outcome_within<'a, P>(
+    /// Returns how the statement stands to a request: checks action, principal, resource and
+    /// conditions in this order. The result means nothing once the budget is used up.
+    pub(super) fn outcome_within<'a>(
         &'a self,
-        layers: &Layers<'_, P>,
+        has_boundary: bool,
         request: &Request<'a>,
         budget: &StepBudget,
     ) -> Outcome<'a> {
         if !self.is_about_action(request.action) {
             return Outcome::ActionDiffers;
         }
-        if !self.is_about_principal(request.principal, layers.has_boundary()) {
+        if !self.is_about_principal(request.principal, has_boundary) {
             return Outcome::PrincipalDiffers;
         }
         let mut spelling = None;

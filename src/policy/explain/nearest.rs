@@ -46,7 +46,7 @@ pub fn nearest<'a>(
         for policy in policies {
             let allows = policy.statements().iter().filter(|it| it.effect() == Effect::Allow);
             for statement in allows {
-                let outcome = statement.outcome_within(layers, request, budget);
+                let outcome = statement.outcome_within(layers.has_boundary(), request, budget);
                 if budget.is_used_up() {
                     return None;
                 }
