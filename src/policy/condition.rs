@@ -6,9 +6,9 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
 use super::budget::StepBudget;
+use super::compare::Operands;
 use super::effect::{Effect, SpellingUsed};
 use super::error::Problems;
-use super::operand::Operands;
 use super::operator::{Operator, Qualifier};
 use super::request::{Context, Entry, Spelled, fold_key};
 use super::rules;

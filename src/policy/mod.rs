@@ -23,6 +23,7 @@
 mod action;
 mod arn;
 mod budget;
+mod compare;
 mod condition;
 mod date;
 mod document;
@@ -36,7 +37,6 @@ mod kind;
 pub mod lint;
 mod network;
 mod number;
-mod operand;
 mod operator;
 mod pattern;
 mod pattern_set;

@@ -1,4 +1,4 @@
-//! Names of condition operators: set qualifier, base name and `IfExists`.
+//! Names of condition operators: set qualifier, base name and `IfExists`. They compare in `compare`.
 
 use std::cmp::Ordering;
 

@@ -1,8 +1,8 @@
 //! Findings about conditions: the operator, the key, and how they go together.
 
 use super::super::budget::StepBudget;
+use super::super::compare::Operands;
 use super::super::effect::Effect;
-use super::super::operand::Operands;
 use super::super::operator::{Family, Qualifier};
 use super::super::request::{Context, is_list_key};
 use super::super::words::quoted;

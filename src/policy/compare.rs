@@ -1,5 +1,5 @@
-//! Operands of conditions, converted when the policy is read, and the comparison of one request
-//! value with them.
+//! How each operator compares: operands of conditions, converted when the policy is read, and the
+//! comparison of one request value with them. Names of operators are in `operator`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -317,7 +317,6 @@ fn lowering(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { 15 * text.len() }
 }
 
-/// Reads a boolean: `true` in any case, and everything else is false.
 /// Tells whether a text is meant as a time of the day, such as `09:00`, `T17:30Z` or `9am`.
 fn is_time_of_day(text: &str) -> bool {
     let text = text.trim_start_matches('T').trim_end_matches('Z').to_ascii_lowercase();
@@ -330,6 +329,7 @@ fn is_time_of_day(text: &str) -> bool {
     is_clock && parts.clone().count() <= 3 && parts.all(is_number)
 }
 
+/// Reads a boolean: `true` in any case, and everything else is false.
 fn is_true(text: &str) -> bool {
     text.eq_ignore_ascii_case("true")
 }
