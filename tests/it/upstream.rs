@@ -338,9 +338,10 @@ async fn a_connection_that_breaks_before_the_body_is_tried_again() {
 
 #[tokio::test]
 async fn nobody_at_the_endpoint_is_temporary() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // Bound, so that no other test gets the port, but nobody listens.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", closed.local_addr().unwrap());
-    drop(closed);
     assert_eq!(reply(&ses(settings(&url))).await, "451 Temporary service failure");
 }
 
