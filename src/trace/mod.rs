@@ -77,7 +77,8 @@ pub struct Ids {
 /// Writes an id as everybody writes it.
 #[must_use]
 pub fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    id.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 static OUTPUT: OnceLock<Arc<Output>> = OnceLock::new();

@@ -1,9 +1,8 @@
 //! One `SendEmail` request: signed, sent, and its answer read.
 //!
 //! The SDK's parts do the work, without its orchestration, which builds every call anew and costs more
-//! than all of them: its endpoint rules, its signer, its connections and its reading of answers.
+//! than all of them: its endpoint rules, its connections and its reading of answers.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +11,6 @@ use aws_lc_rs::digest;
 use aws_sdk_sesv2::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_sdk_sesv2::error::ProvideErrorMetadata;
 use aws_sdk_sesv2::operation::send_email::{SendEmail, SendEmailError, SendEmailOutput};
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -23,6 +20,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::{ConfigBag, FrozenLayer};
 use aws_smithy_types::date_time::Format;
+use axum::http::Uri;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use tokio::sync::OnceCell;
@@ -30,12 +28,12 @@ use tokio::sync::OnceCell;
 use super::super::progress::Progress;
 use super::SesSettings;
 use super::answer::Failure;
+use super::signature::{CONTENT_TYPE, Signed, Signer};
 use crate::causes::causes;
+use crate::trace::hex;
 
 /// The path of `SendEmail` (SESv2 API reference).
 const PATH: &str = "/v2/email/outbound-emails";
-/// The name under which requests to SES are signed.
-const SERVICE: &str = "ses";
 /// Bytes of an answer that are read; SES answers with a few hundred.
 const LONGEST_ANSWER: usize = 256 * 1024;
 /// What CloudTrail shows as the caller's program.
@@ -49,12 +47,8 @@ pub(super) struct Payload {
 
 impl Payload {
     pub(super) fn new(body: Vec<u8>) -> Self {
-        let hash = digest::digest(&digest::SHA256, &body);
-        let mut text = String::with_capacity(64);
-        for byte in hash.as_ref() {
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self { bytes: body.into(), hash: text }
+        let hash = hex(digest::digest(&digest::SHA256, &body).as_ref());
+        Self { bytes: body.into(), hash }
     }
 }
 
@@ -68,13 +62,23 @@ pub(super) struct Answer {
     pub(super) status: u16,
 }
 
+/// The URL of `SendEmail`, in whole and in part.
+#[derive(Debug)]
+struct Url {
+    whole: String,
+    /// With the port, if there is one.
+    host: String,
+    path: String,
+}
+
 /// Where `SendEmail` is.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     connector: SharedHttpConnector,
     region: String,
     configured: Option<String>,
-    url: OnceCell<String>,
+    url: OnceCell<Url>,
+    signer: Signer,
     /// The operation's settings, among them how answers are read.
     operation: Option<FrozenLayer>,
     /// Milliseconds by which the clock of SES is ahead of ours, of the last answer.
@@ -89,6 +93,7 @@ impl Endpoint {
             region: settings.region.clone(),
             configured: settings.endpoint_url.clone(),
             url: OnceCell::new(),
+            signer: Signer::new(&settings.region),
             operation: SendEmail::new().config(),
             skew: AtomicI64::new(0),
         }
@@ -102,7 +107,7 @@ impl Endpoint {
         progress: &Progress,
     ) -> Result<Answer, Failure> {
         let request = match self.url.get_or_try_init(|| self.resolve()).await {
-            Ok(url) => self.request(url, payload, credentials, progress),
+            Ok(url) => self.request(url, payload, &credentials, progress),
             Err(error) => Err(error),
         };
         let request = request
@@ -131,47 +136,41 @@ impl Endpoint {
     }
 
     /// The URL of `SendEmail`, by the SDK's rules for endpoints.
-    async fn resolve(&self) -> Result<String, BoxError> {
+    async fn resolve(&self) -> Result<Url, BoxError> {
         let parameters = Params::builder()
             .region(self.region.clone())
             .set_endpoint(self.configured.clone())
             .build()?;
         let endpoint = DefaultResolver::new().resolve_endpoint(&parameters).await?;
-        Ok(format!("{}{PATH}", endpoint.url().trim_end_matches('/')))
+        let whole = format!("{}{PATH}", endpoint.url().trim_end_matches('/'));
+        let uri = whole.parse::<Uri>()?;
+        let host = uri.authority().map(|it| it.as_str().to_owned()).unwrap_or_default();
+        Ok(Url { host, path: uri.path().to_owned(), whole })
     }
 
     fn request(
         &self,
-        url: &str,
+        url: &Url,
         payload: &Payload,
-        credentials: Credentials,
+        credentials: &Credentials,
         progress: &Progress,
     ) -> Result<HttpRequest, BoxError> {
+        let (host, path, payload_hash) = (&url.host, &url.path, &payload.hash);
+        let signed = Signed { host, path, payload_hash };
+        let signature = self.signer.sign(signed, credentials, self.now())?;
         let mut request = HttpRequest::new(progress.body(payload.bytes.clone()));
         request.set_method("POST")?;
-        request.set_uri(url)?;
-        let host = authority(url);
-        let signed = [("content-type", "application/json"), ("host", host)];
-        let identity = credentials.into();
-        let parameters = SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(SERVICE)
-            .time(self.now())
-            .settings(SigningSettings::default())
-            .build()?;
-        let body = SignableBody::Precomputed(payload.hash.clone());
-        let signable = SignableRequest::new("POST", url, signed.into_iter(), body)?;
-        let (instructions, _) = sign(signable, &parameters.into())?.into_parts();
+        request.set_uri(url.whole.as_str())?;
         let headers = request.headers_mut();
-        for (name, value) in signed {
-            headers.insert(name, value.to_owned());
-        }
+        headers.try_insert("host", host.clone())?;
+        headers.insert("content-type", CONTENT_TYPE);
         headers.insert("content-length", payload.bytes.len().to_string());
         headers.insert("user-agent", USER_AGENT);
-        for (name, value) in instructions.headers() {
-            headers.insert(name.to_owned(), value.to_owned());
+        headers.insert("x-amz-date", signature.date);
+        if let Some(token) = credentials.session_token() {
+            headers.try_insert("x-amz-security-token", token.to_owned())?;
         }
+        headers.try_insert("authorization", signature.authorization)?;
         Ok(request)
     }
 
@@ -225,10 +224,4 @@ impl Endpoint {
         let text = |text: Option<&str>| text.map(str::to_owned);
         Err(Failure::Refused { status, code: text(error.code()), message: text(error.message()) })
     }
-}
-
-/// What stands between the scheme and the path of a URL.
-fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
 }

@@ -9,6 +9,7 @@ mod body;
 mod call;
 mod client;
 mod endpoint;
+mod signature;
 
 use std::sync::Arc;
 use std::time::Duration;
