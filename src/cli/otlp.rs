@@ -88,7 +88,7 @@ impl Export {
         if std::env::var_os(ENDPOINT).is_some_and(|value| !value.is_empty()) {
             tracing::warn!(
                 "`{ENDPOINT}` is set, but this build exports nothing: run the image, or a build \
-                 with `--features otlp`; see OpenTelemetry in the README",
+                 with `--features otlp`; see OpenTelemetry in config/logging.md",
             );
         }
     }

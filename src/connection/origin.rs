@@ -29,7 +29,7 @@ pub(super) enum Unknown {
     #[error("{0}; `proxy_protocol` of the listener wants a header from this balancer")]
     Header(#[from] ReadError),
     /// The balancer does not say who its client is.
-    #[error("the balancer does not say who its client is; see the README on load balancers")]
+    #[error("the balancer does not say who its client is; see load balancers in config/README.md")]
     Nobody,
     /// Its client has too many connections.
     #[error("{0}")]

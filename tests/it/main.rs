@@ -21,6 +21,7 @@ mod corpus;
 mod decision_log;
 mod decisions;
 mod dialogues;
+mod documentation;
 mod explain;
 mod fake_ses;
 mod family_agreement;

@@ -35,6 +35,35 @@ pub(crate) fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
 }
 
+/// All files of the repository below a folder whose names end so.
+fn files(folder: &Path, end: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_name().unwrap().to_string_lossy();
+        let is_made = name == "target" || (name.starts_with('.') && name != ".github");
+        if file.is_dir() && !is_made {
+            files(&file, end, found);
+        } else if name.ends_with(end) {
+            found.push(file);
+        }
+    }
+}
+
+/// The pages of the documentation.
+pub(crate) fn pages() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files(&path(""), ".md", &mut found);
+    found
+}
+
+/// The code of the relay, each file with its text.
+pub(crate) fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    files(&path("src"), ".rs", &mut found);
+    let read = |file: PathBuf| (file.clone(), std::fs::read_to_string(file).unwrap());
+    found.into_iter().map(read).collect()
+}
+
 /// The program, without variables that would be settings of it.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sesgate"));

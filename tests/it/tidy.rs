@@ -365,21 +365,3 @@ fn the_linter_knows_every_key_that_is_set() {
         assert!(!known.contains("Never"), "src/policy/lint/key.rs: mail has `{key}`");
     }
 }
-
-#[test]
-fn the_readme_names_every_limit() {
-    let code = std::fs::read_to_string(path("src/config/sections.rs")).unwrap();
-    let limits = code.split("\nfn limits(").nth(1).unwrap().split("\n}\n").next().unwrap();
-    let readme = std::fs::read_to_string(path("README.md")).unwrap();
-    let told = readme.split("\n## Limits and promises\n").nth(1).unwrap();
-    let told = told.split("\n## ").next().unwrap();
-    let calls: Vec<_> = limits.split("table").skip(1).filter(|call| call.contains('"')).collect();
-    assert!(calls.len() > 20, "only {} limits", calls.len());
-    for call in calls {
-        let key = quoted(call);
-        assert!(
-            told.contains(&format!("`{key}`")) || told.contains(&format!("[limits] {key}`")),
-            "README.md, Limits and promises: no `{key}`"
-        );
-    }
-}
