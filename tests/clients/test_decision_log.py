@@ -319,16 +319,16 @@ def test_rotation_under_load_loses_nothing(start: Start, tmp_path: Path, number:
     settle(gate, ledger, read(*moved, file), required=False)
 
 
-README = (REPOSITORY / "README.md").read_text().partition("### Decision log")[2].partition("\n## ")[0]
+PAGE = (REPOSITORY / "config/logging.md").read_text().partition("## Decision log")[2].partition("\n## ")[0]
 
 
 def block(words: str) -> str:
-    """The block of the README's section that has these words in it."""
-    [found] = [part for part in README.split("```")[1::2] if words in part]
+    """The block of the page's section that has these words in it."""
+    [found] = [part for part in PAGE.split("```")[1::2] if words in part]
     return found.partition("\n")[2]
 
 
-def test_logrotate_as_in_the_readme_loses_nothing(start: Start, tmp_path: Path) -> None:
+def test_logrotate_as_on_the_page_loses_nothing(start: Start, tmp_path: Path) -> None:
     file = tmp_path / "decisions.jsonl"
     gate = start(to(file))
     assert gate.process is not None
@@ -357,7 +357,7 @@ def test_logrotate_as_in_the_readme_loses_nothing(start: Start, tmp_path: Path) 
     settle(gate, ledger, read(*moved, file), required=False)
 
 
-def test_what_the_readme_asks_of_records_is_answered(start: Start, tmp_path: Path) -> None:
+def test_what_the_page_asks_of_records_is_answered(start: Start, tmp_path: Path) -> None:
     file = tmp_path / "decisions.jsonl"
     gate = start(to(file))
     text = "From: app@example.com\r\n\r\nHi."
@@ -380,7 +380,7 @@ def test_what_the_readme_asks_of_records_is_answered(start: Start, tmp_path: Pat
     assert run(reasons).split() == ["2", "denied"]
     assert run(statements) == "app\tapp@example.com\tno statement allows it\n" * 2
     assert int(run(slowest)) == relayed["elapsed_ms"]
-    # The hash that the README has made by hand is the one in the log.
+    # The hash that the page has made by hand is the one in the log.
     (tmp_path / "hash.key").write_text("5d41402abc4b2a76b9719d911017c592\n")
     key = b"5d41402abc4b2a76b9719d911017c592"
     tag = hmac.new(key, b"someone@example.com", hashlib.sha256).hexdigest()

@@ -20,7 +20,7 @@ use serde_json::Value;
 use sesgate::policy::lint::{Attached, Finding, RULES, Severity, lint, names};
 use sesgate::policy::{Policy, PolicyKind};
 
-use crate::support::{path, program};
+use crate::support::{pages, path, program};
 
 struct Case {
     place: String,
