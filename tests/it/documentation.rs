@@ -45,8 +45,8 @@ fn anchors(page: &str) -> BTreeSet<String> {
 /// Where a page's links lead, those to other sites left out.
 fn links(page: &str) -> Vec<String> {
     let text = prose(page).collect::<Vec<_>>().join("\n");
-    // What stands between backticks is no link.
-    let text: String = text.split('`').step_by(2).collect();
+    // What stands between backticks is no link. An odd backtick ends with its paragraph.
+    let text: String = text.split("\n\n").flat_map(|part| part.split('`').step_by(2)).collect();
     let targets = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
     let is_ours = |target: &&str| !target.starts_with("https:") && !target.starts_with("http:");
     targets.filter(is_ours).map(str::to_owned).collect()
@@ -97,7 +97,7 @@ fn links_lead_to_files_and_headings_that_exist() {
             }
         }
     }
-    assert!(followed > 80, "only {followed} links");
+    assert!(followed > 60, "only {followed} links");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
