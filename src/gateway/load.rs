@@ -3,8 +3,10 @@
 //! Everything that is wrong is noted, so that one run of `sesgate check` shows all of it.
 
 mod exposed;
+mod identities;
 mod silent;
 mod users;
+mod x_ses;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -13,8 +15,8 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+use self::identities::Listed;
 use super::documents::documents;
-use super::identities::Listed;
 use crate::authorize::Authorizer;
 use crate::config::{self, Config, Document, Level, Placed, Problem};
 use crate::identities::{Account, Organization};
@@ -37,7 +39,7 @@ pub(super) struct Basis {
     account: Account,
     /// Whether the account is in the sandbox; none is for SES to say.
     sandbox: Option<bool>,
-    pub(super) listed: Listed,
+    listed: Listed,
     service_control_policies: Vec<Vec<Arc<Policy>>>,
 }
 
@@ -157,12 +159,12 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
 }
 
-pub(super) struct Loader<'c> {
+struct Loader<'c> {
     kept: Kept,
-    pub(super) config: &'c Config,
+    config: &'c Config,
     files: PolicyFiles,
     problems: Vec<Problem>,
-    pub(super) warnings: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 /// Reads everything that a configuration points at.
@@ -216,20 +218,16 @@ pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
 }
 
 impl Loader<'_> {
-    pub(super) fn note<T>(&mut self, at: &Placed<T>, message: String) {
+    fn note<T>(&mut self, at: &Placed<T>, message: String) {
         let problem = self.problem(at, message);
         self.problems.push(problem);
     }
 
-    pub(super) fn problem<T>(&self, at: &Placed<T>, message: String) -> Problem {
+    fn problem<T>(&self, at: &Placed<T>, message: String) -> Problem {
         self.config.origin.problem(at.place, message)
     }
 
-    pub(super) fn policies(
-        &mut self,
-        kind: PolicyKind,
-        documents: &[Placed<Document>],
-    ) -> Vec<Arc<Policy>> {
+    fn policies(&mut self, kind: PolicyKind, documents: &[Placed<Document>]) -> Vec<Arc<Policy>> {
         documents.iter().filter_map(|document| self.policy(kind, document)).collect()
     }
 

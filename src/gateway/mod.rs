@@ -1,7 +1,6 @@
 //! The one place where the parts are put together.
 
 mod documents;
-mod identities;
 mod load;
 mod look;
 mod outside;
@@ -9,7 +8,6 @@ mod renewal;
 mod service;
 mod vigil;
 mod vitals;
-mod x_ses;
 
 use std::io;
 use std::net::SocketAddr;

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::super::x_ses;
-use super::Loader;
+use super::{Loader, x_ses};
 use crate::authorize;
 use crate::config::{self, Placed, Secret};
 use crate::policy::{Context, PolicyKind};

@@ -1,6 +1,6 @@
 //! The identities that the configuration names, with their policies.
 
-use super::load::{Loader, Parts};
+use super::{Loader, Parts};
 use crate::config::{self, Placed, Problem};
 use crate::identities::{Delegated, Identities, Identity, merged};
 use crate::inventory::{self, Snapshot};
