@@ -4,7 +4,7 @@
 //! thousands deep costs a counter.
 
 use super::error::{FieldError, MessageError};
-use super::names::{self, Word};
+use super::names::{self, BLANKS, Word};
 use super::{DisplayName, Mailbox};
 use crate::address::{Address, AddressError, excerpt, is_atext};
 
@@ -72,8 +72,6 @@ fn check_broken_words(text: &str) -> Result<(), FieldError> {
 }
 
 const BROKEN_WORDS: usize = 16;
-
-pub(super) const BLANKS: [char; 2] = [' ', '\t'];
 
 /// A fault of the list itself, or of an address in it.
 #[derive(Debug)]

@@ -14,6 +14,9 @@ use super::charsets::Charset;
 use super::error::FieldError;
 use crate::address::excerpt;
 
+/// What may stand between words.
+pub(super) const BLANKS: [char; 2] = [' ', '\t'];
+
 /// A word of a phrase: a run of atoms and dots, or a quoted string.
 #[derive(Debug)]
 pub(super) struct Word {
@@ -58,11 +61,11 @@ pub(super) fn display_name(words: &[Word]) -> Result<Option<DisplayName>, FieldE
     let mut plain = words.len() == 1 || words.iter().all(|word| !word.quoted);
     let mut last = Kind::Text;
     for word in words {
-        if word.text.trim_matches(super::fields::BLANKS).is_empty() {
+        if word.text.trim_matches(BLANKS).is_empty() {
             // Empty quotes show nothing, but encoded words around them are not adjacent.
             last = Kind::Text;
         }
-        for part in word.text.split(super::fields::BLANKS).filter(|part| !part.is_empty()) {
+        for part in word.text.split(BLANKS).filter(|part| !part.is_empty()) {
             let text = encoded_word(part)?;
             plain &= text.as_ref().is_none_or(|text| text.has_second_opinion);
             let kind = match (&text, word.quoted) {
@@ -122,7 +125,7 @@ pub(super) fn unquoted(text: &str) -> &str {
 
 /// Runs of blanks become one, those at the ends none.
 fn one_blank(text: &str) -> String {
-    text.split(super::fields::BLANKS).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    text.split(BLANKS).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Line ends and other controls, and the characters of Unicode's Bidi_Control, which make a name look

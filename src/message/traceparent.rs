@@ -5,8 +5,9 @@
 
 use std::ops::Range;
 
-use super::fields::{BLANKS, unfold};
+use super::fields::unfold;
 use super::header::Field;
+use super::names::BLANKS;
 
 /// The most characters of `tracestate` that are carried on (W3C Trace Context section 3.3.1.5).
 const STATE_CHARS: usize = 512;

@@ -3,7 +3,8 @@
 //! Whether a client may choose is for the policies to say; here a value is only read, strictly.
 
 use super::error::{FieldError, MessageError};
-use super::fields::{BLANKS, unfold};
+use super::fields::unfold;
+use super::names::BLANKS;
 use crate::address::{Address, check_domain, excerpt};
 
 const NAME_CHARACTERS: usize = 64;
