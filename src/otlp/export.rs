@@ -28,6 +28,21 @@ const TELL: Duration = Duration::from_secs(60);
 /// What the end of the process waits for the collector at most.
 const END: Duration = Duration::from_secs(3);
 
+impl Settings {
+    /// Says why the collector could never be called, if so.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let targets = [(self.traces_url(), &self.traces), (self.logs_url(), &self.logs)];
+        let certificate = self.certificate.as_deref();
+        let called = targets.into_iter().filter_map(|(url, target)| {
+            Collector::new(&url?, target, certificate).err().map(|error| error.to_string())
+        });
+        let mut problems: Vec<_> = called.collect();
+        problems.dedup();
+        problems
+    }
+}
+
 /// What is exported, before and while it is.
 #[derive(Debug)]
 pub struct Export {

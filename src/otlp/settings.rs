@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::collector::Collector;
 use crate::trace::Sampler;
 
 /// What is exported, and to where.
@@ -86,19 +85,6 @@ impl Settings {
     #[must_use]
     pub fn logs_url(&self) -> Option<String> {
         self.url(&self.logs, "logs")
-    }
-
-    /// Says why the collector could never be called, if so.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        let targets = [(self.traces_url(), &self.traces), (self.logs_url(), &self.logs)];
-        let certificate = self.certificate.as_deref();
-        let called = targets.into_iter().filter_map(|(url, target)| {
-            Collector::new(&url?, target, certificate).err().map(|error| error.to_string())
-        });
-        let mut problems: Vec<_> = called.collect();
-        problems.dedup();
-        problems
     }
 
     fn url(&self, target: &Target, signal: &str) -> Option<String> {
