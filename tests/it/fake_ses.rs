@@ -24,8 +24,8 @@ pub(crate) enum Act {
     Answer(u16, &'static str),
     /// Answers with these bytes, then closes.
     Bytes(&'static [u8]),
-    /// Answers with this status after the headers, and reads nothing more for a while.
-    AnswerEarly(u16),
+    /// Answers with this status and body after the headers, and reads nothing more for a while.
+    AnswerEarly(u16, &'static str),
     /// Closes after the headers, before the body is read.
     ResetEarly,
     /// Reads everything, then closes without an answer.
@@ -221,8 +221,10 @@ impl FakeSes {
                     return;
                 }
                 Act::Stall(time) => return tokio::time::sleep(time).await,
-                Act::AnswerEarly(status) => {
-                    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+                Act::AnswerEarly(status, body) => {
+                    let length = body.len();
+                    let answer =
+                        format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n{body}");
                     let _ = socket.write_all(answer.as_bytes()).await;
                     return tokio::time::sleep(Duration::from_secs(3)).await;
                 }
@@ -263,7 +265,7 @@ impl FakeSes {
                     let _ = socket.write_all(b"this is no HTTP\r\n\r\n").await;
                     return;
                 }
-                Act::ResetEarly | Act::ResetLate | Act::Stall(_) | Act::AnswerEarly(_) => return,
+                Act::ResetEarly | Act::ResetLate | Act::Stall(_) | Act::AnswerEarly(..) => return,
             };
             let answer = format!(
                 "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\

@@ -251,8 +251,9 @@ async fn what_ses_may_have_taken_is_a_possible_duplicate() {
 #[tokio::test]
 async fn an_answer_before_the_whole_message_leaves_no_doubt() {
     let big = format!("{MESSAGE}{}", "line of text\r\n".repeat(1_500_000));
-    for status in [307, 408, 503] {
-        let fake = FakeSes::start([Act::AnswerEarly(status)]).await;
+    let answers = [(307, ""), (408, ""), (503, ""), (200, r#"{"MessageId":"early"}"#)];
+    for (status, body) in answers {
+        let fake = FakeSes::start([Act::AnswerEarly(status, body)]).await;
         let relay = ses(settings(&fake.url));
         let reply = reply_to(&relay, &big, &CancellationToken::new()).await;
         assert_eq!(reply, "451 Temporary service failure");

@@ -104,11 +104,15 @@ impl Failure {
     }
 }
 
-/// A 2xx answer: taken when it names a message id.
+/// A 2xx answer: taken when the request was written whole and the answer names a message id.
 pub(super) fn taken(
     message_id: Option<String>,
     progress: &Progress,
 ) -> Result<String, UpstreamError> {
+    if !progress.is_written() {
+        let detail = "SES answered before it had the whole message".to_owned();
+        return Err(unknown(detail, message_id, progress));
+    }
     message_id
         .filter(|id| !id.is_empty())
         .ok_or_else(|| unknown("SES answered without a message id".to_owned(), None, progress))
@@ -116,6 +120,8 @@ pub(super) fn taken(
 
 /// No answer, or none that can be understood.
 pub(super) fn unknown(detail: String, said: Option<String>, progress: &Progress) -> UpstreamError {
+    // What is not written whole by now never is: the client is told that it was not sent.
+    progress.cancel();
     let possible_duplicate = progress.is_written();
     let remedy = if possible_duplicate {
         "SES may have taken the message: expect a duplicate when the client tries again"
