@@ -70,8 +70,9 @@ impl Progress {
         self.0.attempts.load(Ordering::SeqCst)
     }
 
-    fn is_cancelled(&self) -> bool {
-        self.0.reached.load(Ordering::SeqCst) == CANCELLED
+    /// Whether that attempt may not go on: it is cancelled, or a later one has begun.
+    fn is_over(&self, attempt: u32) -> bool {
+        self.0.reached.load(Ordering::SeqCst) == CANCELLED || self.attempt() != attempt
     }
 
     /// Opens the gate for the last piece.
@@ -95,7 +96,8 @@ impl Progress {
 
     /// Returns a request body that goes out only as far as the attempt may get.
     pub(super) fn body(&self, whole: Bytes) -> SdkBody {
-        SdkBody::from_body_1_x(Pieces { left: whole, progress: self.clone() })
+        let attempt = self.attempt();
+        SdkBody::from_body_1_x(Pieces { left: whole, attempt, progress: self.clone() })
     }
 
     /// SES said that it did not take what was written.
@@ -108,6 +110,7 @@ impl Progress {
 /// The request body in pieces.
 struct Pieces {
     left: Bytes,
+    attempt: u32,
     progress: Progress,
 }
 
@@ -124,7 +127,7 @@ impl Body for Pieces {
         mut self: Pin<&mut Self>,
         _context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.progress.is_cancelled() {
+        if self.progress.is_over(self.attempt) {
             return Poll::Ready(Some(Err(GivenUp.into())));
         }
         if self.left.is_empty() {
@@ -192,6 +195,20 @@ mod tests {
         let lengths = pieces(&progress, 2 * PIECE + 1, usize::MAX).await;
         assert_eq!(lengths, [PIECE, PIECE]);
         assert!(!progress.is_written());
+    }
+
+    /// A service may answer an attempt before it has read all of it.
+    #[tokio::test]
+    async fn an_earlier_attempt_writes_nothing_for_a_later_one() {
+        let progress = Progress::default();
+        progress.restart();
+        let mut earlier = progress.body(vec![b'x'; 10].into());
+        progress.restart();
+        let next = std::future::poll_fn(|context| Pin::new(&mut earlier).poll_frame(context)).await;
+        assert!(next.is_some_and(|frame| frame.is_err()));
+        assert!(!progress.is_written());
+        assert_eq!(pieces(&progress, 10, usize::MAX).await, [10]);
+        assert!(progress.is_written());
     }
 
     #[tokio::test]
