@@ -5,7 +5,6 @@
 //! so that every check holds for it too.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -13,9 +12,11 @@ use toml_span::value::{Key, Table, ValueInner};
 use toml_span::{Span, Value};
 use zeroize::Zeroizing;
 
-use super::origin::{CONFIG, Sources};
-use super::settings::{self, FILE, Named, PREFIX, SINGLE, Step};
-use super::source::{By, Label, Source};
+use super::origin::Sources;
+use super::path::{SINGLE, Step, shortest};
+use super::place::{By, Label};
+use super::settings::{self, FILE, Named};
+use super::source::Source;
 
 /// A file of a secret is not longer than that.
 const LONGEST: u64 = 64 * 1024;
@@ -67,22 +68,6 @@ pub(super) fn overlay<'t>(source: &Source<'t>, sources: &Sources, root: &mut Tab
     laid
 }
 
-/// Whether a variable is meant for this program, however its letters are written.
-pub(super) fn is_ours(name: &str) -> bool {
-    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-}
-
-/// The variables that must be settings: those of Kubernetes and the name of the file left out.
-pub(super) fn settings_of(sources: &Sources) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-    let all =
-        sources.environment().iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
-    let names: BTreeSet<&OsStr> = all.clone().map(|(name, _)| name).collect();
-    all.filter(move |(name, _)| {
-        let name = name.to_string_lossy();
-        is_ours(&name) && name != CONFIG && !is_service_link(&name, &names)
-    })
-}
-
 /// What the variables say.
 fn variables(
     source: &Source<'_>,
@@ -90,7 +75,7 @@ fn variables(
     files: &mut Vec<(String, PathBuf)>,
 ) -> Vec<Said> {
     let mut said = Vec::new();
-    for (name, value) in settings_of(sources) {
+    for (name, value) in sources.settings() {
         let shown = name.to_string_lossy();
         let Some(named) = name.to_str().and_then(settings::of_variable) else {
             source.note_of(&shown, unknown(&shown));
@@ -152,8 +137,8 @@ fn flags(source: &Source<'_>, sources: &Sources) -> Vec<Said> {
         if named.secret {
             let message = format!(
                 "everybody on the machine could read the secret; use {} or {}{FILE}",
-                settings::shortest(&named.path),
-                settings::shortest(&named.path),
+                shortest(&named.path),
+                shortest(&named.path),
             );
             source.note_of(&name, message);
             continue;
@@ -266,40 +251,4 @@ fn unknown(name: &str) -> String {
         || "no such setting; `sesgate config variables` lists them".to_owned(),
         |near| format!("no such setting; did you mean {near}?"),
     )
-}
-
-/// Whether Kubernetes set the variable, because of a Service whose name begins with `sesgate`: it
-/// gives each container `<NAME>_SERVICE_HOST`, `<NAME>_SERVICE_PORT`, `<NAME>_PORT` and more
-/// (Kubernetes, Services, environment variables).
-fn is_service_link(name: &str, names: &BTreeSet<&OsStr>) -> bool {
-    let is_service = |service: &str| {
-        ["_SERVICE_HOST", "_SERVICE_PORT"]
-            .iter()
-            .all(|ending| names.contains(OsStr::new(&format!("{service}{ending}"))))
-    };
-    let words = |text: &str| {
-        text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-    };
-    let service_port = |name: &str| {
-        name.match_indices("_SERVICE_PORT_").any(|(at, found)| {
-            let (service, port) = name.split_at_checked(at).unwrap_or_default();
-            let port = port.strip_prefix(found).unwrap_or_default();
-            !port.is_empty() && words(port) && is_service(service)
-        })
-    };
-    let port = |name: &str| {
-        name.match_indices("_PORT_").any(|(at, found)| {
-            let (service, port) = name.split_at_checked(at).unwrap_or_default();
-            let mut parts = port.strip_prefix(found).unwrap_or_default().split('_');
-            let is_number = parts.next().is_some_and(|it| it.parse::<u16>().is_ok());
-            let is_protocol = matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"));
-            let is_detail = matches!(parts.next(), None | Some("PROTO" | "PORT" | "ADDR"));
-            is_number && is_protocol && is_detail && parts.next().is_none() && is_service(service)
-        })
-    };
-    ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"]
-        .iter()
-        .any(|ending| name.strip_suffix(ending).is_some_and(is_service))
-        || service_port(name)
-        || port(name)
 }

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use super::reader::Reader;
-use super::users::tags;
 use super::{Delegated, Identities, Identity};
 use crate::address::{Address, check_domain};
 
@@ -57,7 +56,7 @@ fn identity(mut table: Reader<'_, '_>) -> Identity {
     let identity = Identity {
         name,
         configuration_set: set.map(|set| set.value),
-        tags: tags(&mut table),
+        tags: table.tags(),
         policies: table.policies(),
     };
     table.finish();

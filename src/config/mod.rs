@@ -13,6 +13,8 @@ mod identities;
 mod listeners;
 mod organization;
 mod origin;
+mod path;
+mod place;
 mod print;
 mod reader;
 mod sections;
@@ -32,10 +34,10 @@ use toml_span::value::{Table, ValueInner};
 
 pub use document::{Document, Secret};
 pub use origin::{Origin, Sources};
+pub use place::{Place, Placed, Problem};
 pub use print::Settings;
 use reader::Reader;
 use source::Source;
-pub use source::{Place, Placed, Problem};
 pub use values::{
     Account, Certificate, ClientNetwork, DecisionLog, Delegated, Group, Identities, Identity,
     Level, Limits, Lint, Listener, ListenerTls, Log, LogAddresses, LogFormat, Organization, Otlp,

@@ -1,12 +1,13 @@
 //! Where a configuration is read from: a file, environment variables, flags.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::environment;
-use super::source::{By, Label, Place, Problem, one_line, problem};
+use super::path::PREFIX;
+use super::place::{By, Label, Place, Problem, one_line, problem};
 
 /// The variable that names the file, as `--config` does.
 pub(super) const CONFIG: &str = "SESGATE_CONFIG";
@@ -41,9 +42,8 @@ impl Sources {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         set: Vec<String>,
     ) -> Self {
-        let is_wanted = |name: &OsStr| {
-            environment::is_ours(&name.to_string_lossy()) || REGION.iter().any(|it| name == *it)
-        };
+        let is_wanted =
+            |name: &OsStr| is_ours(&name.to_string_lossy()) || REGION.iter().any(|it| name == *it);
         let environment = environment.into_iter().filter(|(name, _)| is_wanted(name));
         let mut environment: Vec<_> = environment.collect();
         environment.sort();
@@ -97,10 +97,6 @@ impl Sources {
         })
     }
 
-    pub(super) fn environment(&self) -> &[(OsString, OsString)] {
-        &self.environment
-    }
-
     pub(super) fn set(&self) -> &[String] {
         &self.set
     }
@@ -111,7 +107,18 @@ impl Sources {
     }
 
     fn says_something(&self) -> bool {
-        !self.set.is_empty() || environment::settings_of(self).next().is_some()
+        !self.set.is_empty() || self.settings().next().is_some()
+    }
+
+    /// The variables that must be settings: those of Kubernetes and the name of the file left out.
+    pub(super) fn settings(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let all =
+            self.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+        let names: BTreeSet<&OsStr> = all.clone().map(|(name, _)| name).collect();
+        all.filter(move |(name, _)| {
+            let name = name.to_string_lossy();
+            is_ours(&name) && name != CONFIG && !is_service_link(&name, &names)
+        })
     }
 }
 
@@ -210,4 +217,45 @@ impl fmt::Display for Origin {
             None => f.write_str("environment"),
         }
     }
+}
+
+/// Whether a variable is meant for this program, however its letters are written.
+fn is_ours(name: &str) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// Whether Kubernetes set the variable, because of a Service whose name begins with `sesgate`: it
+/// gives each container `<NAME>_SERVICE_HOST`, `<NAME>_SERVICE_PORT`, `<NAME>_PORT` and more
+/// (Kubernetes, Services, environment variables).
+fn is_service_link(name: &str, names: &BTreeSet<&OsStr>) -> bool {
+    let is_service = |service: &str| {
+        ["_SERVICE_HOST", "_SERVICE_PORT"]
+            .iter()
+            .all(|ending| names.contains(OsStr::new(&format!("{service}{ending}"))))
+    };
+    let words = |text: &str| {
+        text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let service_port = |name: &str| {
+        name.match_indices("_SERVICE_PORT_").any(|(at, found)| {
+            let (service, port) = name.split_at_checked(at).unwrap_or_default();
+            let port = port.strip_prefix(found).unwrap_or_default();
+            !port.is_empty() && words(port) && is_service(service)
+        })
+    };
+    let port = |name: &str| {
+        name.match_indices("_PORT_").any(|(at, found)| {
+            let (service, port) = name.split_at_checked(at).unwrap_or_default();
+            let mut parts = port.strip_prefix(found).unwrap_or_default().split('_');
+            let is_number = parts.next().is_some_and(|it| it.parse::<u16>().is_ok());
+            let is_protocol = matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"));
+            let is_detail = matches!(parts.next(), None | Some("PROTO" | "PORT" | "ADDR"));
+            is_number && is_protocol && is_detail && parts.next().is_none() && is_service(service)
+        })
+    };
+    ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"]
+        .iter()
+        .any(|ending| name.strip_suffix(ending).is_some_and(is_service))
+        || service_port(name)
+        || port(name)
 }

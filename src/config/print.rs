@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 use toml_span::value::ValueInner;
 
 use super::Origin;
-use super::settings::{self, Asked, Shown, Step};
-use super::source::Place;
+use super::path::{self, Asked, Shown, Step};
+use super::place::Place;
 use crate::redact::printable;
 
 /// Stands for a secret; no hash, so that a configuration with it is refused.
@@ -42,7 +42,7 @@ impl Settings {
                 Shown::Wrong => Json::Null,
                 Shown::Value(_) | Shown::Default(_) => to_json(&literal(asked)?),
             };
-            let key = settings::key(&asked.path);
+            let key = path::key(&asked.path);
             Some(json!({ "key": key, "value": value, "from": self.from(asked) }))
         });
         shown.collect()
@@ -110,7 +110,7 @@ impl Settings {
         let at = self.origin.at(asked.place);
         let mut others = self.asked.iter().filter(|other| other.place == asked.place);
         match others.find(|other| follows(asked, other)) {
-            Some(other) => format!("follows from {}: {at}", settings::key(&other.path)),
+            Some(other) => format!("follows from {}: {at}", path::key(&other.path)),
             None => at,
         }
     }

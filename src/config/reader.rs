@@ -15,8 +15,9 @@ use std::str::FromStr;
 use toml_span::value::{Table, ValueInner};
 use toml_span::{Span, Value};
 
-use super::settings::{Asked, Shown, Step};
-use super::source::{Place, Placed, Source};
+use super::path::{Asked, Shown, Step};
+use super::place::{Place, Placed};
+use super::source::Source;
 use super::written;
 
 /// One table of the configuration.

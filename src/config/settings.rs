@@ -1,4 +1,4 @@
-//! Which settings there are, what their environment variables are called, and what was asked.
+//! Which settings there are, and which one a variable or a flag names.
 //!
 //! There is no list of settings to keep: reading an empty configuration, with the code that reads every
 //! other, asks for each key once, and what was asked for is the list (`all`). So a key that is read has its
@@ -10,50 +10,14 @@
 
 use std::sync::OnceLock;
 
-use super::sections;
-use super::source::{Place, Source};
-use super::{Origin, reader};
+use super::path::{PREFIX, SINGLE, Step, key, single};
+use super::source::Source;
+use super::{Origin, reader, sections};
 
-/// What every variable begins with.
-pub(super) const PREFIX: &str = "SESGATE_";
 /// The ending of a variable that names a file with the value in it.
 pub(super) const FILE: &str = "_FILE";
-/// Lists whose first entry has a shorter name: what a sidecar has one of.
-pub(super) const SINGLE: [(&str, &str); 2] = [("users", "user"), ("listeners", "listener")];
 /// No list has more entries than this in the environment.
 const DIGITS: usize = 4;
-
-/// One step from a table to what is in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step {
-    /// A key of a table.
-    Key(&'static str),
-    /// An entry of a list.
-    Item(usize),
-}
-
-/// A setting that was asked for, and what came of it.
-#[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) path: Vec<Step>,
-    /// Whether its value must not be shown.
-    pub(super) secret: bool,
-    pub(super) place: Place,
-    pub(super) shown: Shown,
-}
-
-/// The value of a setting, as TOML.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// It is not set and has no default that could be written.
-    Absent,
-    /// It is not set.
-    Default(String),
-    /// It is set.
-    Value(String),
-    /// It is set to something that was not understood.
-    Wrong,
-}
 
 /// A setting that exists; entries of lists are the first one's.
 #[derive(Debug)]
@@ -168,36 +132,6 @@ fn follow<'n>(
         }
     }
     Some(name)
-}
-
-/// Returns the variable of a setting: `SESGATE_USERS_0_NAME`.
-pub(super) fn variable(path: &[Step]) -> String {
-    let words = path.iter().map(|step| match step {
-        Step::Key(key) => key.to_ascii_uppercase(),
-        Step::Item(number) => number.to_string(),
-    });
-    format!("{PREFIX}{}", words.collect::<Vec<_>>().join("_"))
-}
-
-/// Returns the variable of a setting by its shortest name: `SESGATE_USER_NAME`.
-pub(super) fn shortest(path: &[Step]) -> String {
-    single(path).unwrap_or_else(|| variable(path))
-}
-
-/// Returns the dotted key of a setting: `users.0.name`.
-pub(super) fn key(path: &[Step]) -> String {
-    let words = path.iter().map(|step| match step {
-        Step::Key(key) => (*key).to_owned(),
-        Step::Item(number) => number.to_string(),
-    });
-    words.collect::<Vec<_>>().join(".")
-}
-
-/// The setting by the short name of its list, if it has one.
-fn single(path: &[Step]) -> Option<String> {
-    let [Step::Key(list), Step::Item(0), inner @ ..] = path else { return None };
-    let (_, short) = SINGLE.iter().find(|(long, _)| long == list)?;
-    Some(variable(&[&[Step::Key(short)], inner].concat()))
 }
 
 /// Returns the names of a setting's variables, the shortest first, as an operator reads them: `<n>`

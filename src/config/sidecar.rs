@@ -10,7 +10,8 @@ use toml_span::{Span, Value};
 
 use super::environment::Laid;
 use super::origin::Sources;
-use super::source::{By, Label, Source};
+use super::place::{By, Label};
+use super::source::Source;
 
 /// Where a sidecar's app finds it.
 const ADDRESS: &str = "127.0.0.1:2525";

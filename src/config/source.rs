@@ -3,80 +3,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::Path;
 
 use toml_span::Span;
 
-use super::settings::{self, Asked, Shown, Step};
-use crate::redact::printable;
-
-/// One thing that is wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// The file, as the operator would name it, or the environment variable, or the flag.
-    pub file: String,
-    /// Line and column, both counted from 1; absent when the whole file is meant.
-    pub place: Option<(usize, usize)>,
-    /// What is wrong and what to write instead.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, self.message),
-            None => write!(f, "{}: {}", self.file, self.message),
-        }
-    }
-}
-
-/// The place of a value in the configuration: what a later check names. `Origin` has its words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
-pub struct Place {
-    /// Which variable or flag, counted from 1; 0 is the file.
-    pub(super) said: usize,
-    /// Line of the file, counted from 1.
-    pub(super) line: usize,
-    /// Column, counted from 1.
-    pub(super) column: usize,
-}
-
-impl Place {
-    /// Whether it is in the file.
-    pub(super) fn is_in_file(self) -> bool {
-        self.said == 0
-    }
-}
-
-/// A value and its place in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Placed<T> {
-    /// The value.
-    pub value: T,
-    /// Where it stands.
-    pub place: Place,
-}
-
-/// Something that says a value and is not the file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Label {
-    /// Which of them.
-    pub(super) by: By,
-    /// The variable, the flag, or `default`.
-    pub(super) name: String,
-}
-
-/// What says a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum By {
-    /// An environment variable.
-    Variable,
-    /// The flag `--set`.
-    Flag,
-    /// Nobody: it follows from other values.
-    Default,
-}
+use super::path::{self, Asked, Shown, Step};
+use super::place::{By, Label, Place, Problem, one_line, problem};
 
 /// What is read, and what was found wrong in it so far.
 pub(super) struct Source<'t> {
@@ -160,10 +92,8 @@ impl<'t> Source<'t> {
     /// Returns the variable of a setting, by the short name unless the others are numbered.
     pub(super) fn variable(&self, path: &[Step]) -> String {
         match path.first() {
-            Some(Step::Key(list)) if self.numbered.borrow().contains(list) => {
-                settings::variable(path)
-            }
-            _ => settings::shortest(path),
+            Some(Step::Key(list)) if self.numbered.borrow().contains(list) => path::variable(path),
+            _ => path::shortest(path),
         }
     }
 
@@ -172,8 +102,8 @@ impl<'t> Source<'t> {
         let labels = self.labels.borrow();
         match (place.said.checked_sub(1).and_then(|at| labels.get(at)), self.file) {
             (Some(Label { by: By::Variable, name }), _) => format!("${name}"),
-            (None, Some(file)) => format!("{}#{}", file.display(), settings::key(path)),
-            _ => settings::key(path),
+            (None, Some(file)) => format!("{}#{}", file.display(), path::key(path)),
+            _ => path::key(path),
         }
     }
 
@@ -244,37 +174,4 @@ impl<'t> Source<'t> {
             last.shown = shown;
         }
     }
-}
-
-/// Returns the words for a place: a file with line and column, a variable or a flag.
-pub(super) fn problem(
-    file: Option<&Path>,
-    labels: &[Label],
-    place: Place,
-    message: String,
-) -> Problem {
-    let message = one_line(&message);
-    match (place.said.checked_sub(1).and_then(|at| labels.get(at)), file) {
-        (Some(label), _) => Problem { file: label.name.clone(), place: None, message },
-        (None, Some(file)) => Problem {
-            file: file.display().to_string(),
-            place: Some((place.line, place.column)),
-            message,
-        },
-        (None, None) => Problem { file: "environment".to_owned(), place: None, message },
-    }
-}
-
-/// One line, whatever a value holds that is told of: what is not printable is escaped, and of a very
-/// long text both ends are kept.
-pub(super) fn one_line(text: &str) -> String {
-    const LONGEST: usize = 1_200;
-    let mut line = printable(text).into_owned();
-    let characters = line.chars().count();
-    if characters > LONGEST {
-        let (head, tail) = (LONGEST / 2, characters - LONGEST / 4);
-        let (start, end) = (line.chars().take(head), line.chars().skip(tail));
-        line = start.chain(" … ".chars()).chain(end).collect();
-    }
-    line
 }

@@ -25,7 +25,7 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
         passwords,
         arn: table.required_or("arn", "it follows from `id` in `[account]`"),
         user_id: table.string("user_id").map(|id| id.value),
-        tags: tags(&mut table),
+        tags: table.tags(),
         x_ses: x_ses(table.section("x_ses")),
         policies: table.policies(),
         groups: table.strings("groups"),
@@ -68,10 +68,6 @@ fn secret(table: &mut Reader<'_, '_>) -> Option<Placed<Secret>> {
             Some(Placed { value: Secret::Clear(value.into()), place })
         }
     }
-}
-
-pub(super) fn tags(table: &mut Reader<'_, '_>) -> Vec<(String, String)> {
-    table.string_table("tags").into_iter().map(|(key, value)| (key, value.value)).collect()
 }
 
 fn x_ses(mut table: Reader<'_, '_>) -> XSes {

@@ -3,8 +3,8 @@
 use toml_span::value::{Table, ValueInner};
 use toml_span::{Span, Value};
 
-use super::super::settings::Step;
-use super::super::source::Placed;
+use super::super::path::Step;
+use super::super::place::Placed;
 use super::super::written;
 use super::Reader;
 
@@ -79,6 +79,11 @@ impl<'s, 't> Reader<'s, 't> {
         }
         self.shows(written::table(pairs.iter().map(|(key, it)| (key.as_str(), it.value.as_str()))));
         pairs
+    }
+
+    /// The tags of a user or an identity; absent is none.
+    pub(in crate::config) fn tags(&mut self) -> Vec<(String, String)> {
+        self.string_table("tags").into_iter().map(|(key, value)| (key, value.value)).collect()
     }
 
     /// A table within this one; absent is empty.

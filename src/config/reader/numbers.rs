@@ -8,7 +8,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use toml_span::value::ValueInner;
 
-use super::super::source::Placed;
+use super::super::place::Placed;
 use super::Reader;
 
 /// A plain value: read from TOML, or from the text of a variable or a flag.

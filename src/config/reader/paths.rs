@@ -6,8 +6,8 @@ use toml_span::Value;
 use toml_span::value::ValueInner;
 
 use super::super::document::Document;
-use super::super::settings::Step;
-use super::super::source::Placed;
+use super::super::path::Step;
+use super::super::place::Placed;
 use super::super::values::Level;
 use super::super::written;
 use super::Reader;
