@@ -3,16 +3,13 @@
 
 use super::super::operator::Family;
 use super::super::words::quoted;
-use super::operand::{FILLED, bare, regular_expression};
+use super::key::is_address_key;
+use super::operand::regular_expression;
+use super::parts::{FILLED, bare};
 use super::view::{Condition, Document, Statement, Text};
 use super::{Findings, rules};
 
 const WILD: [char; 2] = ['*', '?'];
-
-/// Tells whether the key holds addresses, in the form in which keys are compared.
-pub(super) fn is_address_key(folded_key: &str) -> bool {
-    matches!(folded_key, "ses:fromaddress" | "ses:feedbackaddress" | "ses:recipients")
-}
 
 /// Checks the values of a condition on addresses.
 pub(super) fn check(

@@ -3,8 +3,8 @@
 
 use super::super::kind::PolicyKind;
 use super::super::words::quoted;
-use super::operand::FILLED;
-use super::resource::SesArn;
+use super::arn::SesArn;
+use super::parts::FILLED;
 use super::view::{Document, Statement, Text};
 use super::{Findings, rules};
 

@@ -148,6 +148,11 @@ impl Key {
     }
 }
 
+/// Tells whether the key holds addresses, in the form in which keys are compared.
+pub(super) fn is_address_key(folded_key: &str) -> bool {
+    matches!(folded_key, "ses:fromaddress" | "ses:feedbackaddress" | "ses:recipients")
+}
+
 /// Iterates over the keys, each with what AWS calls its type.
 pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     KEYS.iter().map(|key| {

@@ -8,6 +8,7 @@
 mod absence;
 mod action;
 mod address;
+mod arn;
 mod beside;
 mod condition;
 mod cover;
@@ -17,7 +18,9 @@ mod identity;
 mod key;
 mod list;
 mod operand;
+mod parts;
 mod purpose;
+mod relevance;
 mod resource;
 mod ses;
 mod statement;

@@ -4,15 +4,14 @@ use super::super::kind::PolicyKind;
 use super::super::request::is_list_key;
 use super::super::words::{nearest, quoted};
 use super::action::is_guardrail;
+use super::arn::{FIELDS, Field, SesArn, fields};
 use super::key::{Key, Presence};
-use super::operand::{FILLED, Part, parts};
+use super::parts::{FILLED, Part, parts};
 use super::view::{Document, Statement, Text};
 use super::{Findings, cover, identity, key, rules, ses};
 
 const PARTITIONS: [&str; 8] =
     ["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"];
-
-const FIELDS: usize = 6;
 
 /// Checks the resources of a statement.
 pub(super) fn check(
@@ -54,29 +53,6 @@ pub(super) fn check(
         identity::check(document, statement, &arns.collect::<Vec<_>>(), findings);
     }
     cover::check_resources(&list.entries, document, budget, findings);
-}
-
-/// An ARN of SES, or a pattern of some.
-pub(super) struct SesArn {
-    /// Its last field, with [`FILLED`] for each variable.
-    resource: String,
-}
-
-impl SesArn {
-    fn read(document: &Document<'_>, entry: &Text) -> Option<SesArn> {
-        if !entry.text.starts_with("arn:") {
-            return None;
-        }
-        let mut fields = fields(&entry.text, document.has_variables()).into_iter().skip(2);
-        let is_ses = fields.next()?.plain()? == "ses";
-        let resource = fields.nth(2)?.text;
-        is_ses.then_some(SesArn { resource })
-    }
-
-    /// The name of the identity that it names, or the pattern.
-    pub(super) fn identity(&self) -> Option<&str> {
-        self.resource.strip_prefix("identity/")
-    }
 }
 
 fn check_arn(document: &Document<'_>, entry: &Text, findings: &mut Findings<'_>) {
@@ -191,47 +167,6 @@ fn is_region(text: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_digit())
         && words.len() >= 2
         && words.iter().all(|word| is_word(word))
-}
-
-/// A field of an ARN, with [`FILLED`] for each variable.
-#[derive(Default)]
-struct Field {
-    text: String,
-    has_variable: bool,
-}
-
-impl Field {
-    /// Returns the text of a field without wildcards and variables.
-    fn plain(&self) -> Option<&str> {
-        (!self.has_variable && !self.text.contains(['*', '?'])).then_some(&self.text)
-    }
-}
-
-/// Splits at the first five colons outside of variables.
-fn fields(text: &str, variables: bool) -> Vec<Field> {
-    let mut fields = vec![Field::default()];
-    for part in parts(text, variables) {
-        let Part::Text(mut text) = part else {
-            if let Some(last) = fields.last_mut() {
-                last.has_variable = true;
-                last.text.push(FILLED);
-            }
-            continue;
-        };
-        while fields.len() < FIELDS
-            && let Some((before, after)) = text.split_once(':')
-        {
-            if let Some(last) = fields.last_mut() {
-                last.text.push_str(before);
-            }
-            fields.push(Field::default());
-            text = after;
-        }
-        if let Some(last) = fields.last_mut() {
-            last.text.push_str(text);
-        }
-    }
-    fields
 }
 
 /// Tells whether an entry may match something that mail is sent with: an identity or a

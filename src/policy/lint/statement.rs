@@ -2,7 +2,7 @@
 
 use super::super::kind::PolicyKind;
 use super::view::{Document, Statement};
-use super::{Findings, action, condition, cover, purpose, resource, rules, window};
+use super::{Findings, action, condition, cover, relevance, resource, rules, window};
 
 /// Checks a statement.
 pub(super) fn check(
@@ -22,7 +22,7 @@ pub(super) fn check(
     condition::check(document, statement, budget, findings);
     window::check(statement, now, findings);
     check_principals(document, statement, findings);
-    purpose::check(document, statement, findings);
+    relevance::check(document, statement, findings);
 }
 
 fn check_principals(

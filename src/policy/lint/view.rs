@@ -144,6 +144,18 @@ impl Statement<'_> {
     pub(super) fn denies(&self) -> bool {
         self.effect == Some(Effect::Deny)
     }
+
+    /// Tells whether the statement may concern SES at all; in doubt it may.
+    pub(super) fn is_about_ses(&self) -> bool {
+        self.purpose.as_ref().is_none_or(|purpose| purpose.ses)
+    }
+
+    /// Tells whether the statement concerns mail over SMTP that a user sends.
+    pub(super) fn is_about_mail(&self) -> bool {
+        let services = self.principals.as_ref().filter(|it| !it.negated);
+        self.purpose.as_ref().is_some_and(|purpose| purpose.smtp)
+            && services.is_none_or(|it| it.services_alone.is_empty())
+    }
 }
 
 impl<'t> Document<'t> {
@@ -198,7 +210,8 @@ impl<'t> Statement<'t> {
             principals: Principals::read(object, text),
             ..Statement::default()
         };
-        statement.purpose = Purpose::of(&statement.actions);
+        let List { negated, entries, .. } = &statement.actions;
+        statement.purpose = Purpose::of(entries.iter().map(|entry| entry.text.as_str()), *negated);
         statement.read_conditions(object);
         for member in &object.properties {
             let (name, value) = (member.name.range(), member.value.range());
