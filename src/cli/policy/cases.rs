@@ -27,10 +27,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use jsonc_parser::ast::{Object, Value};
+use jsonc_parser::ast::Value;
 
 use super::super::progress::Progress;
-use super::expect::{Expect, Got};
+use super::case::Case;
+use super::expect::{Expect, Failure, Got};
 use super::json::{self, Mistake};
 use super::layers::Policies;
 use super::question::{self, Spellings, Who};
@@ -70,13 +71,6 @@ pub(super) struct Played {
     pub(super) took: Duration,
 }
 
-/// What was to come of a case, and what did.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) expected: String,
-    pub(super) got: String,
-}
-
 /// Plays the cases of a file in their order, counting each; `None` for a policy document, which is none.
 ///
 /// # Errors
@@ -112,68 +106,45 @@ fn play_text(path: &Path, text: &str, progress: &Progress) -> Result<Option<Vec<
     for value in &cases.elements {
         let own = json::object(value, "a case", &MEMBERS)?;
         let folder = path.parent().unwrap_or(path);
-        let case = Case { value, own, shared, text, folder, progress };
-        case.play_all(&mut played)?;
+        let case = Case { value, own, shared, text, folder };
+        play_all(&case, &mut played, progress)?;
     }
     Ok(Some(played))
 }
 
-/// A case with what it shares with the others of its file.
-#[derive(Clone, Copy)]
-pub(super) struct Case<'v, 't> {
-    value: &'v Value<'t>,
-    own: &'v Object<'t>,
-    shared: Option<&'v Object<'t>>,
-    /// Of the file.
-    pub(super) text: &'t str,
-    /// Of the file.
-    pub(super) folder: &'v Path,
-    progress: &'v Progress,
-}
-
-impl<'v, 't> Case<'v, 't> {
-    pub(super) fn member(&self, name: &str) -> Option<&'v Value<'t>> {
-        json::member(self.own, name).or_else(|| json::member(self.shared?, name))
+/// Plays the case, once for each context of `holds` and `fails`.
+fn play_all(
+    case: &Case<'_, '_>,
+    played: &mut Vec<Played>,
+    progress: &Progress,
+) -> Result<(), Mistake> {
+    let name = json::string(case.required("name")?, "`name`")?;
+    let mut begun = now();
+    let policies = sources::load(case)?;
+    let mut add = |name: String, at: &Value<'_>, result| {
+        let (line, _) = Mistake::of(at, "").place(case.text);
+        let ended = now();
+        played.push(Played { name, line, result, took: ended - begun });
+        begun = ended;
+        progress.count();
+    };
+    let contexts = [(true, case.member("holds")), (false, case.member("fails"))];
+    if contexts.iter().all(|(_, contexts)| contexts.is_none()) {
+        let expect = Expect::read(case.required("expect")?)?;
+        let result = play_request(&policies, case.member("request"), None, &expect)?;
+        add(name.to_owned(), case.value, result);
+        return Ok(());
     }
-
-    pub(super) fn string(&self, name: &str) -> Result<Option<&'v str>, Mistake> {
-        self.member(name).map(|value| json::string(value, &format!("`{name}`"))).transpose()
-    }
-
-    fn required(&self, name: &str) -> Result<&'v Value<'t>, Mistake> {
-        self.member(name).ok_or_else(|| Mistake::of(self.value, format!("a case without `{name}`")))
-    }
-
-    /// Plays the case, once for each context of `holds` and `fails`.
-    fn play_all(&self, played: &mut Vec<Played>) -> Result<(), Mistake> {
-        let name = json::string(self.required("name")?, "`name`")?;
-        let mut begun = now();
-        let policies = sources::load(self)?;
-        let mut add = |name: String, at: &Value<'_>, result| {
-            let (line, _) = Mistake::of(at, "").place(self.text);
-            let ended = now();
-            played.push(Played { name, line, result, took: ended - begun });
-            begun = ended;
-            self.progress.count();
-        };
-        let contexts = [(true, self.member("holds")), (false, self.member("fails"))];
-        if contexts.iter().all(|(_, contexts)| contexts.is_none()) {
-            let expect = Expect::read(self.required("expect")?)?;
-            let result = play_request(&policies, self.member("request"), None, &expect)?;
-            add(name.to_owned(), self.value, result);
-            return Ok(());
+    case.required("condition")?;
+    for (holds, contexts) in contexts {
+        let expect = Expect::of_condition(holds, case.string("effect")? == Some("Deny"));
+        for context in contexts.map_or(&[][..], json::one_or_list) {
+            let result = play_request(&policies, None, Some(context), &expect)?;
+            let name = format!("{name} with {}", json::written(context, case.text));
+            add(name, context, result);
         }
-        self.required("condition")?;
-        for (holds, contexts) in contexts {
-            let expect = Expect::of_condition(holds, self.string("effect")? == Some("Deny"));
-            for context in contexts.map_or(&[][..], json::one_or_list) {
-                let result = play_request(&policies, None, Some(context), &expect)?;
-                let name = format!("{name} with {}", json::written(context, self.text));
-                add(name, context, result);
-            }
-        }
-        Ok(())
     }
+    Ok(())
 }
 
 fn now() -> Instant {

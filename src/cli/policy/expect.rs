@@ -2,7 +2,6 @@
 
 use jsonc_parser::ast::Value;
 
-use super::cases::Failure;
 use super::json::{self, Mistake, excerpt, one_or_list};
 use crate::policy::{Decision, SpellingUsed};
 
@@ -43,6 +42,13 @@ enum Which {
 pub(super) enum Got<'a> {
     Problems(&'a [String]),
     Decision { decision: &'a Decision<'a>, outcomes: &'a [String] },
+}
+
+/// What was to come of a case, and what did.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) expected: String,
+    pub(super) got: String,
 }
 
 impl Expect {

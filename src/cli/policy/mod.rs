@@ -1,5 +1,6 @@
 //! `sesgate policy`: the tools to live with policies.
 
+mod case;
 mod cases;
 mod documents;
 mod evaluate;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jsonc_parser::ast::Value;
 
-use super::cases::Case;
+use super::case::Case;
 use super::json::{self, Mistake, kind, one_or_list};
 use super::layers::{Documents, Policies};
 use crate::policy::{Policy, PolicyKind};
