@@ -13,7 +13,7 @@ mod ses;
 pub use credentials::{NO_CREDENTIALS, looked_for};
 pub use error::UpstreamError;
 pub use outbox::Outbox;
-pub use ses::{Ses, SesSettings, client, credential_chain};
+pub use ses::{Ses, SesSettings, client, credential_chain, endpoint};
 
 use std::sync::Arc;
 

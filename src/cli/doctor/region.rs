@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_sesv2::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::HttpConnector;
@@ -18,7 +17,7 @@ use tokio::time::timeout;
 use super::report::Report;
 use crate::causes::causes;
 use crate::config::Config;
-use crate::upstream::SesSettings;
+use crate::upstream::{self, SesSettings};
 
 /// A clock that is off by more than this is told.
 const SKEW_TOLD: u64 = 30;
@@ -108,18 +107,9 @@ impl Endpoint {
 
 /// What the SDK would call.
 async fn endpoint(settings: &SesSettings) -> Result<Endpoint, String> {
-    let mut builder = Params::builder().region(&settings.region);
-    if let Some(url) = &settings.endpoint_url {
-        builder = builder.endpoint(url);
-    }
-    let params = builder.build().map_err(|error| error.to_string())?;
-    let resolver = DefaultResolver::new();
-    let resolved = resolver.resolve_endpoint(&params).await;
-    let url = resolved.map_err(|error| causes(&*error))?;
-    let unusable = || "`endpoint_url` cannot be used: write `https://HOST[:PORT]`".to_owned();
-    let uri = url.url().parse::<axum::http::Uri>().map_err(|_| unusable())?;
-    let scheme = uri.scheme_str().ok_or_else(unusable)?.to_owned();
-    let host = uri.host().ok_or_else(unusable)?.to_owned();
+    let uri = upstream::endpoint(settings).await?;
+    let scheme = uri.scheme_str().unwrap_or("https").to_owned();
+    let host = uri.host().unwrap_or_default().to_owned();
     let port = uri.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
     Ok(Endpoint { scheme, host, port })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_sdk_sesv2::config::retry::RetryConfig;
 use aws_sdk_sesv2::config::{
     BehaviorVersion, Config, IdentityCache, ProvideCredentials, Region,
@@ -15,8 +16,10 @@ use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpConnector, http_client_fn,
 };
+use axum::http::Uri;
 
 use super::SesSettings;
+use crate::causes::causes;
 
 /// How long a connection to SES is kept without use.
 const IDLE: Duration = Duration::from_secs(20);
@@ -32,6 +35,23 @@ pub async fn credential_chain(region: &str) -> SharedCredentialsProvider {
         .build()
         .await;
     SharedCredentialsProvider::new(chain)
+}
+
+/// Returns where the SESv2 API is, by the SDK's rules for endpoints.
+///
+/// # Errors
+/// What is wrong with the region or the configured endpoint.
+pub async fn endpoint(settings: &SesSettings) -> Result<Uri, String> {
+    let parameters = Params::builder()
+        .region(settings.region.clone())
+        .set_endpoint(settings.endpoint_url.clone())
+        .build()
+        .map_err(|error| error.to_string())?;
+    let resolved = DefaultResolver::new().resolve_endpoint(&parameters).await;
+    let endpoint = resolved.map_err(|error| causes(&*error))?;
+    let uri = endpoint.url().parse::<Uri>().ok();
+    uri.filter(|uri| uri.scheme().is_some() && uri.host().is_some())
+        .ok_or_else(|| "`endpoint_url` cannot be used: write `https://HOST[:PORT]`".to_owned())
 }
 
 /// Returns a pool of connections; none is open yet.

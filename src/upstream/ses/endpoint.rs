@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_lc_rs::digest;
-use aws_sdk_sesv2::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_sdk_sesv2::error::ProvideErrorMetadata;
 use aws_sdk_sesv2::operation::send_email::{SendEmail, SendEmailError, SendEmailOutput};
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -28,6 +27,7 @@ use tokio::sync::OnceCell;
 use super::super::progress::Progress;
 use super::SesSettings;
 use super::answer::Failure;
+use super::client::endpoint;
 use super::signature::{CONTENT_TYPE, Signed, Signer};
 use crate::causes::causes;
 use crate::trace::hex;
@@ -75,8 +75,7 @@ struct Url {
 #[derive(Debug)]
 pub(super) struct Endpoint {
     connector: SharedHttpConnector,
-    region: String,
-    configured: Option<String>,
+    settings: SesSettings,
     url: OnceCell<Url>,
     signer: Signer,
     /// The operation's settings, among them how answers are read.
@@ -90,8 +89,7 @@ impl Endpoint {
     pub(super) fn new(connector: SharedHttpConnector, settings: &SesSettings) -> Self {
         Self {
             connector,
-            region: settings.region.clone(),
-            configured: settings.endpoint_url.clone(),
+            settings: settings.clone(),
             url: OnceCell::new(),
             signer: Signer::new(&settings.region),
             operation: SendEmail::new().config(),
@@ -135,14 +133,9 @@ impl Endpoint {
         })
     }
 
-    /// The URL of `SendEmail`, by the SDK's rules for endpoints.
     async fn resolve(&self) -> Result<Url, BoxError> {
-        let parameters = Params::builder()
-            .region(self.region.clone())
-            .set_endpoint(self.configured.clone())
-            .build()?;
-        let endpoint = DefaultResolver::new().resolve_endpoint(&parameters).await?;
-        let whole = format!("{}{PATH}", endpoint.url().trim_end_matches('/'));
+        let base = endpoint(&self.settings).await?.to_string();
+        let whole = format!("{}{PATH}", base.trim_end_matches('/'));
         let uri = whole.parse::<Uri>()?;
         let host = uri.authority().map(|it| it.as_str().to_owned()).unwrap_or_default();
         Ok(Url { host, path: uri.path().to_owned(), whole })

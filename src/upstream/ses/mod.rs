@@ -30,7 +30,7 @@ use crate::pace::Pace;
 use crate::trace::{self, Kind};
 use attempts::Attempts;
 use call::Call;
-pub use client::{client, credential_chain};
+pub use client::{client, credential_chain, endpoint};
 use endpoint::{Endpoint, Payload};
 
 /// How long a message waits for its turn among the calls in flight.
