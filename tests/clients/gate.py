@@ -33,11 +33,19 @@ def wait_until(what: str, probe: Callable[[], Found | None], seconds: float = 10
     raise AssertionError(f"waited {seconds} s for {what}")
 
 
+PORTS: set[int] = set()
+
+
 def free_port() -> int:
-    """Returns a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Returns a port of loopback that nobody listens on, and that was not returned before."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        # A gate asks for several before it listens on any.
+        if port not in PORTS:
+            PORTS.add(port)
+            return port
 
 
 def accepts(port: int) -> bool:
