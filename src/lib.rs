@@ -18,6 +18,7 @@ pub mod decision_log;
 pub mod gateway;
 pub mod identities;
 pub mod inventory;
+pub mod login;
 pub mod memory;
 pub mod message;
 pub mod metrics;

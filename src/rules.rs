@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::authorize::{Authorizer, Client};
-use crate::principals::Principals;
+use crate::login::Principals;
 
 /// Users, policies and identities of one reading of the configuration.
 #[derive(Debug)]

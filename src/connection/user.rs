@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Connection, now};
 use crate::authorize::Connected;
-use crate::principals::{Login, Matched, Principal};
+use crate::login::Login;
+use crate::principals::{Matched, Principal};
 use crate::smtp::Credentials;
 
 impl Connection {

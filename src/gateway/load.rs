@@ -21,10 +21,11 @@ use crate::authorize::Authorizer;
 use crate::config::{self, Config, Document, Level, Placed, Problem};
 use crate::identities::{Account, Organization};
 use crate::inventory::{self, Snapshot};
+use crate::login::{Guard, Principals};
 use crate::policy::lint::{Attached, Rule, Severity, grouped, lint};
 use crate::policy::{Effect, Policy, PolicyKind};
 use crate::principals::{
-    Guard, PolicyFileError, PolicyFiles, Principal, Principals, StoredPassword, User, hash_password,
+    PolicyFileError, PolicyFiles, Principal, StoredPassword, User, hash_password,
 };
 use crate::redact::Redaction;
 use crate::rules::Rules;

@@ -16,11 +16,11 @@ pub struct StoredPassword {
 }
 
 /// Tells one stored password from another, salt included.
-pub(super) type Fingerprint = [u8; 32];
+pub(crate) type Fingerprint = [u8; 32];
 
 /// The work that a comparison takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Cost {
+pub(crate) enum Cost {
     Argon2 { memory_kib: u32, passes: u32, lanes: u32 },
     Bcrypt { cost: u32 },
 }
@@ -104,11 +104,11 @@ impl StoredPassword {
         Self { format, fingerprint, expires: None }
     }
 
-    pub(super) fn fingerprint(&self) -> &Fingerprint {
+    pub(crate) fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
     }
 
-    pub(super) fn cost(&self) -> Cost {
+    pub(crate) fn cost(&self) -> Cost {
         match &self.format {
             Format::Argon2(hash) => {
                 let params = Params::try_from(hash.as_ref()).unwrap_or_default();
@@ -160,7 +160,7 @@ impl StoredPassword {
     }
 
     /// As [`Self::verify`], with memory that earlier hashes have used.
-    pub(super) fn verify_within(&self, password: &str, memory: &mut HashMemory) -> bool {
+    pub(crate) fn verify_within(&self, password: &str, memory: &mut HashMemory) -> bool {
         match &self.format {
             Format::Argon2(hash) => {
                 let computed = memory.argon2(hash, password);
@@ -175,7 +175,7 @@ impl StoredPassword {
 /// The memory of one hash after the other. Allocated for each, it would come to lie in as many places
 /// as there are threads, of which most allocators give nothing back.
 #[derive(Default)]
-pub(super) struct HashMemory(Vec<Block>);
+pub(crate) struct HashMemory(Vec<Block>);
 
 /// Memory beyond this is given back when nobody waits, in blocks of 1 KiB. Allocators map what is
 /// larger than 32 MiB by itself, so that it goes back to the system.
@@ -206,7 +206,7 @@ impl HashMemory {
     }
 
     /// Gives back what is too much to keep while nobody waits.
-    pub(super) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         if self.0.len() > KEPT_BLOCKS {
             self.0 = Vec::new();
         }
@@ -214,7 +214,7 @@ impl HashMemory {
 
     /// Where it is and how much, in blocks.
     #[cfg(test)]
-    pub(super) fn place(&self) -> (usize, usize) {
+    pub(crate) fn place(&self) -> (usize, usize) {
         (self.0.as_ptr().addr(), self.0.len())
     }
 }
@@ -246,7 +246,7 @@ impl std::fmt::Debug for StoredPassword {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use argon2::password_hash::PasswordHasher;
 
     use super::*;

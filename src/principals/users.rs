@@ -38,14 +38,14 @@ impl Users {
     }
 
     /// The user of that name with the stored passwords, when there are any.
-    pub(super) fn with_passwords(&self, name: &str) -> Option<(&Arc<Principal>, &Passwords)> {
+    pub(crate) fn with_passwords(&self, name: &str) -> Option<(&Arc<Principal>, &Passwords)> {
         let (principal, passwords) = self.users.get(name)?;
         Some((principal, passwords.as_ref()?))
     }
 
     /// What is compared for an unknown name: it costs as much as some user, and for one name as
     /// much each time, after a reload too unless that cost is no user's any more.
-    pub(super) fn decoy(&self, name: &str, state: &impl BuildHasher) -> Option<&Passwords> {
+    pub(crate) fn decoy(&self, name: &str, state: &impl BuildHasher) -> Option<&Passwords> {
         self.decoys.iter().max_by_key(|passwords| {
             let costs: Vec<_> = passwords.iter().map(super::StoredPassword::cost).collect();
             state.hash_one((name, costs))

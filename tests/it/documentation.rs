@@ -7,8 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 use sesgate::config::{Config, Sources};
+use sesgate::login::FailureRule;
 use sesgate::message;
-use sesgate::principals::FailureRule;
 use sesgate::proxy_protocol;
 use sesgate::smtp;
 
@@ -276,7 +276,7 @@ fn the_page_of_limits_has_each_fixed_limit() {
             "failed logins are counted",
             [FailureRule::NETWORK, FailureRule::USER].map(|rule| rule.window.as_secs()).to_vec(),
         ),
-        ("a correct password", vec![constant("src/principals/remembered.rs", "REMEMBERED")]),
+        ("a correct password", vec![constant("src/login/credential_cache.rs", "REMEMBERED")]),
         ("slow content", vec![constant(service, "RATE"), constant(service, "SLOW")]),
         ("waiting for memory", vec![constant("src/gateway/service.rs", "MEMORY_PATIENCE")]),
         ("waiting for a call to SES", vec![constant("src/upstream/ses/mod.rs", "TURN")]),

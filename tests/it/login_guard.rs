@@ -5,10 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use sesgate::principals::{
-    Counts, FailureRule, Guard, GuardSettings, Login, Principals, StoredPassword, User,
-    hash_password,
-};
+use sesgate::login::{Counts, FailureRule, Guard, GuardSettings, Login, Principals};
+use sesgate::principals::{StoredPassword, User, hash_password};
 use sesgate::smtp::Credentials;
 use tokio::time::advance;
 use zeroize::Zeroizing;

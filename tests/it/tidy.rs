@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 33] = [
+const MAY_USE: [(&str, &[&str]); 34] = [
     ("build", &[]),
     ("main", &["cli"]),
     (
@@ -47,6 +47,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
             "decision_log",
             "identities",
             "inventory",
+            "login",
             "memory",
             "message",
             "metrics",
@@ -69,6 +70,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
         &[
             "admission",
             "authorize",
+            "login",
             "memory",
             "principals",
             "proxy_protocol",
@@ -94,7 +96,8 @@ const MAY_USE: [(&str, &[&str]); 33] = [
             "upstream",
         ],
     ),
-    ("rules", &["authorize", "principals"]),
+    ("rules", &["authorize", "login"]),
+    ("login", &["principals", "smtp"]),
     (
         "upstream",
         &["authorize", "causes", "decision_log", "memory", "metrics", "pace", "redact", "trace"],
@@ -111,7 +114,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
     ("proxy_protocol", &[]),
     ("authorize", &["address", "identities", "message", "policy", "principals", "smtp"]),
     ("identities", &["address", "message", "policy"]),
-    ("principals", &["message", "policy", "smtp"]),
+    ("principals", &["message", "policy"]),
     ("message", &["address"]),
     ("smtp", &["address", "message"]),
     ("address", &[]),

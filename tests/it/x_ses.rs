@@ -8,7 +8,7 @@ use sesgate::address::Address;
 use sesgate::authorize::Client;
 use sesgate::config::Config;
 use sesgate::gateway;
-use sesgate::principals::{Guard, GuardSettings};
+use sesgate::login::{Guard, GuardSettings};
 use sesgate::relay::Relay;
 use sesgate::smtp::Envelope;
 use sesgate::trace::Begun;

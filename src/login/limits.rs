@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::bounded::Bounded;
+use super::capped_map::Bounded;
 use super::network::Network;
 
 /// When failures lead to a lock, and for how long.

@@ -4,7 +4,7 @@
 //! It is no reason to let anybody in. Whoever shares such a network can learn, as long as the queue
 //! is full, that a name has logged in from there.
 
-use super::bounded::Bounded;
+use super::capped_map::Bounded;
 
 const ENTRIES: usize = 10_000;
 

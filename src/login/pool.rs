@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use tokio::sync::oneshot;
 
 use super::network::Network;
-use super::password::HashMemory;
-use super::turns::Turns;
+use super::round_robin::Turns;
+use crate::principals::password::HashMemory;
 
 /// Runs at most some at once.
 pub(super) struct Pool(Arc<Mutex<State>>);
@@ -161,9 +161,9 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::super::network::tests::network;
-    use super::super::password::StoredPassword;
-    use super::super::password::tests::argon2;
     use super::*;
+    use crate::principals::password::StoredPassword;
+    use crate::principals::password::tests::argon2;
 
     const HASH: Duration = Duration::from_millis(100);
     const ROOM: Room = Room { total: 32, share: 8 };

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::bounded::Bounded;
-use super::password::{Fingerprint, StoredPassword};
+use super::capped_map::Bounded;
+use crate::principals::password::{Fingerprint, StoredPassword};
 
 /// How long after its last use a credential is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);

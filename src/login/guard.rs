@@ -21,17 +21,17 @@ use ipnet::IpNet;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::Login;
 use super::counts::{Counters, Counts};
+use super::credential_cache::{CredentialDigest, Remembered};
 use super::familiar::{Familiar, Origin};
-use super::flights::{Flights, Outcome};
 use super::limits::{Attempt, ENTRIES, FailureRule, Limits};
+use super::log::Reporter;
 use super::network::Network;
-use super::password::Fingerprint;
 use super::pool::{Full, Pool, Room, Standing};
-use super::remembered::{CredentialDigest, Remembered};
-use super::report::Reporter;
-use super::users::Users;
-use super::{Login, Matched, Passwords, StoredPassword};
+use super::single_flight::{Flights, Outcome};
+use crate::principals::password::Fingerprint;
+use crate::principals::{Matched, Passwords, StoredPassword, Users};
 use crate::smtp::Credentials;
 
 /// What the guard goes by.
@@ -320,9 +320,9 @@ fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use super::super::password::tests::argon2;
-    use super::super::{Principal, User};
     use super::*;
+    use crate::principals::password::tests::argon2;
+    use crate::principals::{Principal, User};
 
     #[tokio::test]
     async fn logins_one_after_the_other_hash_in_the_same_memory() {

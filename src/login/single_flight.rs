@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::Passwords;
+use super::credential_cache::CredentialDigest;
 use super::network::Network;
-use super::password::Fingerprint;
-use super::remembered::CredentialDigest;
+use crate::principals::Passwords;
+use crate::principals::password::Fingerprint;
 
 /// The hashes under way.
 #[derive(Default)]
@@ -83,8 +83,8 @@ impl Drop for Boarding<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::network::tests::network;
-    use super::super::password::StoredPassword;
     use super::*;
+    use crate::principals::password::StoredPassword;
 
     fn passwords() -> Passwords {
         [StoredPassword::parse(&bcrypt::hash("secret", 4).unwrap()).unwrap()].into()
