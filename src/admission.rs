@@ -4,7 +4,7 @@
 //! No clock of its own and no sockets: the caller says when. What is counted is forgotten with the last
 //! connection of a network and after a minute.
 
-mod strangers;
+mod unauthenticated;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use strangers::{Stranger, Strangers};
+use unauthenticated::{Stranger, Strangers};
 
 /// Connections begun are counted for so long.
 const MINUTE: Duration = Duration::from_secs(60);

@@ -4,8 +4,8 @@
 //! standard output that stands still must not hold up mail. What the queue cannot take is dropped and
 //! counted.
 
+mod dedup;
 mod queue;
-mod repeats;
 mod text;
 
 use std::io::IsTerminal;
@@ -21,8 +21,8 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::decision_log::Clock;
 use crate::trace;
+use dedup::{Once, Repeats};
 use queue::Queue;
-use repeats::{Once, Repeats};
 use text::Text;
 
 /// Takes log lines.

@@ -3,8 +3,8 @@
 //!
 //! Nothing here shows mail. What is more than a probe is told to those who ask for this relay. What changes something needs a token; without one it is not there.
 
-mod door;
 mod host;
+mod http;
 mod readiness;
 
 use std::io;
@@ -75,7 +75,7 @@ impl Admin {
 
     /// Serves until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        door::serve(self.listener, routes(self.pages), stop).await;
+        http::serve(self.listener, routes(self.pages), stop).await;
     }
 }
 

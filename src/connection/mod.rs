@@ -4,11 +4,11 @@
 //! a message that of `relay`. One loop over the session's steps joins them.
 
 mod handshake;
-mod origin;
-mod room;
+mod login;
+mod memory;
+mod peer;
 mod service;
-mod user;
-mod wire;
+mod stream;
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use origin::Origin;
+use peer::Origin;
 pub use service::{Deadlines, Service};
 
 use crate::admission::Place;

@@ -1,13 +1,13 @@
 //! The one place where the parts are put together.
 
+mod credential_watch;
 mod documents;
+mod file_watch;
 mod load;
-mod look;
-mod outside;
-mod renewal;
+mod preflight;
+mod reload;
 mod service;
-mod vigil;
-mod vitals;
+mod status;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,11 +21,11 @@ use tokio_util::task::TaskTracker;
 
 pub use documents::{By, Used, documents};
 pub use load::{Explainer, Loaded, Parts, load};
-pub use outside::outside;
-use renewal::{Renewal, Shared};
+pub use preflight::outside;
+use reload::{Renewal, Shared};
 use service::{admission_limits, guard_settings, memory, pace_settings, service};
 pub use service::{clients, name};
-use vitals::{InUse, Vitals};
+use status::{InUse, Vitals};
 
 use crate::admin::{Admin, Pages, Readiness};
 use crate::config::{self, Config, ListenerTls, LogAddresses};
@@ -164,7 +164,7 @@ impl Gateway {
         }
         let readiness = Readiness::default();
         if needs_credentials {
-            readiness.found(vigil::CREDENTIALS, Some("not looked for yet".to_owned()));
+            readiness.found(credential_watch::CREDENTIALS, Some("not looked for yet".to_owned()));
         }
         let admin = config.admin;
         let drain = config.server.drain;
@@ -220,7 +220,7 @@ impl Gateway {
         }
         helpers.spawn(self.renewal.run(end.clone()));
         let (relay, readiness) = (Arc::clone(&self.relay), self.readiness.clone());
-        helpers.spawn(vigil::keep(relay, readiness, end.clone()));
+        helpers.spawn(credential_watch::keep(relay, readiness, end.clone()));
         self.readiness.set(true);
         let readiness = self.readiness.clone();
         let permits = self.decisions.permits();

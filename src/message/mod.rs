@@ -7,11 +7,11 @@
 //! SES delivers to none of them, since the recipients are always given to it.
 
 mod charsets;
+mod cross_check;
 mod error;
 mod fields;
 mod header;
 mod names;
-mod opinion;
 mod spellings;
 mod traceparent;
 mod xses;
@@ -19,8 +19,8 @@ mod xses;
 use std::collections::HashSet;
 use std::ops::Range;
 
+use self::cross_check::Reading;
 use self::header::{Field, Scan};
-use self::opinion::Reading;
 use self::traceparent::TraceFields;
 use crate::address::{Address, excerpt};
 
@@ -140,7 +140,7 @@ impl HeaderSection {
         if section.recipients.len() > HEADER_RECIPIENTS {
             return Err(MessageError::ManyRecipients);
         }
-        opinion::check(bytes.get(..length).unwrap_or(bytes), &readings)?;
+        cross_check::check(bytes.get(..length).unwrap_or(bytes), &readings)?;
         let mut seen = HashSet::new();
         section.recipients.retain(|address| seen.insert(address.clone()));
         Ok(section)

@@ -1,10 +1,10 @@
 //! One finished transaction: one decision, one upstream call, one reply, one log line.
 
 mod clients;
-mod line;
+mod record;
 mod refusal;
 mod slow_decisions;
-mod traced;
+mod span;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,9 +30,9 @@ use crate::rules::Rules;
 use crate::smtp::{Envelope, Reply, Transaction};
 use crate::trace::{self, Begun, Kind, Trace};
 use crate::upstream::{Held, InForce, Upstream, UpstreamError};
-use line::{Line, Sent, shown};
+use record::{Line, Sent, shown};
 use slow_decisions::{QUICK_STEPS, SlowDecisions, Undecided};
-use traced::Traced;
+use span::Traced;
 
 /// How the relay behaves beside its rules.
 #[derive(Debug)]
@@ -435,7 +435,7 @@ impl Relay {
         let line = self.line(client, envelope, None, id);
         let trace = &trace::begin(begun, None);
         trace.within(|| line.put_off(bytes, reply));
-        self.traced(trace, client, envelope, None, id).unread(line::MEMORY, reply);
+        self.traced(trace, client, envelope, None, id).unread(record::MEMORY, reply);
         self.ended(client, "memory", reply);
     }
 

@@ -14,11 +14,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::file_watch::Look;
 use super::load::{Basis, Kept, load_again};
-use super::look::Look;
 use super::now;
 use super::service::{admission_limits, guard_settings, pace_settings, service};
-use super::vitals::{InUse, Vitals};
+use super::status::{InUse, Vitals};
 use crate::admission::Admission;
 use crate::config::{Account, Config, Identities, Limits, Listener, Placed, Problem, Rate, Server};
 use crate::connection::Service;

@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 
-use super::line::{MEMORY, Sent, shown};
+use super::record::{MEMORY, Sent, shown};
 use super::refusal::Refusal;
 use crate::authorize::{Client, Denial};
 use crate::message::HeaderSection;

@@ -1,7 +1,7 @@
 //! Memory for the message under way: reserved before it is taken, given back as soon as it is not used.
 
 use super::Connection;
-use super::wire::READ;
+use super::stream::READ;
 use crate::memory::Exhausted;
 use crate::smtp::{Envelope, Reply};
 

@@ -2,8 +2,8 @@
 //! `/status`.
 
 mod gauges;
+mod page;
 mod process;
-mod status;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
