@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use unauthenticated::{Stranger, Strangers};
+use unauthenticated::{Newcomer, Unauthenticated};
 
 /// Connections begun are counted for so long.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -89,7 +89,7 @@ pub struct Admission {
 struct State {
     limits: AdmissionLimits,
     connections: usize,
-    strangers: Strangers,
+    unauthenticated: Unauthenticated,
     networks: HashMap<IpAddr, usize>,
     begun: HashMap<IpAddr, (Instant, usize)>,
     users: HashMap<String, usize>,
@@ -103,7 +103,7 @@ impl Admission {
         let state = State {
             limits,
             connections: 0,
-            strangers: Strangers::default(),
+            unauthenticated: Unauthenticated::default(),
             networks: HashMap::new(),
             begun: HashMap::new(),
             users: HashMap::new(),
@@ -121,13 +121,13 @@ impl Admission {
     #[must_use]
     pub fn connections(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.connections, state.strangers.count())
+        (state.connections, state.unauthenticated.count())
     }
 
     /// Takes a connection in, or says which limit it is over. Whom it comes from may be said later.
     ///
     /// When too many have not logged in, one of a client that has more of them gives way
-    /// ([`Place::gives_way`]): a flood would keep everybody out otherwise.
+    /// ([`ConnectionSlot::evicted`]): a flood would keep everybody out otherwise.
     ///
     /// # Errors
     /// The limit.
@@ -135,15 +135,15 @@ impl Admission {
         self: &Arc<Self>,
         client: Option<IpAddr>,
         now: Instant,
-    ) -> Result<Place, OverLimit> {
+    ) -> Result<ConnectionSlot, OverLimit> {
         let mut state = self.lock();
         let limits = state.limits;
         if over(state.connections, limits.connections) {
             return Err(OverLimit::Connections);
         }
         let network = client.map(|client| state.enter(client, now)).transpose()?;
-        while over(state.strangers.count(), limits.unauthenticated) {
-            if !state.strangers.make_room(network, now) {
+        while over(state.unauthenticated.count(), limits.unauthenticated) {
+            if !state.unauthenticated.make_room(network, now) {
                 if let Some(network) = network {
                     release(&mut state.networks, &network);
                 }
@@ -151,10 +151,10 @@ impl Admission {
             }
         }
         state.connections += 1;
-        let gives_way = CancellationToken::new();
-        let stranger = Stranger { since: now, token: gives_way.clone() };
-        let stranger = Some(state.strangers.enter(network, stranger));
-        Ok(Place { admission: Arc::clone(self), network, user: None, stranger, gives_way })
+        let evicted = CancellationToken::new();
+        let newcomer = Newcomer { since: now, token: evicted.clone() };
+        let newcomer = Some(state.unauthenticated.enter(network, newcomer));
+        Ok(ConnectionSlot { admission: Arc::clone(self), network, user: None, newcomer, evicted })
     }
 
     /// Whether a refusal is to be told now, and how many were not since the last that was.
@@ -217,18 +217,18 @@ impl State {
     }
 }
 
-/// The place of one connection, given back when dropped.
+/// The slot of one connection, given back when dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionSlot {
     admission: Arc<Admission>,
     network: Option<IpAddr>,
     user: Option<String>,
     /// Its number while it has not logged in.
-    stranger: Option<u64>,
-    gives_way: CancellationToken,
+    newcomer: Option<u64>,
+    evicted: CancellationToken,
 }
 
-impl Place {
+impl ConnectionSlot {
     /// The connection comes from this client, which was not known before.
     ///
     /// # Errors
@@ -238,9 +238,9 @@ impl Place {
         if self.network.is_none() {
             self.network = Some(state.enter(client, now)?);
             if let Some(token) =
-                self.stranger.and_then(|number| state.strangers.leave(None, number))
+                self.newcomer.and_then(|number| state.unauthenticated.leave(None, number))
             {
-                self.stranger = Some(state.strangers.enter(self.network, token));
+                self.newcomer = Some(state.unauthenticated.enter(self.network, token));
             }
         }
         Ok(())
@@ -248,8 +248,8 @@ impl Place {
 
     /// Cancelled when the connection has to end at once to make room for another.
     #[must_use]
-    pub fn gives_way(&self) -> CancellationToken {
-        self.gives_way.clone()
+    pub fn evicted(&self) -> CancellationToken {
+        self.evicted.clone()
     }
 
     /// The connection speaks for a user now.
@@ -265,8 +265,8 @@ impl Place {
         if limit != 0 && state.users.get(user).is_some_and(|count| *count >= limit) {
             return Err(OverLimit::User);
         }
-        if let Some(number) = self.stranger.take()
-            && state.strangers.leave(self.network, number).is_none()
+        if let Some(number) = self.newcomer.take()
+            && state.unauthenticated.leave(self.network, number).is_none()
         {
             // It has been told to go, and counts no more.
             return Err(OverLimit::Unauthenticated);
@@ -276,7 +276,7 @@ impl Place {
             release(&mut state.users, &earlier);
         }
         if let Some(network) = self.network {
-            state.strangers.knows(network);
+            state.unauthenticated.remember(network);
         }
         Ok(())
     }
@@ -288,12 +288,12 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut state = self.admission.lock();
         state.connections = state.connections.saturating_sub(1);
-        if let Some(number) = self.stranger {
-            state.strangers.leave(self.network, number);
+        if let Some(number) = self.newcomer {
+            state.unauthenticated.leave(self.network, number);
         }
         if let Some(network) = &self.network {
             release(&mut state.networks, network);
@@ -341,7 +341,7 @@ mod tests {
         Arc::new(Admission::new(limits))
     }
 
-    fn admit(admission: &Arc<Admission>, peer: &str) -> Result<Place, OverLimit> {
+    fn admit(admission: &Arc<Admission>, peer: &str) -> Result<ConnectionSlot, OverLimit> {
         admission.admit(Some(peer.parse().unwrap()), now())
     }
 
@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(again, OverLimit::Unauthenticated, "no other client has more");
         let tenth = admit(&admission, "127.0.0.2").unwrap();
         assert_eq!(admission.connections(), (10, 9));
-        let told = |place: &Place| place.gives_way().is_cancelled();
+        let told = |slot: &ConnectionSlot| slot.evicted().is_cancelled();
         assert_eq!(two.each_ref().map(told), [true, false], "of the client with the most");
         assert!(!six.iter().chain([&ninth, &tenth]).any(told));
         let [mut first, second] = two;
@@ -381,12 +381,12 @@ mod tests {
         let admission = admission(LIMITS);
         let mut places: Vec<_> = (0..12)
             .map(|at| {
-                let mut place = admit(&admission, &format!("192.0.2.{at}")).unwrap();
+                let mut slot = admit(&admission, &format!("192.0.2.{at}")).unwrap();
                 let user = format!("user{}", at / 3);
                 for _ in 0..2 {
-                    place.belongs_to(&user).unwrap();
+                    slot.belongs_to(&user).unwrap();
                 }
-                place
+                slot
             })
             .collect();
         assert_eq!(admission.connections(), (12, 0));

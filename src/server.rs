@@ -75,16 +75,16 @@ impl Server {
     /// Returns what is left of it.
     pub async fn run(self, stop: impl Future<Output = ()>, grace: Duration) -> Duration {
         let Self { listeners, admission, drain, kill, tasks } = self;
-        let doors = TaskTracker::new();
+        let acceptors = TaskTracker::new();
         for (listener, service) in listeners {
-            let door = Door {
+            let acceptor = Acceptor {
                 service,
                 admission: Arc::clone(&admission),
                 drain: drain.clone(),
                 kill: kill.clone(),
                 tasks: tasks.clone(),
             };
-            doors.spawn(door.accept(listener));
+            acceptors.spawn(acceptor.accept(listener));
         }
         stop.await;
         #[expect(clippy::disallowed_methods, reason = "the grace period is one for all waiting")]
@@ -95,8 +95,8 @@ impl Server {
             "draining: no new connections",
         );
         drain.shutdown.cancel();
-        doors.close();
-        doors.wait().await;
+        acceptors.close();
+        acceptors.wait().await;
         tasks.close();
         if tokio::time::timeout_at(by, tasks.wait()).await.is_err() {
             tracing::warn!(
@@ -115,7 +115,7 @@ impl Server {
 }
 
 /// One listener and what its connections need.
-struct Door {
+struct Acceptor {
     service: Arc<ArcSwap<Service>>,
     admission: Arc<Admission>,
     drain: Drain,
@@ -123,7 +123,7 @@ struct Door {
     tasks: TaskTracker,
 }
 
-impl Door {
+impl Acceptor {
     async fn accept(self, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
@@ -155,8 +155,8 @@ impl Door {
         let begun = now();
         // Behind a balancer the client is known with its header.
         let client = service.clients.proxies.is_empty().then_some(peer.ip());
-        let place = match self.admission.admit(client, begun) {
-            Ok(place) => place,
+        let slot = match self.admission.admit(client, begun) {
+            Ok(slot) => slot,
             Err(over) => {
                 service.relay.metrics().connection(&service.name, over.name());
                 if let Some(untold) = self.admission.tells(over.name(), begun) {
@@ -171,20 +171,20 @@ impl Door {
         };
         let (drain, kill) = (self.drain.clone(), self.kill.clone());
         let listener = Arc::clone(&self.service);
-        let (gives_way, admission) = (place.gives_way(), Arc::clone(&self.admission));
+        let (evicted, admission) = (slot.evicted(), Arc::clone(&self.admission));
         let (name, relay) = (service.name.clone(), Arc::clone(&service.relay));
         let conversation = async move {
             tokio::select! {
                 biased;
                 () = kill.cancelled() => {}
-                () = gives_way.cancelled() => {
+                () = evicted.cancelled() => {
                     relay.metrics().connection(&name, "gave_way");
                     if let Some(untold) = admission.tells("gives_way", now()) {
                         let over = OverLimit::Unauthenticated;
                         tracing::warn!(untold, "closed: {over}");
                     }
                 }
-                () = Connection::serve((service, listener), socket, peer, drain, place) => {}
+                () = Connection::serve((service, listener), socket, peer, drain, slot) => {}
             }
         };
         self.tasks.spawn(conversation.instrument(span));

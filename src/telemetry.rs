@@ -21,7 +21,7 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::decision_log::Clock;
 use crate::trace;
-use dedup::{Once, Repeats};
+use dedup::{Dedup, Repeats};
 use queue::Queue;
 use text::Text;
 
@@ -71,7 +71,7 @@ pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
-            .map_event_format(|format| Once(Traced(format), repeats.clone()))
+            .map_event_format(|format| Dedup(WithTraceId(format), repeats.clone()))
             .with_writer(queue.clone())
             .boxed()
     } else {
@@ -80,10 +80,10 @@ pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
         let ansi = colors != anstream::ColorChoice::Never;
         let lines = fmt::layer().with_timer(Clock).with_ansi(ansi).with_writer(queue.clone());
         if terminal {
-            lines.map_event_format(|_| Once(Text(Clock), repeats.clone())).boxed()
+            lines.map_event_format(|_| Dedup(Text(Clock), repeats.clone())).boxed()
         } else {
             // For files and programs a line is a line.
-            lines.map_event_format(|format| Once(format, repeats.clone())).boxed()
+            lines.map_event_format(|format| Dedup(format, repeats.clone())).boxed()
         }
     };
     let libraries = LevelFilter::WARN.min(LevelFilter::from_level(level));
@@ -104,9 +104,9 @@ pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
 }
 
 /// Puts `trace_id` into the lines of a transaction that has one.
-struct Traced(Format<Json, Clock>);
+struct WithTraceId(Format<Json, Clock>);
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Traced {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for WithTraceId {
     fn format_event(
         &self,
         context: &FmtContext<'_, S, JsonFields>,

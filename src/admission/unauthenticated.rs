@@ -25,7 +25,7 @@ const TIME: Duration = Duration::from_secs(2);
 
 /// Connections that have not logged in; those whose client is not named yet are together.
 #[derive(Debug, Default)]
-pub(super) struct Strangers {
+pub(super) struct Unauthenticated {
     count: usize,
     next: u64,
     networks: HashMap<Option<IpAddr>, Members>,
@@ -35,11 +35,11 @@ pub(super) struct Strangers {
 }
 
 /// The connections of one network, the oldest first.
-type Members = BTreeMap<u64, Stranger>;
+type Members = BTreeMap<u64, Newcomer>;
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Stranger {
+pub(super) struct Newcomer {
     /// When it began.
     pub(super) since: Instant,
     /// Tells it to go.
@@ -49,26 +49,26 @@ pub(super) struct Stranger {
 /// Whether nobody has logged in from there, connections, the oldest, and the network.
 type Rank = (bool, usize, Reverse<u64>, Option<IpAddr>);
 
-impl Strangers {
+impl Unauthenticated {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
     /// Takes one in; returns its number.
-    pub(super) fn enter(&mut self, network: Option<IpAddr>, stranger: Stranger) -> u64 {
+    pub(super) fn enter(&mut self, network: Option<IpAddr>, newcomer: Newcomer) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.change(network, |members| members.insert(number, stranger));
+        self.change(network, |members| members.insert(number, newcomer));
         self.count += 1;
         number
     }
 
     /// Takes one out; it may have given way already.
-    pub(super) fn leave(&mut self, network: Option<IpAddr>, number: u64) -> Option<Stranger> {
-        let stranger = self.change(network, |members| members.remove(&number))?;
+    pub(super) fn leave(&mut self, network: Option<IpAddr>, number: u64) -> Option<Newcomer> {
+        let newcomer = self.change(network, |members| members.remove(&number))?;
         self.count -= 1;
-        Some(stranger)
+        Some(newcomer)
     }
 
     /// Tells one to go for one more from this network, and counts it no more; returns whether there was
@@ -82,11 +82,11 @@ impl Strangers {
         if !had_time && self.standing(network) >= (unknown, most) {
             return false;
         }
-        let stranger = self.leave(of, number);
-        if let Some(stranger) = &stranger {
-            stranger.token.cancel();
+        let newcomer = self.leave(of, number);
+        if let Some(newcomer) = &newcomer {
+            newcomer.token.cancel();
         }
-        stranger.is_some()
+        newcomer.is_some()
     }
 
     /// The rank of a network with one more. A client that is not named yet may be anybody.
@@ -97,7 +97,7 @@ impl Strangers {
     }
 
     /// Somebody has logged in from this network.
-    pub(super) fn knows(&mut self, network: IpAddr) {
+    pub(super) fn remember(&mut self, network: IpAddr) {
         if self.known.contains(&network) {
             return;
         }
@@ -128,8 +128,8 @@ impl Strangers {
     fn rank(&self, network: Option<IpAddr>) -> Option<Rank> {
         let members = self.networks.get(&network)?;
         let (oldest, _) = members.first_key_value()?;
-        let stranger = network.is_none_or(|network| !self.known.contains(&network));
-        Some((stranger, members.len(), Reverse(*oldest), network))
+        let newcomer = network.is_none_or(|network| !self.known.contains(&network));
+        Some((newcomer, members.len(), Reverse(*oldest), network))
     }
 }
 
@@ -146,27 +146,31 @@ mod tests {
         Instant::now()
     }
 
-    fn stranger() -> Stranger {
-        Stranger { since: now(), token: CancellationToken::new() }
+    fn newcomer() -> Newcomer {
+        Newcomer { since: now(), token: CancellationToken::new() }
     }
 
     /// Takes in one connection of each network.
-    fn enter(strangers: &mut Strangers, networks: &[&str]) -> Vec<CancellationToken> {
+    fn enter(unauthenticated: &mut Unauthenticated, networks: &[&str]) -> Vec<CancellationToken> {
         let entered = networks.iter().map(|text| {
-            let stranger = stranger();
-            let token = stranger.token.clone();
-            strangers.enter(network(text), stranger);
+            let newcomer = newcomer();
+            let token = newcomer.token.clone();
+            unauthenticated.enter(network(text), newcomer);
             token
         });
         entered.collect()
     }
 
     /// Makes room for that network as often as that is possible; returns who went, in that order.
-    fn gone(strangers: &mut Strangers, tokens: &[CancellationToken], text: &str) -> Vec<usize> {
+    fn gone(
+        unauthenticated: &mut Unauthenticated,
+        tokens: &[CancellationToken],
+        text: &str,
+    ) -> Vec<usize> {
         let told = |at: &usize| tokens[*at].is_cancelled();
         let before: Vec<_> = (0..tokens.len()).filter(told).collect();
         let mut gone = Vec::new();
-        while strangers.make_room(network(text), now()) {
+        while unauthenticated.make_room(network(text), now()) {
             let new = (0..tokens.len())
                 .filter(told)
                 .find(|at| ![&before, &gone].iter().any(|known| known.contains(at)));
@@ -180,65 +184,77 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_of_the_network_with_the_most_gives_way() {
-        let mut strangers = Strangers::default();
-        let tokens = enter(&mut strangers, &NETWORKS);
-        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.2"), [0; 0], "its own are the most");
-        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.3"), [1], "down to as many as it has");
-        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.9"), [0, 3]);
-        assert_eq!(strangers.count(), 3);
+        let mut unauthenticated = Unauthenticated::default();
+        let tokens = enter(&mut unauthenticated, &NETWORKS);
+        assert_eq!(
+            gone(&mut unauthenticated, &tokens, "192.0.2.2"),
+            [0; 0],
+            "its own are the most"
+        );
+        assert_eq!(
+            gone(&mut unauthenticated, &tokens, "192.0.2.3"),
+            [1],
+            "down to as many as it has"
+        );
+        assert_eq!(gone(&mut unauthenticated, &tokens, "192.0.2.9"), [0, 3]);
+        assert_eq!(unauthenticated.count(), 3);
         tokio::time::advance(TIME).await;
-        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.9"), [2, 4, 5], "each had its time");
-        assert_eq!(strangers.count(), 0);
-        assert!(!strangers.make_room(None, now()));
-        assert!(strangers.networks.is_empty() && strangers.order.is_empty());
+        assert_eq!(
+            gone(&mut unauthenticated, &tokens, "192.0.2.9"),
+            [2, 4, 5],
+            "each had its time"
+        );
+        assert_eq!(unauthenticated.count(), 0);
+        assert!(!unauthenticated.make_room(None, now()));
+        assert!(unauthenticated.networks.is_empty() && unauthenticated.order.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_somebody_has_logged_in_they_are_the_last_to_go() {
-        let mut strangers = Strangers::default();
-        strangers.knows(network("192.0.2.2").unwrap());
-        let tokens = enter(&mut strangers, &NETWORKS);
+        let mut unauthenticated = Unauthenticated::default();
+        unauthenticated.remember(network("192.0.2.2").unwrap());
+        let tokens = enter(&mut unauthenticated, &NETWORKS);
         // Also when the login comes after them.
-        strangers.knows(network("192.0.2.3").unwrap());
-        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.9"), [0]);
-        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.2"), [5]);
-        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.9"), [0; 0]);
-        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.3"), [1]);
+        unauthenticated.remember(network("192.0.2.3").unwrap());
+        assert_eq!(gone(&mut unauthenticated, &tokens, "192.0.2.9"), [0]);
+        assert_eq!(gone(&mut unauthenticated, &tokens, "192.0.2.2"), [5]);
+        assert_eq!(gone(&mut unauthenticated, &tokens, "192.0.2.9"), [0; 0]);
+        assert_eq!(gone(&mut unauthenticated, &tokens, "192.0.2.3"), [1]);
         tokio::time::advance(TIME).await;
-        assert_eq!(gone(&mut strangers, &tokens, "192.0.2.9"), [3, 2, 4]);
+        assert_eq!(gone(&mut unauthenticated, &tokens, "192.0.2.9"), [3, 2, 4]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_is_not_named_yet_may_be_anybody() {
-        let mut strangers = Strangers::default();
-        let tokens = enter(&mut strangers, &["192.0.2.1", "192.0.2.2"]);
-        strangers.enter(None, stranger());
-        assert!(strangers.make_room(None, now()));
+        let mut unauthenticated = Unauthenticated::default();
+        let tokens = enter(&mut unauthenticated, &["192.0.2.1", "192.0.2.2"]);
+        unauthenticated.enter(None, newcomer());
+        assert!(unauthenticated.make_room(None, now()));
         assert!(tokens[0].is_cancelled());
-        strangers.knows(network("192.0.2.2").unwrap());
-        assert!(strangers.make_room(None, now()), "the one without a name");
-        assert!(!strangers.make_room(None, now()));
+        unauthenticated.remember(network("192.0.2.2").unwrap());
+        assert!(unauthenticated.make_room(None, now()), "the one without a name");
+        assert!(!unauthenticated.make_room(None, now()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_left_is_not_told() {
-        let mut strangers = Strangers::default();
-        let [first, second] = [stranger(), stranger()];
+        let mut unauthenticated = Unauthenticated::default();
+        let [first, second] = [newcomer(), newcomer()];
         let tokens = [first.token.clone(), second.token.clone()];
-        let first = strangers.enter(network("192.0.2.1"), first);
-        strangers.enter(network("192.0.2.1"), second);
-        assert!(strangers.leave(network("192.0.2.1"), first).is_some());
-        assert!(strangers.leave(network("192.0.2.1"), first).is_none());
-        assert!(strangers.make_room(None, now()));
+        let first = unauthenticated.enter(network("192.0.2.1"), first);
+        unauthenticated.enter(network("192.0.2.1"), second);
+        assert!(unauthenticated.leave(network("192.0.2.1"), first).is_some());
+        assert!(unauthenticated.leave(network("192.0.2.1"), first).is_none());
+        assert!(unauthenticated.make_room(None, now()));
         assert_eq!(tokens.map(|token| token.is_cancelled()), [false, true]);
     }
 
     #[test]
     fn what_is_known_is_bounded() {
-        let mut strangers = Strangers::default();
+        let mut unauthenticated = Unauthenticated::default();
         for at in 0..=u32::try_from(KNOWN).unwrap() {
-            strangers.knows(IpAddr::V4(at.into()));
+            unauthenticated.remember(IpAddr::V4(at.into()));
         }
-        assert!(strangers.known.len() <= KNOWN);
+        assert!(unauthenticated.known.len() <= KNOWN);
     }
 }

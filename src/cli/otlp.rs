@@ -9,12 +9,13 @@ pub(super) struct Export(#[cfg(feature = "otlp")] Option<crate::otlp::Export>);
 #[cfg(feature = "otlp")]
 mod settings {
     use crate::config::Config;
-    use crate::otlp::{Settings, apply};
+    use crate::otlp::{OtlpSettings, apply};
 
     /// What file and environment say together, and what is wrong with the latter.
-    pub(super) fn settings(config: &Config) -> (Settings, Vec<String>) {
+    pub(super) fn settings(config: &Config) -> (OtlpSettings, Vec<String>) {
         let otlp = &config.otlp;
-        let mut settings = Settings::new(otlp.endpoint.clone(), otlp.timeout, otlp.sample_ratio);
+        let mut settings =
+            OtlpSettings::new(otlp.endpoint.clone(), otlp.timeout, otlp.sample_ratio);
         settings.traces.on = otlp.traces;
         settings.logs.on = otlp.logs;
         let account = &config.account;

@@ -41,7 +41,7 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
         }
     };
     let Some((config, mut loaded)) = read else { return super::refuse(&problems) };
-    let missing = runtime.block_on(gateway::outside(&config, &mut loaded.parts, &mut sockets));
+    let missing = runtime.block_on(gateway::preflight(&config, &mut loaded.parts, &mut sockets));
     problems.extend(missing);
     if !problems.is_empty() {
         return super::refuse(&problems);
@@ -79,7 +79,7 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
                 tracing::error!(%error, "cannot listen for signals; report this as a bug");
             })
         };
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup), Ok(mut reopen)) = (
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut reload_requested), Ok(mut reopen)) = (
             listen(SignalKind::terminate()),
             listen(SignalKind::interrupt()),
             listen(SignalKind::hangup()),
@@ -96,7 +96,7 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        let (hungup, decisions) = (gateway.hangup(), gateway.decision_log());
+        let (hungup, decisions) = (gateway.reload_requested(), gateway.decision_log());
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let signals = async move {
             let mut stop = Some(stop);
@@ -104,7 +104,7 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
-                    _ = hangup.recv() => {
+                    _ = reload_requested.recv() => {
                         decisions.reopen();
                         hungup.notify_one();
                         continue;

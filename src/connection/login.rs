@@ -39,7 +39,7 @@ impl Connection {
         let result = login.result();
         match login {
             Login::Accepted(principal, password) => {
-                if !self.takes_place(&principal.name) {
+                if !self.takes_slot(&principal.name) {
                     return false;
                 }
                 self.identify(principal, Some(password));
@@ -62,17 +62,17 @@ impl Connection {
     }
 
     /// Whether the user for whom the listener speaks may have this connection too.
-    pub(super) fn spoken_for_has_place(&mut self) -> bool {
+    pub(super) fn spoken_for_has_slot(&mut self) -> bool {
         match self.spoken_for.clone() {
-            Some(user) => self.takes_place(&user),
+            Some(user) => self.takes_slot(&user),
             None => true,
         }
     }
 
     /// Whether the user may have this connection too.
-    fn takes_place(&mut self, user: &str) -> bool {
-        let Err(over) = self.place.belongs_to(user) else { return true };
-        if let Some(untold) = self.place.admission().tells(over.name(), now()) {
+    fn takes_slot(&mut self, user: &str) -> bool {
+        let Err(over) = self.slot.belongs_to(user) else { return true };
+        if let Some(untold) = self.slot.admission().tells(over.name(), now()) {
             tracing::warn!(user, untold, "refused: {over}");
         }
         false

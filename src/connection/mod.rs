@@ -25,11 +25,11 @@ use tokio_util::sync::CancellationToken;
 use peer::Origin;
 pub use service::{Deadlines, Service};
 
-use crate::admission::Place;
+use crate::admission::ConnectionSlot;
 use crate::authorize::{Client, NotNamed, Screened};
 use crate::memory::Share;
 use crate::smtp::{Reply, Session, Step};
-use crate::trace::Begun;
+use crate::trace::TransactionTimes;
 
 /// Replies that wait for the socket before they are written all the same.
 const UNWRITTEN: usize = 64 * 1024;
@@ -71,7 +71,7 @@ struct Content {
 }
 
 /// How a stretch of conversation ended.
-enum Pause {
+enum Next {
     /// The client may shake hands now.
     StartTls,
     /// Everything was said.
@@ -91,21 +91,21 @@ pub struct Connection {
     spoken_for: Option<String>,
     client: Option<Client>,
     /// The reply to a message that was taken, while it is not written.
-    unheard: Option<String>,
+    unsent_250: Option<String>,
     /// Whether the client has said nothing under TLS yet.
     is_unheard: bool,
     out: Vec<u8>,
-    place: Place,
+    slot: ConnectionSlot,
     /// The part of the budget that the message under way has.
     share: Share,
     begun: Instant,
     /// When the last reply was written: a command that comes byte by byte is not given more time.
-    heard: Instant,
+    last_reply_at: Instant,
     content: Option<Content>,
     /// What was decided about the message under way.
     screened: Option<Screened>,
     /// When the transaction under way began.
-    transaction: Begun,
+    transaction: TransactionTimes,
     drain: Drain,
     draining: bool,
 }
@@ -120,19 +120,19 @@ impl Connection {
         mut socket: TcpStream,
         peer: SocketAddr,
         drain: Drain,
-        mut place: Place,
+        mut slot: ConnectionSlot,
     ) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let origin = tokio::select! {
             biased;
             () = drain.shutdown.cancelled(), if !service.clients.proxies.is_empty() => return,
-            origin = Origin::of(&service, &mut socket, peer, &mut place) => origin,
+            origin = Origin::of(&service, &mut socket, peer, &mut slot) => origin,
         };
         let origin = match origin {
             Ok(origin) => origin,
             Err(error) => {
                 service.relay.metrics().connection(&service.name, error.name());
-                if let Some(untold) = place.admission().tells(error.name(), now()) {
+                if let Some(untold) = slot.admission().tells(error.name(), now()) {
                     tracing::warn!(untold, "closed: {error}");
                 }
                 return;
@@ -142,8 +142,8 @@ impl Connection {
             Ok(spoken_for) => {
                 let spoken_for = spoken_for.map(str::to_owned);
                 let mut connection =
-                    Self::new((service, listener), peer, origin, spoken_for, drain, place);
-                if !connection.spoken_for_has_place() {
+                    Self::new((service, listener), peer, origin, spoken_for, drain, slot);
+                if !connection.spoken_for_has_slot() {
                     connection.count("user");
                     return connection.turn_away(socket, &Reply::too_many_connections()).await;
                 }
@@ -158,7 +158,7 @@ impl Connection {
                     "refused: `clients` of the listener names no network of this peer; add one, or keep \
                      the peer out",
                 );
-                let connection = Self::new((service, listener), peer, origin, None, drain, place);
+                let connection = Self::new((service, listener), peer, origin, None, drain, slot);
                 connection.count("no_network");
                 connection.turn_away(socket, &Reply::no_service()).await;
             }
@@ -185,7 +185,7 @@ impl Connection {
         origin: Origin,
         spoken_for: Option<String>,
         drain: Drain,
-        place: Place,
+        slot: ConnectionSlot,
     ) -> Self {
         // The socket's, never a header's (decision 17).
         let loopback = peer.ip().is_loopback();
@@ -196,16 +196,16 @@ impl Connection {
             tls: None,
             spoken_for,
             client: None,
-            unheard: None,
+            unsent_250: None,
             is_unheard: false,
             out: Vec::new(),
-            place,
+            slot,
             share: service.memory.nothing(),
             begun: now(),
-            heard: now(),
+            last_reply_at: now(),
             content: None,
             screened: None,
-            transaction: Begun::now(),
+            transaction: TransactionTimes::now(),
             drain,
             draining: false,
             service,
@@ -219,8 +219,8 @@ impl Connection {
             self.begin();
             self.hear_early_talk(&socket);
             match self.converse(&mut socket).await? {
-                Pause::Over => return Ok(()),
-                Pause::StartTls => {}
+                Next::Over => return Ok(()),
+                Next::StartTls => {}
             }
         }
         let mut stream = self.shake_hands(socket).await?;
@@ -251,7 +251,7 @@ impl Connection {
         }
     }
 
-    async fn converse<S>(&mut self, stream: &mut S) -> Result<Pause, Ended>
+    async fn converse<S>(&mut self, stream: &mut S) -> Result<Next, Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -281,7 +281,7 @@ impl Connection {
                 Step::StartTls(reply) => {
                     self.write(&reply);
                     self.flush(stream).await?;
-                    return Ok(Pause::StartTls);
+                    return Ok(Next::StartTls);
                 }
                 Step::Authenticate(credentials) => {
                     self.flush(stream).await?;
@@ -299,7 +299,7 @@ impl Connection {
                     // A user or password that a reload took away is one no more.
                     let relay = &self.service.relay;
                     self.client = self.client.take().and_then(|client| relay.known(&client));
-                    self.transaction = Begun::now();
+                    self.transaction = TransactionTimes::now();
                     let known = self.client.is_some();
                     let refusal = Reply::authentication_required;
                     self.session.mail_answered(if known { Ok(()) } else { Err(refusal()) });
@@ -346,7 +346,7 @@ impl Connection {
                         }
                         None => Reply::authentication_required(),
                     };
-                    self.unheard = (reply.code() == 250).then(|| reply.to_string());
+                    self.unsent_250 = (reply.code() == 250).then(|| reply.to_string());
                     self.session.relayed(reply);
                 }
                 Step::Refused(envelope, reply) => {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
 use super::{Service, now};
-use crate::admission::{OverLimit, Place};
+use crate::admission::{ConnectionSlot, OverLimit};
 use crate::authorize::Vpc;
 use crate::proxy_protocol::{self, ReadError};
 
@@ -54,7 +54,7 @@ impl Origin {
         service: &Service,
         socket: &mut TcpStream,
         peer: SocketAddr,
-        place: &mut Place,
+        slot: &mut ConnectionSlot,
     ) -> Result<Self, Unknown> {
         let clients = &service.clients;
         if clients.proxies.is_empty() {
@@ -71,7 +71,7 @@ impl Origin {
             None if header.is_local => peer,
             None => return Err(Unknown::Nobody),
         };
-        place.comes_from(client.ip(), now())?;
+        slot.comes_from(client.ip(), now())?;
         Ok(Self { client, vpc: clients.vpc_behind(header.vpce) })
     }
 }

@@ -8,7 +8,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::authorize::Clients;
 use crate::memory::Memory;
 use crate::relay::Relay;
-use crate::smtp::Settings;
+use crate::smtp::SessionSettings;
 
 /// How long each thing may take.
 #[derive(Debug, Clone)]
@@ -51,9 +51,9 @@ pub struct Service {
     /// The listener as the log names it.
     pub name: Arc<str>,
     /// What the sessions are told.
-    pub settings: Arc<Settings>,
+    pub settings: Arc<SessionSettings>,
     /// The same for peers that may not log in in clear: those that are not on loopback.
-    pub remote_settings: Arc<Settings>,
+    pub remote_settings: Arc<SessionSettings>,
     /// TLS, when the listener has it.
     pub tls: Option<TlsAcceptor>,
     /// TLS from the first byte.

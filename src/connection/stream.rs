@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Connection, Content, Ended, Pause, now};
+use super::{Connection, Content, Ended, Next, now};
 use crate::smtp::{Phase, Reply};
 
 /// Bytes read at a time.
@@ -70,7 +70,7 @@ impl Connection {
                 by.min(now() + deadlines.content)
             }
             Phase::Command | Phase::Closed => {
-                (self.heard + deadlines.command).min(self.begun + deadlines.lifetime)
+                (self.last_reply_at + deadlines.command).min(self.begun + deadlines.lifetime)
             }
         }
     }
@@ -94,9 +94,9 @@ impl Connection {
             stream.flush().await
         });
         let written = written.await.map_err(|_| Ended::TooSlow("writing a reply", bound));
-        let unheard = self.unheard.take();
+        let unsent_250 = self.unsent_250.take();
         if let Err(ended) = written.and_then(|written| written.map_err(Ended::from)) {
-            if let Some(reply) = unheard {
+            if let Some(reply) = unsent_250 {
                 let error = ended.to_string();
                 tracing::warn!(
                     reply,
@@ -107,12 +107,12 @@ impl Connection {
             return Err(ended);
         }
         self.out.clear();
-        self.heard = now();
+        self.last_reply_at = now();
         Ok(())
     }
 
     /// Ends the connection so that the last reply arrives even if the client is still sending.
-    pub(super) async fn close<S>(&mut self, stream: &mut S) -> Result<Pause, Ended>
+    pub(super) async fn close<S>(&mut self, stream: &mut S) -> Result<Next, Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -129,7 +129,7 @@ impl Connection {
             io::Result::Ok(())
         });
         let _ = linger.await;
-        Ok(Pause::Over)
+        Ok(Next::Over)
     }
 }
 

@@ -20,13 +20,13 @@ use tracing::Level;
 
 pub use record::{Event, Record, VERSION};
 pub use time::Clock;
-use writer::{Kind, Thread, Writer};
+use writer::{RecordKind, Thread, Writer};
 
 /// The target of these lines in the ordinary log.
 pub const TARGET: &str = "sesgate::decision_log";
 
 /// How long a message waits for its record.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end waits for what is left.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -43,7 +43,7 @@ pub enum Unwritten {
 
 /// Where records go.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct DecisionLogSettings {
     /// The file.
     pub file: PathBuf,
     /// Whether mail is sent only with a record in the file.
@@ -61,7 +61,7 @@ pub struct DecisionLog(Option<Arc<InFile>>);
 struct InFile {
     writer: Arc<Writer>,
     thread: Mutex<Option<Thread>>,
-    settings: Settings,
+    settings: DecisionLogSettings,
 }
 
 impl std::fmt::Debug for DecisionLog {
@@ -77,7 +77,7 @@ impl DecisionLog {
     ///
     /// # Errors
     /// When the file cannot be opened, or there is no thread.
-    pub fn open(settings: Settings) -> io::Result<Self> {
+    pub fn open(settings: DecisionLogSettings) -> io::Result<Self> {
         let (writer, thread) = Writer::start(settings.file.clone(), settings.sync)?;
         let thread = Mutex::new(Some(thread));
         Ok(Self(Some(Arc::new(InFile { writer, thread, settings }))))
@@ -90,7 +90,7 @@ impl DecisionLog {
 
     /// Takes the record of a refusal that follows an intention in the file: where records are
     /// required, it is kept like that of a message that was sent.
-    pub fn follow(&self, record: &Record<'_>, level: Level) {
+    pub fn note_outcome(&self, record: &Record<'_>, level: Level) {
         self.queue(record, level, true);
     }
 
@@ -98,7 +98,7 @@ impl DecisionLog {
         self.tell(record, level);
         if let Some(log) = &self.0 {
             let is_kept = log.settings.required && is_outcome;
-            let kind = if is_kept { Kind::Outcome } else { Kind::Other };
+            let kind = if is_kept { RecordKind::Outcome } else { RecordKind::Other };
             log.writer.queue(record.to_line(time::now()), kind);
         }
     }
@@ -109,7 +109,7 @@ impl DecisionLog {
     /// When it is not in the file, and so the message must not be sent.
     pub async fn intend(&self, record: &Record<'_>, by: Instant) -> Result<(), Unwritten> {
         match self.required() {
-            Some(log) => log.write(record, Kind::Intention, by).await,
+            Some(log) => log.write(record, RecordKind::Intention, by).await,
             None => Ok(()),
         }
     }
@@ -119,7 +119,7 @@ impl DecisionLog {
     pub async fn taken(&self, record: &Record<'_>, by: Instant) {
         let Some(log) = self.required() else { return self.note(record, Level::INFO) };
         self.tell(record, Level::INFO);
-        if let Err(error) = log.write(record, Kind::Outcome, by).await {
+        if let Err(error) = log.write(record, RecordKind::Outcome, by).await {
             if !log.settings.is_in_log {
                 // Should it never be written, it is at least here.
                 record.tell(Level::INFO);
@@ -195,22 +195,27 @@ impl DecisionLog {
 }
 
 impl InFile {
-    async fn write(&self, record: &Record<'_>, kind: Kind, by: Instant) -> Result<(), Unwritten> {
+    async fn write(
+        &self,
+        record: &Record<'_>,
+        kind: RecordKind,
+        by: Instant,
+    ) -> Result<(), Unwritten> {
         let mut written = self.writer.urgent(record.to_line(time::now()), kind);
-        let by = by.min(now() + PATIENCE);
+        let by = by.min(now() + RECORD_TIMEOUT);
         if let Ok(answered) = tokio::time::timeout_at(by, &mut written).await {
             return answered
                 .unwrap_or_else(|_| Err(Unwritten::Failed("the relay is ending".into())));
         }
-        self.writer.is_writable(false);
+        self.writer.set_writable(false);
         // It may have been written in this very moment; the file takes lines again then.
         match written.try_recv() {
             Ok(Ok(())) => {
-                self.writer.is_writable(true);
+                self.writer.set_writable(true);
                 Ok(())
             }
             Ok(failed) => failed,
-            Err(_) => Err(Unwritten::TooSlow(PATIENCE)),
+            Err(_) => Err(Unwritten::TooSlow(RECORD_TIMEOUT)),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! has to.
 //!
 //! A thread of its own, since a disk that hangs would hold one of those that serve. What becomes of a line
-//! while the file cannot be written depends on what it is about (`Kind`). An intention is given up and its
+//! while the file cannot be written depends on what it is about (`RecordKind`). An intention is given up and its
 //! message not sent, so that it must not be written later: it would tell of a message that never went. An
 //! outcome is kept whatever happens, since SES has the message; there are never more than the messages that
 //! were in flight, as no further one gets its intention written. Others are kept while there is room, then
@@ -32,7 +32,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a line is about, and so what becomes of it while the file cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RecordKind {
     /// A message that is sent once this is written: given up.
     Intention,
     /// A message that was sent: kept whatever happens.
@@ -43,7 +43,7 @@ pub(super) enum Kind {
 
 struct Item {
     line: Vec<u8>,
-    kind: Kind,
+    kind: RecordKind,
     done: Option<oneshot::Sender<Result<(), Unwritten>>>,
 }
 
@@ -63,7 +63,8 @@ impl Item {
 
     /// Whether it is of no use any more.
     fn is_given_up(&self) -> bool {
-        self.kind == Kind::Intention && self.done.as_ref().is_none_or(oneshot::Sender::is_closed)
+        self.kind == RecordKind::Intention
+            && self.done.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 }
 
@@ -114,15 +115,15 @@ impl Writer {
         self.writable.subscribe()
     }
 
-    /// Says whether the file takes lines.
-    pub(super) fn is_writable(&self, is: bool) {
+    /// Remembers whether the file takes lines.
+    pub(super) fn set_writable(&self, is: bool) {
         self.writable.send_if_modified(|writable| std::mem::replace(writable, is) != is);
     }
 
     /// Queues a line that nobody waits for.
-    pub(super) fn queue(&self, line: Vec<u8>, kind: Kind) {
+    pub(super) fn queue(&self, line: Vec<u8>, kind: RecordKind) {
         let mut queue = self.lock();
-        if kind == Kind::Other && queue.bytes.saturating_add(line.len()) > ROOM {
+        if kind == RecordKind::Other && queue.bytes.saturating_add(line.len()) > ROOM {
             queue.lost = queue.lost.saturating_add(1);
             queue.dropped = queue.dropped.saturating_add(1);
             let is_first = queue.lost == 1;
@@ -149,11 +150,11 @@ impl Writer {
     pub(super) fn urgent(
         &self,
         line: Vec<u8>,
-        kind: Kind,
+        kind: RecordKind,
     ) -> oneshot::Receiver<Result<(), Unwritten>> {
         let (done, written) = oneshot::channel();
         let mut queue = self.lock();
-        if kind == Kind::Intention && !queue.makes_room(line.len()) {
+        if kind == RecordKind::Intention && !queue.makes_room(line.len()) {
             let behind = "its disk is behind with what there is to write";
             let _ = done.send(Err(Unwritten::Failed(behind.into())));
             return written;
@@ -184,9 +185,9 @@ impl Writer {
         let mut missing = Missing { others: queue.lost, ..Missing::default() };
         for item in queue.items.drain(..) {
             match item.kind {
-                Kind::Outcome => missing.outcomes.push(item.line),
-                Kind::Other => missing.others = missing.others.saturating_add(1),
-                Kind::Intention => {}
+                RecordKind::Outcome => missing.outcomes.push(item.line),
+                RecordKind::Other => missing.others = missing.others.saturating_add(1),
+                RecordKind::Intention => {}
             }
         }
         queue.bytes = 0;
@@ -276,10 +277,10 @@ impl Writer {
         let lost = std::mem::take(&mut queue.lost);
         if lost > 0 {
             let line = record::lost(lost, time::now());
-            queue.push(Item { line, kind: Kind::Outcome, done: None });
+            queue.push(Item { line, kind: RecordKind::Outcome, done: None });
         }
         drop(queue);
-        self.is_writable(true);
+        self.set_writable(true);
         if was_failing || lost > 0 {
             tracing::info!(file = %self.path.display(), lost, "the decision log is written again");
         }
@@ -294,13 +295,13 @@ impl Writer {
             queue.items.push_front(item);
         }
         queue.items.iter_mut().for_each(|item| item.tell(&outcome));
-        queue.items.retain(|item| item.kind != Kind::Intention);
+        queue.items.retain(|item| item.kind != RecordKind::Intention);
         queue.bytes = queue.items.iter().map(|item| item.line.len()).sum();
         queue.is_urgent = false;
         let is_end = queue.closed;
         let is_first = !std::mem::replace(&mut queue.is_failing, true);
         drop(queue);
-        self.is_writable(false);
+        self.set_writable(false);
         if is_first {
             tracing::error!(
                 file = %self.path.display(),

@@ -10,15 +10,15 @@ use crate::relay::Relay;
 use crate::upstream::{NO_CREDENTIALS, looked_for};
 
 /// How often it is looked whether there are credentials, which are asked for only when they expire ...
-const GOOD: Duration = Duration::from_secs(30);
+const WHILE_THERE: Duration = Duration::from_secs(30);
 /// ... and how often while there are none.
-const BAD: Duration = Duration::from_secs(5);
+const WHILE_NONE: Duration = Duration::from_secs(5);
 
 /// What stands against taking mail until it was looked for the first time.
 pub(super) const CREDENTIALS: &str = "credentials";
 
 /// Looks until `end`.
-pub(super) async fn keep(relay: Arc<Relay>, readiness: Readiness, end: CancellationToken) {
+pub(super) async fn watch(relay: Arc<Relay>, readiness: Readiness, end: CancellationToken) {
     let mut had = true;
     loop {
         let looked = tokio::select! {
@@ -40,7 +40,7 @@ pub(super) async fn keep(relay: Arc<Relay>, readiness: Readiness, end: Cancellat
         let none = looked.err().map(|_| "there are none; see the log".to_owned());
         readiness.found(CREDENTIALS, none);
         had = has;
-        let wait = if has { GOOD } else { BAD };
+        let wait = if has { WHILE_THERE } else { WHILE_NONE };
         tokio::select! {
             () = end.cancelled() => return,
             () = tokio::time::sleep(wait) => {}

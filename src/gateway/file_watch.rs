@@ -10,13 +10,13 @@ use std::time::SystemTime;
 
 /// What files looked like at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Look(Vec<(PathBuf, Option<Mark>)>);
+pub(super) struct FileStamps(Vec<(PathBuf, Option<Mark>)>);
 
 /// Which file a path leads to, and its state.
 type Mark = (u64, u64, u64, Option<SystemTime>);
 
-impl Look {
-    pub(super) async fn at(files: Vec<PathBuf>) -> Self {
+impl FileStamps {
+    pub(super) async fn take(files: Vec<PathBuf>) -> Self {
         let looked = tokio::task::spawn_blocking(move || {
             let marked = files.into_iter().map(|file| {
                 let mark = mark(&file);
@@ -32,8 +32,8 @@ impl Look {
     }
 
     /// What was seen of these files, and how those that were not looked at are now.
-    pub(super) async fn with(self, files: Vec<PathBuf>) -> Self {
-        let now = Self::at(files).await;
+    pub(super) async fn merge(self, files: Vec<PathBuf>) -> Self {
+        let now = Self::take(files).await;
         let seen: HashMap<_, _> = self.0.into_iter().collect();
         let mark = |(file, mark): (PathBuf, Option<Mark>)| {
             let mark = seen.get(&file).cloned().unwrap_or(mark);

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use self::identities::Listed;
+use self::identities::ConfiguredIdentities;
 use super::documents::documents;
 use crate::authorize::Authorizer;
 use crate::config::{self, Config, Document, Level, Placed, Problem};
@@ -36,15 +36,15 @@ const LEAST_KEY: usize = 16;
 
 /// What decisions are made from, beside the users and what SES says.
 #[derive(Debug, Clone)]
-pub(super) struct Basis {
+pub(super) struct DecisionInputs {
     account: Account,
     /// Whether the account is in the sandbox; none is for SES to say.
     sandbox: Option<bool>,
-    listed: Listed,
+    listed: ConfiguredIdentities,
     service_control_policies: Vec<Vec<Arc<Policy>>>,
 }
 
-impl Basis {
+impl DecisionInputs {
     /// Returns who decides, with what SES says now.
     pub(super) fn authorizer(&self, snapshot: Option<&Snapshot>) -> Authorizer {
         // Where nobody is asked, the configuration's silence means that it is none.
@@ -67,14 +67,14 @@ impl Basis {
 /// What the configuration points at, read and checked.
 #[derive(Debug)]
 pub struct Parts {
-    pub(super) basis: Basis,
+    pub(super) basis: DecisionInputs,
     pub(super) users: Vec<User>,
     /// TLS of each listener, in the order of the configuration.
     pub(super) tls: Vec<Option<Tls>>,
     /// What a later reading takes over.
-    pub(super) kept: Kept,
+    pub(super) kept: Carried,
     /// Makes hashes of addresses with the operator's key.
-    pub(super) keyed: Option<Redaction>,
+    pub(super) address_hash: Option<Redaction>,
 }
 
 impl Parts {
@@ -129,7 +129,7 @@ pub struct Explainer {
 
 /// What was made of the configuration and is the same after a reload.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Kept {
+pub(super) struct Carried {
     /// The certificate for listeners without one of their own.
     pub(super) made: Option<Made>,
     /// The hashes of passwords in clear, by user. Another hash of the same password would end every
@@ -137,7 +137,7 @@ pub(super) struct Kept {
     hashes: HashMap<String, StoredPassword>,
 }
 
-impl Kept {
+impl Carried {
     fn stored(&mut self, user: &str, clear: &Zeroizing<String>) -> io::Result<StoredPassword> {
         if let Some(stored) = self.hashes.get(user).filter(|stored| stored.verify(clear)) {
             return Ok(stored.clone());
@@ -161,7 +161,7 @@ pub struct Loaded {
 }
 
 struct Loader<'c> {
-    kept: Kept,
+    kept: Carried,
     config: &'c Config,
     files: PolicyFiles,
     problems: Vec<Problem>,
@@ -171,18 +171,18 @@ struct Loader<'c> {
 /// Reads everything that a configuration points at.
 #[must_use]
 pub fn load(config: &Config) -> Loaded {
-    load_again(config, Kept::default())
+    load_again(config, Carried::default())
 }
 
 /// Reads everything anew; what was made at start-up stays.
-pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
+pub(super) fn load_again(config: &Config, kept: Carried) -> Loaded {
     let files = PolicyFiles::default();
     let (problems, warnings) = (Vec::new(), Vec::new());
     let mut loader = Loader { kept, config, files, problems, warnings };
     let account = &config.account;
     let scps = account.service_control_policies.iter().map(|level| loader.level(level)).collect();
     let parts = Parts {
-        basis: Basis {
+        basis: DecisionInputs {
             account: Account {
                 id: account.id.clone(),
                 region: account.region.clone(),
@@ -200,7 +200,7 @@ pub(super) fn load_again(config: &Config, kept: Kept) -> Loaded {
         users: config.users.iter().map(|user| loader.user(user)).collect(),
         tls: loader.tls(),
         kept: std::mem::take(&mut loader.kept),
-        keyed: loader.keyed(),
+        address_hash: loader.keyed(),
     };
     // Those of a group without users are read too, for the mistakes in them.
     for group in &config.groups {

@@ -21,21 +21,21 @@ use tokio_util::task::TaskTracker;
 
 pub use documents::{By, Used, documents};
 pub use load::{Explainer, Loaded, Parts, load};
-pub use preflight::outside;
-use reload::{Renewal, Shared};
+pub use preflight::preflight;
+use reload::{Reloader, Shared};
 use service::{admission_limits, guard_settings, memory, pace_settings, service};
 pub use service::{clients, name};
-use status::{InUse, Vitals};
+use status::{ActiveConfig, GatewayStatus};
 
 use crate::admin::{Admin, Pages, Readiness};
 use crate::config::{self, Config, ListenerTls, LogAddresses};
-use crate::decision_log::{self, DecisionLog};
-use crate::inventory::{self, Inventory, Reader};
+use crate::decision_log::{DecisionLog, DecisionLogSettings};
+use crate::inventory::{Inventory, InventorySettings, Reader};
 use crate::login::Guard;
 use crate::metrics::{self, Metrics};
 use crate::pace::Pace;
 use crate::redact::Redaction;
-use crate::relay::{self, Relay};
+use crate::relay::{Relay, RelaySettings};
 use crate::server::Server;
 use crate::sockets::{Sockets, SocketsError};
 use crate::tls::{Made, Tls};
@@ -93,7 +93,7 @@ pub struct Gateway {
     readiness: Readiness,
     relay: Arc<Relay>,
     reader: Option<Reader>,
-    renewal: Renewal,
+    reloader: Reloader,
     decisions: DecisionLog,
     drain: Duration,
 }
@@ -115,7 +115,7 @@ impl Gateway {
         let redaction = match config.log.addresses {
             LogAddresses::Full => Redaction::Full,
             LogAddresses::Domain => Redaction::Domain,
-            LogAddresses::Hash => match parts.keyed.clone() {
+            LogAddresses::Hash => match parts.address_hash.clone() {
                 Some(keyed) => keyed,
                 None => Redaction::hash().map_err(random)?,
             },
@@ -130,7 +130,7 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new());
         let (upstream, defer_when_paused) =
             upstream(&config, region, &pace, &metrics, &decisions).await?;
-        let settings = relay::Settings {
+        let settings = RelaySettings {
             redaction,
             defer_when_paused,
             patience: config.answer,
@@ -150,7 +150,7 @@ impl Gateway {
         let mut server = Server::new(admission_limits(&config.limits));
         let memory = memory(&config.limits);
         announce_made(&config);
-        let in_use = InUse::new(&config, &tls, now());
+        let in_use = ActiveConfig::new(&config, &tls, now());
         let mut services = Vec::new();
         for (listener, tls) in config.listeners.iter().zip(tls) {
             let address = listener.address.value;
@@ -169,7 +169,7 @@ impl Gateway {
         let admin = config.admin;
         let drain = config.server.drain;
         let admission = Arc::clone(server.admission());
-        let vitals = Arc::new(Vitals::new(
+        let status = Arc::new(GatewayStatus::new(
             Arc::clone(&relay),
             readiness.clone(),
             (Arc::clone(&admission), memory.clone()),
@@ -178,12 +178,12 @@ impl Gateway {
             in_use,
         ));
         let shared =
-            Shared { services, admission, memory, pace, inventory, vitals: vitals.clone() };
-        let renewal = Renewal::new(config, basis, Arc::clone(&relay), shared, kept);
+            Shared { services, admission, memory, pace, inventory, status: status.clone() };
+        let reloader = Reloader::new(config, basis, Arc::clone(&relay), shared, kept);
         let admin = match admin {
             Some(address) => {
                 let bind = |source| StartError::Bind { address, source };
-                let pages = pages(&vitals, renewal.hangup());
+                let pages = pages(&status, reloader.reload_requested());
                 let admin = Admin::new(sockets.listen(address).await.map_err(bind)?, pages);
                 let address = admin.address().map_err(bind)?;
                 tracing::info!(%address, "health, metrics and status are told over HTTP");
@@ -191,13 +191,13 @@ impl Gateway {
             }
             None => None,
         };
-        Ok(Self { server, admin, readiness, relay, reader, renewal, decisions, drain })
+        Ok(Self { server, admin, readiness, relay, reader, reloader, decisions, drain })
     }
 
     /// What a signal to read the configuration again is told to.
     #[must_use]
-    pub fn hangup(&self) -> Arc<Notify> {
-        self.renewal.hangup()
+    pub fn reload_requested(&self) -> Arc<Notify> {
+        self.reloader.reload_requested()
     }
 
     /// The decision log, whose file is opened anew on a signal.
@@ -218,9 +218,9 @@ impl Gateway {
             let reader = reader.on_expired(move || relay.refresh_credentials());
             helpers.spawn(reader.run(end.clone()));
         }
-        helpers.spawn(self.renewal.run(end.clone()));
+        helpers.spawn(self.reloader.run(end.clone()));
         let (relay, readiness) = (Arc::clone(&self.relay), self.readiness.clone());
-        helpers.spawn(credential_watch::keep(relay, readiness, end.clone()));
+        helpers.spawn(credential_watch::watch(relay, readiness, end.clone()));
         self.readiness.set(true);
         let readiness = self.readiness.clone();
         let permits = self.decisions.permits();
@@ -248,17 +248,17 @@ impl Gateway {
 }
 
 /// What the admin port shows.
-fn pages(vitals: &Arc<Vitals>, hangup: Arc<Notify>) -> Pages {
-    let (counted, status) = (Arc::clone(vitals), Arc::clone(vitals));
-    let (token, names) = (Arc::clone(vitals), Arc::clone(vitals));
+fn pages(status: &Arc<GatewayStatus>, reload_requested: Arc<Notify>) -> Pages {
+    let (counted, page) = (Arc::clone(status), Arc::clone(status));
+    let (token, names) = (Arc::clone(status), Arc::clone(status));
     Pages {
-        readiness: vitals.readiness.clone(),
+        readiness: status.readiness.clone(),
         metrics: (
             Arc::new(move || counted.relay.metrics().text(Arc::clone(&counted))),
             metrics::MEDIA_TYPE,
         ),
-        status: Arc::new(move || status.status()),
-        reload: (hangup, Arc::new(move || token.token())),
+        status: Arc::new(move || page.page()),
+        reload: (reload_requested, Arc::new(move || token.token())),
         named: Arc::new(move |name| names.is_name(name)),
     }
 }
@@ -285,14 +285,11 @@ fn ask_ses(config: &Config, upstream: &Upstream) -> Option<(Inventory, Reader)> 
     Some(Inventory::open(inventory_settings(config), client))
 }
 
-fn inventory_settings(config: &Config) -> inventory::Settings {
+fn inventory_settings(config: &Config) -> InventorySettings {
     let identities = config.identities.from_ses;
     let account = &config.account;
     let cache = config.identities.cache.clone().filter(|_| identities);
-    inventory::Settings {
-        identities,
-        ..inventory::Settings::new(&account.id, &account.region, cache)
-    }
+    InventorySettings { identities, ..InventorySettings::new(&account.id, &account.region, cache) }
 }
 
 async fn upstream(
@@ -339,7 +336,7 @@ fn decision_log(config: &config::DecisionLog) -> Result<DecisionLog, StartError>
     let Some(file) = config.file.clone() else { return Ok(DecisionLog::default()) };
     let name = file.display().to_string();
     let &config::DecisionLog { required, sync, is_in_log, .. } = config;
-    let settings = decision_log::Settings { file, required, sync, is_in_log };
+    let settings = DecisionLogSettings { file, required, sync, is_in_log };
     let log = DecisionLog::open(settings)
         .map_err(|source| StartError::DecisionLog { file: name.clone(), source })?;
     tracing::info!(file = name, required, sync, "decisions are recorded");

@@ -15,13 +15,13 @@ use crate::sockets::{self, Sockets};
 use crate::upstream::{NO_CREDENTIALS, Outbox, credential_chain};
 
 /// How long credentials may take: a provider that is slow is asked again at each call.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Looks at what the configuration needs; `sockets` hold the addresses afterwards, and the certificate
 /// that was made is kept where it is to be.
 ///
 /// Gives what stops the start.
-pub async fn outside(config: &Config, parts: &mut Parts, sockets: &mut Sockets) -> Vec<Problem> {
+pub async fn preflight(config: &Config, parts: &mut Parts, sockets: &mut Sockets) -> Vec<Problem> {
     let mut problems = Vec::new();
     addresses(config, sockets, &mut problems).await;
     certificate(config, parts, &mut problems);
@@ -85,7 +85,8 @@ async fn credentials(config: &Config, problems: &mut Vec<Problem>) {
     // Credentials that are there are found in any region.
     let region = Some(config.account.region.as_str()).filter(|region| !region.is_empty());
     let chain = credential_chain(region.unwrap_or("us-east-1")).await;
-    let Ok(Err(error)) = tokio::time::timeout(PATIENCE, chain.provide_credentials()).await else {
+    let Ok(Err(error)) = tokio::time::timeout(PREFLIGHT_TIMEOUT, chain.provide_credentials()).await
+    else {
         return;
     };
     let said = match &error {

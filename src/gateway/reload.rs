@@ -14,11 +14,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::file_watch::Look;
-use super::load::{Basis, Kept, load_again};
+use super::file_watch::FileStamps;
+use super::load::{Carried, DecisionInputs, load_again};
 use super::now;
 use super::service::{admission_limits, guard_settings, pace_settings, service};
-use super::status::{InUse, Vitals};
+use super::status::{ActiveConfig, GatewayStatus};
 use crate::admission::Admission;
 use crate::config::{Account, Config, Identities, Limits, Listener, Placed, Problem, Rate, Server};
 use crate::connection::Service;
@@ -45,44 +45,45 @@ pub(super) struct Shared {
     /// What SES says of the account.
     pub(super) inventory: Option<Inventory>,
     /// What there is to see of all this.
-    pub(super) vitals: Arc<Vitals>,
+    pub(super) status: Arc<GatewayStatus>,
 }
 
 /// Keeps what is in use in step with the files, and with what SES says.
 #[derive(Debug)]
-pub(super) struct Renewal {
+pub(super) struct Reloader {
     config: Config,
-    basis: Basis,
+    basis: DecisionInputs,
     relay: Arc<Relay>,
     shared: Shared,
-    kept: Kept,
-    hangup: Arc<Notify>,
+    kept: Carried,
+    reload_requested: Arc<Notify>,
     /// What SES said last.
-    said: Arc<Snapshot>,
+    last_snapshot: Arc<Snapshot>,
 }
 
-impl Renewal {
+impl Reloader {
     pub(super) fn new(
         config: Config,
-        basis: Basis,
+        basis: DecisionInputs,
         relay: Arc<Relay>,
         shared: Shared,
-        kept: Kept,
+        kept: Carried,
     ) -> Self {
-        let (hangup, said) = (Arc::default(), Arc::default());
-        let mut renewal = Self { config, basis, relay, shared, kept, hangup, said };
+        let (reload_requested, last_snapshot) = (Arc::default(), Arc::default());
+        let mut reloader =
+            Self { config, basis, relay, shared, kept, reload_requested, last_snapshot };
         // What an earlier process kept counts from the first message on.
-        renewal.hear();
-        renewal
+        reloader.apply_snapshot();
+        reloader
     }
 
-    pub(super) fn hangup(&self) -> Arc<Notify> {
-        Arc::clone(&self.hangup)
+    pub(super) fn reload_requested(&self) -> Arc<Notify> {
+        Arc::clone(&self.reload_requested)
     }
 
     /// Reads again whenever there is reason to, until `end`.
     pub(super) async fn run(mut self, end: CancellationToken) {
-        let mut in_use = Look::at(self.config.files()).await;
+        let mut in_use = FileStamps::take(self.config.files()).await;
         let mut last = in_use.clone();
         let mut changes = self.shared.inventory.as_ref().map(Inventory::changes);
         // SES may say something new more often than files are looked at.
@@ -93,14 +94,14 @@ impl Renewal {
             let asked = tokio::select! {
                 () = end.cancelled() => return,
                 () = changed(&mut changes) => {
-                    self.hear();
+                    self.apply_snapshot();
                     continue;
                 }
-                () = self.hangup.notified() => true,
+                () = self.reload_requested.notified() => true,
                 _ = look.tick() => false,
             };
             look.reset();
-            let now = Look::at(in_use.files()).await;
+            let now = FileStamps::take(in_use.files()).await;
             // Files that are still being written are left alone until they stay as they are.
             let settled = now == last;
             last = now.clone();
@@ -108,7 +109,7 @@ impl Renewal {
                 continue;
             }
             self.read_again().await;
-            in_use = now.with(self.config.files()).await;
+            in_use = now.merge(self.config.files()).await;
             last = in_use.clone();
         }
     }
@@ -132,13 +133,13 @@ impl Renewal {
             return self.refuse(&problems);
         }
         let (tls, kept) = (loaded.parts.tls.clone(), loaded.parts.kept.clone());
-        let in_use = tokio::task::block_in_place(|| InUse::new(&config, &tls, now()));
+        let in_use = tokio::task::block_in_place(|| ActiveConfig::new(&config, &tls, now()));
         // Failures, locks and what was right are not forgotten with the users.
         let guard = Arc::clone(self.relay.rules().principals.guard());
         guard.configure(guard_settings(&config.limits));
         let basis = loaded.parts.basis.clone();
         let mut rules = loaded.parts.into_rules(guard);
-        rules.authorizer = tokio::task::block_in_place(|| basis.authorizer(self.heard()));
+        rules.authorizer = tokio::task::block_in_place(|| basis.authorizer(self.snapshot()));
         self.basis = basis;
         for warning in loaded.warnings {
             tracing::warn!("{warning}");
@@ -158,7 +159,7 @@ impl Renewal {
         self.shared.admission.configure(admission_limits(&config.limits));
         self.kept = kept;
         self.config = config;
-        self.shared.vitals.renewed(in_use);
+        self.shared.status.renewed(in_use);
         tracing::info!(
             config = %self.config.origin,
             users = self.config.users.len(),
@@ -168,7 +169,7 @@ impl Renewal {
 
     /// Says why what was in use stays.
     fn refuse(&self, problems: &[Problem]) {
-        self.shared.vitals.refused(now(), problems.len());
+        self.shared.status.refused(now(), problems.len());
         for problem in problems {
             tracing::error!("{problem}");
         }
@@ -180,15 +181,15 @@ impl Renewal {
     }
 
     /// What SES said, if it is asked.
-    fn heard(&self) -> Option<&Snapshot> {
-        self.shared.inventory.as_ref().map(|_| &*self.said)
+    fn snapshot(&self) -> Option<&Snapshot> {
+        self.shared.inventory.as_ref().map(|_| &*self.last_snapshot)
     }
 
     /// Takes over what SES says of the account.
-    fn hear(&mut self) {
+    fn apply_snapshot(&mut self) {
         let Some(inventory) = &self.shared.inventory else { return };
-        let before = std::mem::replace(&mut self.said, inventory.snapshot());
-        let now = &self.said;
+        let before = std::mem::replace(&mut self.last_snapshot, inventory.snapshot());
+        let now = &self.last_snapshot;
         if let Some(state) = &now.account {
             self.shared.pace.learn(Quota {
                 max_send_rate: state.max_send_rate,
@@ -198,7 +199,7 @@ impl Renewal {
             tell(before.account.as_ref(), state);
             let paused = "SES has paused sending for the account; see its dashboard";
             let paused = (!state.sending_enabled).then(|| paused.to_owned());
-            self.shared.vitals.readiness.found("sending", paused);
+            self.shared.status.readiness.found("sending", paused);
         }
         let sandbox = |said: &Snapshot| said.account.as_ref().map(|state| state.production_access);
         let is_new = !Arc::ptr_eq(&before.identities, &now.identities)
@@ -207,15 +208,15 @@ impl Renewal {
         if is_new {
             let principals = Arc::clone(&self.relay.rules().principals);
             // Compiling the policies of a large account takes part of a second.
-            let authorizer = tokio::task::block_in_place(|| self.basis.authorizer(self.heard()));
+            let authorizer = tokio::task::block_in_place(|| self.basis.authorizer(self.snapshot()));
             self.relay.renew(Rules { authorizer, principals });
-            if self.said.account.is_none() && self.said.taken.is_none() {
+            if self.last_snapshot.account.is_none() && self.last_snapshot.taken.is_none() {
                 // Nothing was said yet, neither now nor to an earlier process.
                 return;
             }
             tracing::info!(
-                identities = self.said.identities.len(),
-                complete = self.said.complete,
+                identities = self.last_snapshot.identities.len(),
+                complete = self.last_snapshot.complete,
                 "what SES says of the account is in use",
             );
         }

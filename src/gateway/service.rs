@@ -13,14 +13,14 @@ use crate::login::{FailureRule, GuardSettings};
 use crate::memory::Memory;
 use crate::pace::PaceSettings;
 use crate::relay::Relay;
-use crate::smtp::{Auth, BareLf, Limits, Settings};
+use crate::smtp::{Auth, BareLf, SessionLimits, SessionSettings};
 use crate::tls::Tls;
 
 /// The budget of messages in flight where the system sets no limit, in bytes.
 const MEMORY: usize = 512 * 1024 * 1024;
 const LEAST_MEMORY: usize = 8 * 1024 * 1024;
 /// How long a message waits for its part of it.
-const MEMORY_PATIENCE: Duration = Duration::from_secs(5);
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns what a listener's connections share.
 pub(super) fn service(
@@ -35,18 +35,18 @@ pub(super) fn service(
     let starttls = listener.tls == ListenerTls::StartTls;
     let asks_for_login = listener.clients.is_empty();
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let settings = |in_clear: bool| Settings {
+    let settings = |in_clear: bool| SessionSettings {
         hostname: config.server.hostname.clone(),
         message_bytes: limits.message_bytes.min(memory.largest() / relay.weight()),
         starttls,
         require_tls: starttls && asks_for_login && !in_clear,
         auth: if asks_for_login { Auth::Offered { in_clear } } else { Auth::None },
         bare_lf: if listener.normalize_bare_lf { BareLf::Normalize } else { BareLf::Refuse },
-        limits: Limits {
+        limits: SessionLimits {
             errors: small(limits.errors_per_connection),
             errors_before_delay: small(limits.errors_per_connection / 2),
             messages: small(limits.messages_per_connection),
-            ..Limits::default()
+            ..SessionLimits::default()
         },
     };
     Service {
@@ -127,7 +127,7 @@ pub(super) fn memory(limits: &config::Limits) -> Memory {
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let container = container.and_then(|text| text.trim().parse::<usize>().ok());
     let half = container.map_or(MEMORY, |bytes| (bytes / 2).clamp(LEAST_MEMORY, MEMORY));
-    Memory::new(limits.memory.unwrap_or(half), MEMORY_PATIENCE)
+    Memory::new(limits.memory.unwrap_or(half), MEMORY_TIMEOUT)
 }
 
 /// Returns how fast mail goes out.

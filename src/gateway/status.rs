@@ -23,7 +23,7 @@ use crate::tls::Tls;
 
 /// Everything that can be looked at.
 #[derive(Debug)]
-pub(super) struct Vitals {
+pub(super) struct GatewayStatus {
     pub(super) relay: Arc<Relay>,
     pub(super) readiness: Readiness,
     pub(super) admission: Arc<Admission>,
@@ -32,16 +32,16 @@ pub(super) struct Vitals {
     pub(super) inventory: Option<Inventory>,
     pub(super) decisions: DecisionLog,
     pub(super) started: SystemTime,
-    in_use: Mutex<InUse>,
+    in_use: Mutex<ActiveConfig>,
 }
 
 /// What was read from files.
 #[derive(Debug, Clone)]
-pub(super) struct InUse {
+pub(super) struct ActiveConfig {
     since: SystemTime,
     file: Option<PathBuf>,
     users: usize,
-    listeners: Vec<Door>,
+    listeners: Vec<ListenerStatus>,
     /// Each file and the SHA-256 of what is in it, unless that is a secret.
     files: Vec<(PathBuf, Option<String>)>,
     /// The SHA-256 of what allows a reload.
@@ -54,7 +54,7 @@ pub(super) struct InUse {
 
 /// One listener.
 #[derive(Debug, Clone)]
-struct Door {
+struct ListenerStatus {
     address: String,
     tls: &'static str,
     certificate: Option<Certificate>,
@@ -67,10 +67,10 @@ struct Certificate {
     self_signed: bool,
 }
 
-impl InUse {
+impl ActiveConfig {
     /// What these are, just read.
     pub(super) fn new(config: &Config, tls: &[Option<Tls>], now: SystemTime) -> Self {
-        let listeners = config.listeners.iter().zip(tls).map(|(listener, tls)| Door {
+        let listeners = config.listeners.iter().zip(tls).map(|(listener, tls)| ListenerStatus {
             address: listener.address.value.to_string(),
             tls: match listener.tls {
                 ListenerTls::StartTls => "starttls",
@@ -107,14 +107,14 @@ impl InUse {
     }
 }
 
-impl Vitals {
+impl GatewayStatus {
     pub(super) fn new(
         relay: Arc<Relay>,
         readiness: Readiness,
         (admission, memory): (Arc<Admission>, Memory),
         (pace, inventory): (Pace, Option<Inventory>),
         decisions: DecisionLog,
-        in_use: InUse,
+        in_use: ActiveConfig,
     ) -> Self {
         let started = in_use.since;
         let in_use = Mutex::new(in_use);
@@ -122,7 +122,7 @@ impl Vitals {
     }
 
     /// Other files are in use from now on.
-    pub(super) fn renewed(&self, in_use: InUse) {
+    pub(super) fn renewed(&self, in_use: ActiveConfig) {
         *self.in_use() = in_use;
         self.relay.metrics().reloaded("in_use");
     }
@@ -142,7 +142,7 @@ impl Vitals {
         self.in_use().names.iter().any(|own| own == name)
     }
 
-    fn in_use(&self) -> MutexGuard<'_, InUse> {
+    fn in_use(&self) -> MutexGuard<'_, ActiveConfig> {
         self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

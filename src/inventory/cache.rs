@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 
 use super::store::IDENTITIES;
-use super::{AccountState, Details, KnownIdentity, Settings, calls};
+use super::{AccountState, Details, InventorySettings, KnownIdentity, calls};
 
 /// The name of the file in its directory.
 const NAME: &str = "ses-identities.jsonl";
@@ -69,7 +69,7 @@ pub(super) struct Cache {
 
 impl Cache {
     /// Returns where the settings have it kept, if they do.
-    pub(super) fn of(settings: &Settings) -> Option<Self> {
+    pub(super) fn of(settings: &InventorySettings) -> Option<Self> {
         let directory = settings.cache.clone()?;
         let (account, region) = (settings.account.clone(), settings.region.clone());
         Some(Self { directory, account, region })

@@ -30,7 +30,7 @@ const HINTS: usize = 1024;
 
 /// How SES is asked, and where the answers are kept.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct InventorySettings {
     /// The account, twelve digits; a copy of another account's answers is not used.
     pub account: String,
     /// The region; a copy of another region's answers is not used.
@@ -57,7 +57,7 @@ pub struct Settings {
     pub longest_pause: Duration,
 }
 
-impl Settings {
+impl InventorySettings {
     /// Returns what fits an account of any size: SES is asked once a second at most.
     #[must_use]
     pub fn new(account: &str, region: &str, cache: Option<PathBuf>) -> Self {
@@ -148,7 +148,7 @@ impl PartialEq for Details {
 /// Returns what a relay kept on disk of what SES said, without asking SES; nothing where it kept
 /// nothing that a relay would begin with now.
 #[must_use]
-pub fn kept(settings: &Settings, now: SystemTime) -> Option<Snapshot> {
+pub fn kept(settings: &InventorySettings, now: SystemTime) -> Option<Snapshot> {
     let copy = Cache::of(settings)?.load(now, settings.stale).ok().flatten()?;
     let identities = copy.identities.into_iter().map(|(known, _, _)| known).collect();
     Some(Snapshot {
@@ -171,7 +171,7 @@ impl Inventory {
     ///
     /// Never fails: a copy that cannot be used is reported in one line and replaced later.
     #[must_use]
-    pub fn open(settings: Settings, client: Client) -> (Self, Reader) {
+    pub fn open(settings: InventorySettings, client: Client) -> (Self, Reader) {
         let (hints, wanted) = mpsc::channel(HINTS);
         let (reader, snapshots) = Reader::new(settings, client, wanted);
         (Self { snapshots, hints }, reader)

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::cache::Cache;
 use super::calls::{self, Page, Trouble};
 use super::store::{IDENTITIES, Store};
-use super::{AccountState, Details, Settings, Snapshot};
+use super::{AccountState, Details, InventorySettings, Snapshot};
 use health::{Call, Health};
 use keep::Saving;
 
@@ -30,7 +30,7 @@ type Expired = Box<dyn Fn() + Send + Sync>;
 
 /// Reads what SES says, until it is told to stop.
 pub struct Reader {
-    settings: Settings,
+    settings: InventorySettings,
     client: Client,
     expired: Option<Expired>,
     /// Changes when the account is to be read at once.
@@ -81,7 +81,7 @@ enum Answer {
 
 impl Reader {
     pub(super) fn new(
-        settings: Settings,
+        settings: InventorySettings,
         client: Client,
         wanted: mpsc::Receiver<String>,
     ) -> (Self, watch::Receiver<Arc<Snapshot>>) {

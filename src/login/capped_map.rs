@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 /// A map of at most `max` entries. Of the lightest, the one that was put in first has to go.
-pub(super) struct Bounded<K, V> {
+pub(super) struct CappedMap<K, V> {
     max: usize,
     entries: HashMap<K, (V, Rank)>,
     order: BTreeMap<Rank, K>,
@@ -14,7 +14,7 @@ pub(super) struct Bounded<K, V> {
 /// Weight first, then age.
 type Rank = (u32, u64);
 
-impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
+impl<K: Copy + Eq + Hash, V> CappedMap<K, V> {
     pub(super) fn new(max: usize) -> Self {
         Self { max, entries: HashMap::new(), order: BTreeMap::new(), next: 0 }
     }
@@ -74,14 +74,14 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
 mod tests {
     use super::*;
 
-    fn keys(map: &Bounded<u8, ()>) -> Vec<u8> {
+    fn keys(map: &CappedMap<u8, ()>) -> Vec<u8> {
         assert_eq!(map.entries.len(), map.order.len());
         map.order.values().copied().collect()
     }
 
     #[test]
     fn the_lightest_goes_first_and_of_those_the_oldest() {
-        let mut map = Bounded::new(3);
+        let mut map = CappedMap::new(3);
         for (key, weight) in [(1, 5), (2, 1), (3, 1)] {
             map.insert(key, (), weight);
         }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_map_without_room_holds_nothing() {
-        let mut map = Bounded::new(0);
+        let mut map = CappedMap::new(0);
         map.insert(1, (), 1);
         assert_eq!(map.len(), 0);
     }

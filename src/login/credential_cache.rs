@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::capped_map::Bounded;
+use super::capped_map::CappedMap;
 use crate::principals::password::{Fingerprint, StoredPassword};
 
 /// How long after its last use a credential is remembered.
@@ -19,20 +19,20 @@ const ENTRIES: usize = 10_000;
 pub(super) type CredentialDigest = [u8; 32];
 
 /// The credentials that were right; the one that was used longest ago goes first.
-pub(super) struct Remembered(Bounded<CredentialDigest, Memory>);
+pub(super) struct CredentialCache(CappedMap<CredentialDigest, Memory>);
 
 struct Memory {
     used: Instant,
     matched: Fingerprint,
 }
 
-impl Default for Remembered {
+impl Default for CredentialCache {
     fn default() -> Self {
-        Self(Bounded::new(ENTRIES))
+        Self(CappedMap::new(ENTRIES))
     }
 }
 
-impl Remembered {
+impl CredentialCache {
     pub(super) fn put(&mut self, digest: CredentialDigest, matched: Fingerprint, now: Instant) {
         self.0.insert(digest, Memory { used: now, matched }, 0);
     }
@@ -84,7 +84,7 @@ mod tests {
     fn a_credential_is_forgotten_five_minutes_after_its_last_use() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let stored = [stored("secret")];
-        let mut remembered = Remembered::default();
+        let mut remembered = CredentialCache::default();
         remembered.put(digest(1), *stored[0].fingerprint(), start);
         let used = start + REMEMBERED - second;
         assert!(remembered.matched(&digest(1), &stored, used, TODAY).is_some());
@@ -108,7 +108,7 @@ mod tests {
             ("taken away", vec![], false),
             ("expired", vec![old.clone().expiring(expired.expires())], false),
         ] {
-            let mut remembered = Remembered::default();
+            let mut remembered = CredentialCache::default();
             remembered.put(digest(1), *old.fingerprint(), now);
             assert_eq!(
                 remembered.matched(&digest(1), &stored, now, TODAY).is_some(),
@@ -122,7 +122,7 @@ mod tests {
     fn what_is_in_use_outlives_a_flood_of_right_credentials() {
         let now = Instant::now();
         let stored = [stored("secret")];
-        let mut remembered = Remembered::default();
+        let mut remembered = CredentialCache::default();
         for number in 0..3 * ENTRIES {
             remembered.put(digest(number), *stored[0].fingerprint(), now);
             assert!(remembered.matched(&digest(0), &stored, now, TODAY).is_some());

@@ -4,7 +4,7 @@
 //! It is no reason to let anybody in. Whoever shares such a network can learn, as long as the queue
 //! is full, that a name has logged in from there.
 
-use super::capped_map::Bounded;
+use super::capped_map::CappedMap;
 
 const ENTRIES: usize = 10_000;
 
@@ -13,11 +13,11 @@ const ENTRIES: usize = 10_000;
 pub(super) type Origin = [u8; 16];
 
 /// Where names have logged in from; what was not used for longest goes first.
-pub(super) struct Familiar(Bounded<Origin, ()>);
+pub(super) struct Familiar(CappedMap<Origin, ()>);
 
 impl Default for Familiar {
     fn default() -> Self {
-        Self(Bounded::new(ENTRIES))
+        Self(CappedMap::new(ENTRIES))
     }
 }
 

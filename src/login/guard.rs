@@ -23,13 +23,13 @@ use zeroize::Zeroizing;
 
 use super::Login;
 use super::counts::{Counters, Counts};
-use super::credential_cache::{CredentialDigest, Remembered};
+use super::credential_cache::{CredentialCache, CredentialDigest};
 use super::familiar::{Familiar, Origin};
 use super::limits::{Attempt, ENTRIES, FailureRule, Limits};
-use super::log::Reporter;
+use super::log::LoginLog;
 use super::network::Network;
 use super::pool::{Full, Pool, Room, Standing};
-use super::single_flight::{Flights, Outcome};
+use super::single_flight::{Outcome, SingleFlight};
 use crate::principals::password::Fingerprint;
 use crate::principals::{Matched, Passwords, StoredPassword, Users};
 use crate::smtp::Credentials;
@@ -61,12 +61,12 @@ pub struct Guard {
     decoys: RandomState,
     settings: Mutex<Arc<GuardSettings>>,
     limits: Mutex<Limits>,
-    remembered: Mutex<Remembered>,
+    remembered: Mutex<CredentialCache>,
     familiar: Mutex<Familiar>,
-    flights: Flights,
+    flights: SingleFlight,
     pool: Pool,
     counters: Counters,
-    reporter: Reporter,
+    reporter: LoginLog,
 }
 
 /// Why no password was compared.
@@ -91,11 +91,11 @@ impl Guard {
             limits: Mutex::new(limits),
             remembered: Mutex::default(),
             familiar: Mutex::default(),
-            flights: Flights::default(),
+            flights: SingleFlight::default(),
             // The other half is for mail, however many guess.
             pool: Pool::new(processors.div_ceil(2)),
             counters: Counters::default(),
-            reporter: Reporter::default(),
+            reporter: LoginLog::default(),
         })
     }
 
@@ -159,9 +159,9 @@ impl Guard {
             return Login::Invalid;
         };
 
-        let boarding = self.flights.board(digest, compared);
+        let joined = self.flights.join(digest, compared);
         let mut own_turn = false;
-        let outcome = boarding
+        let outcome = joined
             .flight
             .outcome
             .get_or_try_init(|| {
@@ -171,7 +171,7 @@ impl Guard {
             })
             .await
             .copied();
-        drop(boarding);
+        drop(joined);
         match outcome {
             Ok(Outcome { matched, network }) => {
                 let right = found.filter(|(_, stored)| is_live(stored, matched, today));

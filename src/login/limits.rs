@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::capped_map::Bounded;
+use super::capped_map::CappedMap;
 use super::network::Network;
 
 /// When failures lead to a lock, and for how long.
@@ -134,7 +134,7 @@ impl Limits {
 /// The failures of everyone in one respect.
 pub(super) struct Table<K> {
     rule: FailureRule,
-    entries: Bounded<K, Entry>,
+    entries: CappedMap<K, Entry>,
     swept: Option<Instant>,
 }
 
@@ -150,7 +150,7 @@ struct Entry {
 
 impl<K: Copy + Eq + Hash> Table<K> {
     fn new(rule: FailureRule, entries: usize) -> Self {
-        Self { rule, entries: Bounded::new(entries), swept: None }
+        Self { rule, entries: CappedMap::new(entries), swept: None }
     }
 
     /// Whether a lock turns logins away now; it counts those that it did.

@@ -13,7 +13,7 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// Writes the lines.
 #[derive(Default)]
-pub(super) struct Reporter(Mutex<Unsaid>);
+pub(super) struct LoginLog(Mutex<Unsaid>);
 
 #[derive(Default)]
 struct Unsaid {
@@ -21,7 +21,7 @@ struct Unsaid {
     logins: u64,
 }
 
-impl Reporter {
+impl LoginLog {
     /// Locks that have begun. An unknown name may be a password in the wrong field (decision 21):
     /// `user` is a known one.
     pub(super) fn locked(&self, locks: &Locks, network: Network, user: Option<&str>) {
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_a_line_every_ten_seconds() {
-        let reporter = Reporter::default();
+        let reporter = LoginLog::default();
         let start = Instant::now();
         let said: Vec<_> = (0..201)
             .filter_map(|at| reporter.unsaid(start + Duration::from_millis(100) * at))

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use tokio::sync::oneshot;
 
 use super::network::Network;
-use super::round_robin::Turns;
+use super::round_robin::RoundRobin;
 use crate::principals::password::HashMemory;
 
 /// Runs at most some at once.
@@ -19,7 +19,7 @@ pub(super) struct Pool(Arc<Mutex<State>>);
 struct State {
     /// The memory of those that are not taken.
     free: Vec<HashMemory>,
-    waiting: Turns<Group, oneshot::Sender<Slot>>,
+    waiting: RoundRobin<Group, oneshot::Sender<Slot>>,
 }
 
 /// The right to hash, and memory to do it in. The next in turn has both when it is dropped.
@@ -68,7 +68,7 @@ pub(super) struct Room {
 impl Pool {
     pub(super) fn new(slots: usize) -> Self {
         let free = std::iter::repeat_with(HashMemory::default).take(slots).collect();
-        Self(Arc::new(Mutex::new(State { free, waiting: Turns::new() })))
+        Self(Arc::new(Mutex::new(State { free, waiting: RoundRobin::new() })))
     }
 
     /// Where the memory of those that are not taken is and how much, in blocks.

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 /// What waits, grouped by a path of keys, widest group first.
-pub(super) struct Turns<K, T> {
-    groups: VecDeque<(K, Turns<K, T>)>,
+pub(super) struct RoundRobin<K, T> {
+    groups: VecDeque<(K, RoundRobin<K, T>)>,
     waiting: VecDeque<T>,
     len: usize,
 }
 
-impl<K: PartialEq + Copy, T> Turns<K, T> {
+impl<K: PartialEq + Copy, T> RoundRobin<K, T> {
     pub(super) fn new() -> Self {
         Self { groups: VecDeque::new(), waiting: VecDeque::new(), len: 0 }
     }
@@ -98,8 +98,8 @@ impl<K: PartialEq + Copy, T> Turns<K, T> {
 mod tests {
     use super::*;
 
-    fn turns(waiting: &[&str]) -> Turns<char, String> {
-        let mut turns = Turns::new();
+    fn turns(waiting: &[&str]) -> RoundRobin<char, String> {
+        let mut turns = RoundRobin::new();
         for name in waiting {
             turns.push(&path(name), (*name).to_owned());
         }
@@ -111,7 +111,7 @@ mod tests {
         name.chars().take(2).collect()
     }
 
-    fn all(mut turns: Turns<char, String>) -> Vec<String> {
+    fn all(mut turns: RoundRobin<char, String>) -> Vec<String> {
         let all: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
         assert_eq!(turns.len(), 0);
         all
@@ -152,8 +152,9 @@ mod tests {
     #[test]
     fn groups_are_counted_and_thinned_out() {
         let mut turns = turns(&["aa1", "aa2", "ab1", "ba1"]);
-        let lens =
-            |turns: &Turns<_, _>| ["a", "aa", "ab", "b", "c"].map(|name| turns.len_of(&path(name)));
+        let lens = |turns: &RoundRobin<_, _>| {
+            ["a", "aa", "ab", "b", "c"].map(|name| turns.len_of(&path(name)))
+        };
         assert_eq!(lens(&turns), [3, 2, 1, 1, 0]);
         turns.retain(&|name: &String| name.ends_with('1') && name != "ab1");
         assert_eq!(lens(&turns), [1, 1, 0, 1, 0]);

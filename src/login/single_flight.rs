@@ -13,11 +13,11 @@ use crate::principals::password::Fingerprint;
 
 /// The hashes under way.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<CredentialDigest, Listed>>);
+pub(super) struct SingleFlight(Mutex<HashMap<CredentialDigest, Entered>>);
 
-struct Listed {
+struct Entered {
     flight: Arc<Flight>,
-    aboard: usize,
+    waiters: usize,
 }
 
 /// One comparison that all with the same credentials wait for. When the one that began it is
@@ -37,44 +37,44 @@ pub(super) struct Outcome {
 }
 
 /// A place in a flight; the last one to leave takes it off the list.
-pub(super) struct Boarding<'a> {
-    flights: &'a Flights,
+pub(super) struct Joined<'a> {
+    flights: &'a SingleFlight,
     digest: CredentialDigest,
     pub(super) flight: Arc<Flight>,
 }
 
-impl Flights {
+impl SingleFlight {
     /// Joins the flight of these credentials, or begins one. Passwords from before a reload are not
     /// those from after it.
-    pub(super) fn board(&self, digest: CredentialDigest, stored: &Passwords) -> Boarding<'_> {
-        let begun = || Listed {
+    pub(super) fn join(&self, digest: CredentialDigest, stored: &Passwords) -> Joined<'_> {
+        let begun = || Entered {
             flight: Arc::new(Flight { stored: Arc::clone(stored), outcome: OnceCell::new() }),
-            aboard: 0,
+            waiters: 0,
         };
         let mut flights = self.lock();
         let listed = flights.entry(digest).or_insert_with(begun);
         if !Arc::ptr_eq(&listed.flight.stored, stored) {
             *listed = begun();
         }
-        listed.aboard += 1;
-        Boarding { flights: self, digest, flight: Arc::clone(&listed.flight) }
+        listed.waiters += 1;
+        Joined { flights: self, digest, flight: Arc::clone(&listed.flight) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialDigest, Listed>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialDigest, Entered>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Boarding<'_> {
+impl Drop for Joined<'_> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
         let Some(listed) = flights.get_mut(&self.digest) else { return };
         if !Arc::ptr_eq(&listed.flight, &self.flight) {
             return;
         }
-        listed.aboard -= 1;
+        listed.waiters -= 1;
         // Failures are not remembered: whoever comes now begins anew.
-        if listed.aboard == 0 || self.flight.outcome.initialized() {
+        if listed.waiters == 0 || self.flight.outcome.initialized() {
             flights.remove(&self.digest);
         }
     }
@@ -92,28 +92,28 @@ mod tests {
 
     #[test]
     fn a_flight_is_shared_until_it_has_landed_or_all_have_left() {
-        let flights = Flights::default();
+        let flights = SingleFlight::default();
         let (stored, digest) = (passwords(), [0; 32]);
-        let first = flights.board(digest, &stored);
-        let second = flights.board(digest, &stored);
+        let first = flights.join(digest, &stored);
+        let second = flights.join(digest, &stored);
         assert!(Arc::ptr_eq(&first.flight, &second.flight));
         drop(first);
-        let third = flights.board(digest, &stored);
+        let third = flights.join(digest, &stored);
         assert!(Arc::ptr_eq(&second.flight, &third.flight), "one who leaves does not end it");
         let outcome = Outcome { matched: None, network: network("::1") };
         third.flight.outcome.set(outcome).unwrap();
         drop(third);
-        assert!(!Arc::ptr_eq(&second.flight, &flights.board(digest, &stored).flight));
+        assert!(!Arc::ptr_eq(&second.flight, &flights.join(digest, &stored).flight));
         drop(second);
         assert!(flights.lock().is_empty());
     }
 
     #[test]
     fn passwords_from_after_a_reload_are_compared_anew() {
-        let flights = Flights::default();
+        let flights = SingleFlight::default();
         let digest = [0; 32];
-        let before = flights.board(digest, &passwords());
-        let after = flights.board(digest, &passwords());
+        let before = flights.join(digest, &passwords());
+        let after = flights.join(digest, &passwords());
         assert!(!Arc::ptr_eq(&before.flight, &after.flight));
         drop(before);
         assert_eq!(flights.lock().len(), 1);

@@ -13,19 +13,19 @@ use crate::address::{Address, excerpt};
 
 /// What the strict grammar found in one field.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct ParsedField {
     field: &'static str,
-    mailboxes: Vec<MailboxReading>,
+    mailboxes: Vec<ParsedMailbox>,
 }
 
-impl Reading {
+impl ParsedField {
     pub(super) fn of_addresses(field: &'static str, addresses: &[Address]) -> Self {
-        let bare = |address: &Address| MailboxReading { address: address.to_string(), name: None };
+        let bare = |address: &Address| ParsedMailbox { address: address.to_string(), name: None };
         Self { field, mailboxes: addresses.iter().map(bare).collect() }
     }
 
     pub(super) fn of_mailboxes(field: &'static str, mailboxes: &[Mailbox]) -> Self {
-        let reading = |mailbox: &Mailbox| MailboxReading {
+        let reading = |mailbox: &Mailbox| ParsedMailbox {
             address: mailbox.address.to_string(),
             name: match &mailbox.display_name {
                 None => Some(String::new()),
@@ -37,20 +37,20 @@ impl Reading {
 }
 
 #[derive(Debug)]
-struct MailboxReading {
+struct ParsedMailbox {
     address: String,
     /// `None` where names are not compared.
     name: Option<String>,
 }
 
-impl MailboxReading {
+impl ParsedMailbox {
     fn agrees(&self, theirs: &Self) -> bool {
         self.address == theirs.address && (self.name.is_none() || self.name == theirs.name)
     }
 }
 
 /// Refuses the section unless mail-parser finds the same fields, in order, with the same mailboxes.
-pub(super) fn check(section: &[u8], ours: &[Reading]) -> Result<(), MessageError> {
+pub(super) fn check(section: &[u8], ours: &[ParsedField]) -> Result<(), MessageError> {
     let Ok(theirs) = catch_unwind(AssertUnwindSafe(|| read(section))) else {
         return Err(MessageError::Field { field: "From", error: FieldError::Unread });
     };
@@ -69,8 +69,8 @@ pub(super) fn check(section: &[u8], ours: &[Reading]) -> Result<(), MessageError
 /// Names the first mailbox that differs, so that its sender knows what to write otherwise.
 fn compare(
     field: &'static str,
-    ours: &[MailboxReading],
-    theirs: &[MailboxReading],
+    ours: &[ParsedMailbox],
+    theirs: &[ParsedMailbox],
 ) -> Result<(), MessageError> {
     for at in 0..ours.len().max(theirs.len()) {
         let (ours, theirs) = (ours.get(at), theirs.get(at));
@@ -83,8 +83,8 @@ fn compare(
 }
 
 /// A mailbox in words for its sender, with characters beyond ASCII by their numbers.
-fn shown(mailbox: Option<&MailboxReading>) -> String {
-    let Some(MailboxReading { address, name }) = mailbox else { return "nothing".to_owned() };
+fn shown(mailbox: Option<&ParsedMailbox>) -> String {
+    let Some(ParsedMailbox { address, name }) = mailbox else { return "nothing".to_owned() };
     let text = match name.as_deref() {
         Some(name) if !name.is_empty() => format!("{name} <{address}>"),
         _ => address.clone(),
@@ -97,7 +97,7 @@ fn shown(mailbox: Option<&MailboxReading>) -> String {
 }
 
 /// Only the address fields are parsed: mail-parser takes the line after a broken Date for a part of it.
-fn read(section: &[u8]) -> Vec<(&'static str, Vec<MailboxReading>)> {
+fn read(section: &[u8]) -> Vec<(&'static str, Vec<ParsedMailbox>)> {
     let parser =
         FIELDS.iter().fold(MessageParser::new().default_header_ignore(), |parser, (name, _)| {
             parser.header_address(name.clone())
@@ -118,14 +118,14 @@ fn read(section: &[u8]) -> Vec<(&'static str, Vec<MailboxReading>)> {
 }
 
 /// A name without an address becomes a mailbox that equals none of ours.
-fn mailbox(addr: &Addr<'_>) -> MailboxReading {
+fn mailbox(addr: &Addr<'_>) -> ParsedMailbox {
     let name = addr.name().unwrap_or_default();
     let address = addr.address().unwrap_or_default();
     if let Some((name, address)) = repeated(address).filter(|_| name.is_empty()) {
-        return MailboxReading { address: address.to_owned(), name: Some(name.to_owned()) };
+        return ParsedMailbox { address: address.to_owned(), name: Some(name.to_owned()) };
     }
     let words: Vec<&str> = name.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
-    MailboxReading { address: address.to_owned(), name: Some(words.join(" ")) }
+    ParsedMailbox { address: address.to_owned(), name: Some(words.join(" ")) }
 }
 
 /// Takes a name that repeats the address off it. mail-parser puts the two together where a line ends

@@ -19,7 +19,7 @@ mod xses;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use self::cross_check::Reading;
+use self::cross_check::ParsedField;
 use self::header::{Field, Scan};
 use self::traceparent::TraceFields;
 use crate::address::{Address, excerpt};
@@ -147,7 +147,7 @@ impl HeaderSection {
     }
 
     /// Takes one field in; returns what the second parser has to find in it as well.
-    fn read(&mut self, field: &Field<'_>) -> Result<Option<Reading>, MessageError> {
+    fn read(&mut self, field: &Field<'_>) -> Result<Option<ParsedField>, MessageError> {
         if field.is("Bcc") || field.is("Return-Path") || is_xses(field.name) {
             self.removed.push(field.range.clone());
         }
@@ -156,10 +156,10 @@ impl HeaderSection {
         } else if let Some(name) = named(field, &RECIPIENTS) {
             let addresses = fields::addresses(name, field.value)?;
             self.recipients.extend(addresses.iter().cloned());
-            return Ok(Some(Reading::of_addresses(name, &addresses)));
+            return Ok(Some(ParsedField::of_addresses(name, &addresses)));
         } else if let Some(name) = named(field, &AUTHORS) {
             let mailboxes = fields::mailboxes(name, field.value)?;
-            let reading = Reading::of_mailboxes(name, &mailboxes);
+            let reading = ParsedField::of_mailboxes(name, &mailboxes);
             if name.ends_with("Sender") && mailboxes.len() > 1 {
                 return Err(MessageError::Field { field: name, error: FieldError::Several });
             }

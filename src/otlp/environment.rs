@@ -5,14 +5,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::collector::check_url;
-use super::settings::{Headers, Settings, Target};
+use super::settings::{Headers, OtlpSettings, Target};
 use crate::trace::Sampler;
 
 /// Puts what the environment says over the settings; `get` returns the value of a variable.
 ///
 /// Returns a line for each variable that cannot be used. Values are never shown where they may be
 /// secrets.
-pub fn apply(settings: &mut Settings, get: impl Fn(&str) -> Option<String>) -> Vec<String> {
+pub fn apply(settings: &mut OtlpSettings, get: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut reader = Reader { get: &get, problems: Vec::new() };
     if reader.text("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
         settings.traces.on = false;
@@ -194,8 +194,8 @@ fn decode(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> (Settings, Vec<String>) {
-        let mut settings = Settings::new(None, Duration::from_secs(10), 1.0);
+    fn read(variables: &[(&str, &str)]) -> (OtlpSettings, Vec<String>) {
+        let mut settings = OtlpSettings::new(None, Duration::from_secs(10), 1.0);
         let problems = apply(&mut settings, |name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())

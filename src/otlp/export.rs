@@ -15,12 +15,12 @@ use super::collector::{Collector, CollectorError, Failure};
 use super::logs::Lines;
 use super::queue::{Batch, Queue};
 use super::resource::Resource;
-use super::settings::{Settings, Target};
+use super::settings::{OtlpSettings, Target};
 use super::spans;
 use crate::trace::{self, Ended, Output};
 
 /// How long a batch is tried, at first after a second.
-const PATIENCE: Duration = Duration::from_secs(30);
+const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(10);
 /// How often losses are told.
@@ -28,7 +28,7 @@ const TELL: Duration = Duration::from_secs(60);
 /// What the end of the process waits for the collector at most.
 const END: Duration = Duration::from_secs(3);
 
-impl Settings {
+impl OtlpSettings {
     /// Says why the collector could never be called, if so.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
@@ -70,7 +70,7 @@ impl Export {
     ///
     /// # Errors
     /// When the collector could never be called.
-    pub fn prepare(settings: &Settings) -> Result<Option<Self>, CollectorError> {
+    pub fn prepare(settings: &OtlpSettings) -> Result<Option<Self>, CollectorError> {
         let resource = Resource::new(&settings.service, &settings.resource);
         let end = CancellationToken::new();
         let certificate = settings.certificate.as_deref();
@@ -92,7 +92,7 @@ impl Export {
         if let Some(traces) = &traces {
             let queue = Arc::clone(&traces.queue);
             let ended = move |trace: &Ended<'_>| queue.add(&spans::write(trace), trace.spans.len());
-            let Settings { sampler, continues, .. } = *settings;
+            let OtlpSettings { sampler, continues, .. } = *settings;
             trace::install(Output { sampler, continues, ended: Box::new(ended) });
         }
         let lines = logs.as_ref().map(|logs| Arc::clone(&logs.queue));
@@ -167,7 +167,7 @@ impl Signal {
                 Err(Failure::Later(why, after)) => (why, after),
             };
             let pause = after.unwrap_or(rest).max(rest);
-            if since.elapsed() + pause > PATIENCE || self.end.is_cancelled() {
+            if since.elapsed() + pause > BATCH_TIMEOUT || self.end.is_cancelled() {
                 return Err(why);
             }
             tokio::select! {

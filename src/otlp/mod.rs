@@ -20,4 +20,4 @@ mod wire;
 pub use collector::CollectorError;
 pub use environment::apply;
 pub use export::Export;
-pub use settings::{Headers, Settings, Target};
+pub use settings::{Headers, OtlpSettings, Target};

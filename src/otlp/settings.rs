@@ -7,7 +7,7 @@ use crate::trace::Sampler;
 
 /// What is exported, and to where.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct OtlpSettings {
     /// The collector, without the path of a signal; none exports nothing.
     pub endpoint: Option<String>,
     /// Spans.
@@ -52,7 +52,7 @@ impl std::fmt::Debug for Headers {
     }
 }
 
-impl Settings {
+impl OtlpSettings {
     /// Everything of a collector, with the intervals that OpenTelemetry names as defaults.
     #[must_use]
     pub fn new(endpoint: Option<String>, timeout: Duration, ratio: f64) -> Self {

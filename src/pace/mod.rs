@@ -63,7 +63,7 @@ pub enum Exceeded {
 
 /// What there is to see.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Status {
+pub struct PaceStatus {
     /// Recipients per second that SES and the operator allow; `None` is not known, and no limit.
     pub nominal_rate: Option<f64>,
     /// Recipients per second just now: lower after SES has throttled; `None` is no limit.
@@ -161,7 +161,7 @@ impl Pace {
 
     /// Returns what there is to see.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> PaceStatus {
         self.lock().status(now())
     }
 

@@ -14,7 +14,7 @@ use super::bucket::{Bucket, Ramp, seconds};
 /// What a throttled answer leaves of the rate.
 const DECREASE: f64 = 0.7;
 /// Throttled answers within this time of the last decrease are about calls made before it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ONE_DECREASE: Duration = Duration::from_secs(1);
 /// The seconds in which the rate climbs from nothing to its full height.
 const RECOVERY: f64 = 60.0;
 /// The lowest rate, in recipients per second.
@@ -154,7 +154,7 @@ impl SendRate {
     /// Slows down, since SES has throttled a call.
     pub(super) fn throttled(&mut self, now: Instant) {
         self.throttles = self.throttles.saturating_add(1);
-        if self.slowed.is_some_and(|then| now.saturating_duration_since(then) < PATIENCE) {
+        if self.slowed.is_some_and(|then| now.saturating_duration_since(then) < ONE_DECREASE) {
             return;
         }
         self.slowed = Some(now);

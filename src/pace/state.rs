@@ -21,7 +21,7 @@ use super::account::{Account, Budget};
 use super::fair::{FairQueue, Waiter};
 use super::quota::DayQuota;
 use super::rate::SendRate;
-use super::{Exceeded, PaceSettings, Status, Waiting};
+use super::{Exceeded, PaceSettings, PaceStatus, Waiting};
 
 /// Accounts are looked through for idle ones when there are this many, at least.
 const SWEEP: usize = 64;
@@ -32,7 +32,7 @@ const SHOWN: usize = 100;
 
 /// The place of one message that waits.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Wakeup {
     notify: Notify,
     phase: AtomicU8,
 }
@@ -41,7 +41,7 @@ const WAITS: u8 = 0;
 const GRANTED: u8 = 1;
 const GONE: u8 = 2;
 
-impl Place {
+impl Wakeup {
     fn new() -> Arc<Self> {
         Arc::new(Self { notify: Notify::new(), phase: AtomicU8::new(WAITS) })
     }
@@ -64,7 +64,7 @@ impl Place {
 /// Who waits, and until when.
 #[derive(Debug)]
 struct Guest {
-    place: Arc<Place>,
+    place: Arc<Wakeup>,
     by: Instant,
 }
 
@@ -81,7 +81,7 @@ pub(super) enum Entry {
 pub(super) struct Ticket {
     pub(super) user: Arc<str>,
     pub(super) number: u64,
-    pub(super) place: Arc<Place>,
+    pub(super) place: Arc<Wakeup>,
     pub(super) by: Instant,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct State {
     sweep_at: usize,
     queue: FairQueue<Guest>,
     tickets: u64,
-    driver: Option<Arc<Place>>,
+    driver: Option<Arc<Wakeup>>,
     /// Until when the driver sleeps.
     alarm: Option<Instant>,
 }
@@ -193,7 +193,7 @@ impl State {
             }
             self.tickets += 1;
             let user = account.as_ref().map_or_else(|| user.into(), |one| Arc::clone(&one.name));
-            let ticket = Ticket { user, number: self.tickets, place: Place::new(), by };
+            let ticket = Ticket { user, number: self.tickets, place: Wakeup::new(), by };
             let who = Guest { place: Arc::clone(&ticket.place), by };
             self.queue.push(&ticket.user, Waiter { ticket: ticket.number, recipients, who });
             Entry::Waits(ticket)
@@ -338,7 +338,7 @@ impl State {
         [opens_at, changes_at, self.queue.held_until()].into_iter().flatten().min()
     }
 
-    pub(super) fn status(&mut self, now: Instant) -> Status {
+    pub(super) fn status(&mut self, now: Instant) -> PaceStatus {
         self.rate.is_open(now);
         let mut waiting: Vec<_> = self
             .queue
@@ -354,7 +354,7 @@ impl State {
             .collect();
         days.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         days.truncate(SHOWN);
-        Status {
+        PaceStatus {
             nominal_rate: self.rate.nominal(),
             current_rate: self.rate.current(),
             throttles: self.rate.throttles(),

@@ -28,15 +28,15 @@ use crate::pace::{Budget, Pace, Turn};
 use crate::redact::Redaction;
 use crate::rules::Rules;
 use crate::smtp::{Envelope, Reply, Transaction};
-use crate::trace::{self, Begun, Kind, Trace};
+use crate::trace::{self, Kind, Trace, TransactionTimes};
 use crate::upstream::{Held, InForce, Upstream, UpstreamError};
-use record::{Line, Sent, shown};
+use record::{Sent, TransactionLog, shown};
 use slow_decisions::{QUICK_STEPS, SlowDecisions, Undecided};
-use span::Traced;
+use span::TransactionSpan;
 
 /// How the relay behaves beside its rules.
 #[derive(Debug)]
-pub struct Settings {
+pub struct RelaySettings {
     /// What of an address the log shows.
     pub redaction: Redaction,
     /// Answers `451` instead of `554` while SES has paused the account (decision 14).
@@ -56,7 +56,7 @@ pub struct Relay {
     slow_decisions: SlowDecisions,
     inventory: Option<Inventory>,
     decisions: DecisionLog,
-    settings: Settings,
+    settings: RelaySettings,
     metrics: Arc<Metrics>,
     /// Whether there were credentials when that was looked at last.
     has_credentials: AtomicBool,
@@ -65,7 +65,7 @@ pub struct Relay {
 impl Relay {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(rules: Rules, upstream: Upstream, pace: Pace, settings: Settings) -> Self {
+    pub fn new(rules: Rules, upstream: Upstream, pace: Pace, settings: RelaySettings) -> Self {
         let rules = Arc::new(ArcSwap::from_pointee(rules));
         let (decisions, metrics) = (DecisionLog::default(), Arc::default());
         let slow_decisions = SlowDecisions::new();
@@ -138,7 +138,7 @@ impl Relay {
         client: &Client,
         envelope: &Arc<Envelope>,
         header: &Arc<HeaderSection>,
-        begun: Begun,
+        begun: TransactionTimes,
     ) -> Result<Option<Screened>, Reply> {
         let occasion = occasion();
         let started = now();
@@ -154,10 +154,10 @@ impl Relay {
         };
         let took = started.elapsed();
         self.decided(client, Err(&refusal), took);
-        let line = self.line(client, envelope, Some(header), occasion.id);
+        let log = self.log(client, envelope, Some(header), occasion.id);
         let trace = &trace::begin(begun, header.trace_parent());
-        let reply = trace.within(|| line.refused(&refusal, None, took));
-        self.traced(trace, client, envelope, Some(header), occasion.id)
+        let reply = trace.within(|| log.refused(&refusal, None, took));
+        self.span(trace, client, envelope, Some(header), occasion.id)
             .refused(&refusal, None, &reply);
         self.ended(client, refusal.name(), &reply);
         Err(reply)
@@ -181,7 +181,7 @@ impl Relay {
         screened: Option<Screened>,
         share: Share,
         abort: &CancellationToken,
-        begun: Begun,
+        begun: TransactionTimes,
     ) -> Reply {
         let trace = trace::begin(begun, transaction.header.trace_parent());
         trace.scope(self.transact(client, transaction, screened, share, abort, &trace)).await
@@ -201,25 +201,25 @@ impl Relay {
         let id = occasion().id;
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let bytes = transaction.content.len();
-        let line = self.line(client, &envelope, Some(&header), id);
-        let traced = self.traced(trace, client, &envelope, Some(&header), id);
-        match self.forward(&line, transaction, screened, share, abort, by).await {
+        let log = self.log(client, &envelope, Some(&header), id);
+        let span = self.span(trace, client, &envelope, Some(&header), id);
+        match self.forward(&log, transaction, screened, share, abort, by).await {
             Ok(sent) => {
                 self.metrics.taken(&client.principal.name, envelope.forward_paths.len(), bytes);
                 // SES has the message: at the end of a drain its client is told so, whatever becomes
                 // of the record, which waits for the disk.
                 let reply = tokio::select! {
                     biased;
-                    reply = line.relayed(&sent, started.elapsed(), by) => reply,
+                    reply = log.relayed(&sent, started.elapsed(), by) => reply,
                     () = abort.cancelled() => Reply::accepted(&sent.message_id),
                 };
-                traced.relayed(&sent, &reply);
+                span.relayed(&sent, &reply);
                 self.ended(client, "relayed", &reply);
                 reply
             }
             Err(refusal) => {
-                let reply = line.refused(&refusal, Some(bytes), started.elapsed());
-                traced.refused(&refusal, Some(bytes), &reply);
+                let reply = log.refused(&refusal, Some(bytes), started.elapsed());
+                span.refused(&refusal, Some(bytes), &reply);
                 self.ended(client, refusal.name(), &reply);
                 reply
             }
@@ -229,14 +229,14 @@ impl Relay {
     /// Waits for its turn, decides, records what is meant, and hands over.
     async fn forward(
         &self,
-        line: &Line<'_>,
+        log: &TransactionLog<'_>,
         transaction: Transaction,
         screened: Option<Screened>,
         share: Share,
         abort: &CancellationToken,
         by: Instant,
     ) -> Result<Sent, Refusal> {
-        let (client, id) = (line.client(), line.id());
+        let (client, id) = (log.client(), log.id());
         let envelope = Arc::clone(&transaction.envelope);
         let bytes = transaction.content.len();
         let begun = now();
@@ -254,7 +254,7 @@ impl Relay {
         drop(deciding);
         tokio::select! {
             biased;
-            intended = line.intend(&permit, bytes, by) => intended?,
+            intended = log.intend(&permit, bytes, by) => intended?,
             () = abort.cancelled() => return Err(Unwritten::Failed("the relay ended".into()).into()),
         }
         let verdict = permit.verdict().clone();
@@ -406,14 +406,14 @@ impl Relay {
         Refusal::Denied { id, source }
     }
 
-    fn line<'a>(
+    fn log<'a>(
         &'a self,
         client: &'a Client,
         envelope: &'a Envelope,
         header: Option<&HeaderSection>,
         id: Uuid,
-    ) -> Line<'a> {
-        Line::new(&self.decisions, &self.settings.redaction, client, envelope, header, id)
+    ) -> TransactionLog<'a> {
+        TransactionLog::new(&self.decisions, &self.settings.redaction, client, envelope, header, id)
     }
 
     /// How many bytes a byte of content takes in all while the upstream is called.
@@ -429,35 +429,41 @@ impl Relay {
         envelope: &Envelope,
         bytes: usize,
         reply: &Reply,
-        begun: Begun,
+        begun: TransactionTimes,
     ) {
         let id = occasion().id;
-        let line = self.line(client, envelope, None, id);
+        let log = self.log(client, envelope, None, id);
         let trace = &trace::begin(begun, None);
-        trace.within(|| line.put_off(bytes, reply));
-        self.traced(trace, client, envelope, None, id).unread(record::MEMORY, reply);
+        trace.within(|| log.put_off(bytes, reply));
+        self.span(trace, client, envelope, None, id).unread(record::MEMORY, reply);
         self.ended(client, "memory", reply);
     }
 
     /// Logs a message that was refused before anything could be decided about it.
-    pub fn unreadable(&self, client: &Client, envelope: &Envelope, reply: &Reply, begun: Begun) {
+    pub fn unreadable(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        reply: &Reply,
+        begun: TransactionTimes,
+    ) {
         let id = occasion().id;
-        let line = self.line(client, envelope, None, id);
+        let log = self.log(client, envelope, None, id);
         let trace = &trace::begin(begun, None);
-        let outcome = trace.within(|| line.unreadable(reply));
-        self.traced(trace, client, envelope, None, id).unread(outcome, reply);
+        let outcome = trace.within(|| log.unreadable(reply));
+        self.span(trace, client, envelope, None, id).unread(outcome, reply);
         self.ended(client, outcome, reply);
     }
 
-    fn traced<'a>(
+    fn span<'a>(
         &'a self,
         trace: &'a Trace,
         client: &'a Client,
         envelope: &'a Envelope,
         header: Option<&'a HeaderSection>,
         id: Uuid,
-    ) -> Traced<'a> {
-        Traced { trace, redaction: &self.settings.redaction, client, envelope, header, id }
+    ) -> TransactionSpan<'a> {
+        TransactionSpan { trace, redaction: &self.settings.redaction, client, envelope, header, id }
     }
 
     /// Says whether the upstream has the credentials that it needs.

@@ -24,7 +24,7 @@ const UNREADABLE: &str = "unreadable";
 const NO_MEMORY: &str = "raise `memory_mib` in `[limits]`, or send less at once";
 
 /// The record of one transaction, begun with what is known before it ends.
-pub(super) struct Line<'a> {
+pub(super) struct TransactionLog<'a> {
     log: &'a DecisionLog,
     redaction: &'a Redaction,
     client: &'a Client,
@@ -39,7 +39,7 @@ pub(super) struct Line<'a> {
     is_intended: AtomicBool,
 }
 
-impl<'a> Line<'a> {
+impl<'a> TransactionLog<'a> {
     pub(super) fn new(
         log: &'a DecisionLog,
         redaction: &'a Redaction,
@@ -199,7 +199,7 @@ impl<'a> Line<'a> {
             record.possible_duplicate = Some(*possible_duplicate);
         }
         if self.is_intended.load(Ordering::Relaxed) {
-            self.log.follow(&record, level(refusal));
+            self.log.note_outcome(&record, level(refusal));
         } else {
             self.log.note(&record, level(refusal));
         }

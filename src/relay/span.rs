@@ -14,7 +14,7 @@ use crate::trace::{Attribute, Trace, Value};
 use crate::upstream::UpstreamError;
 
 /// The trace of one transaction, with what is known of it from the start.
-pub(super) struct Traced<'a> {
+pub(super) struct TransactionSpan<'a> {
     pub(super) trace: &'a Trace,
     pub(super) redaction: &'a Redaction,
     pub(super) client: &'a Client,
@@ -23,7 +23,7 @@ pub(super) struct Traced<'a> {
     pub(super) id: Uuid,
 }
 
-impl Traced<'_> {
+impl TransactionSpan<'_> {
     pub(super) fn relayed(&self, sent: &Sent, reply: &Reply) {
         self.end(reply, None, || {
             let mut more = vec![

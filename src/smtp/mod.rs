@@ -17,4 +17,4 @@ pub use envelope::{Envelope, ReversePath, Transaction};
 pub use reply::Reply;
 pub use sasl::Credentials;
 pub use session::{Authentication, Phase, RECIPIENTS, Said, Session, Step};
-pub use settings::{Auth, BareLf, Limits, Settings};
+pub use settings::{Auth, BareLf, SessionLimits, SessionSettings};

@@ -45,7 +45,7 @@ impl fmt::Debug for Exchange {
 
 /// Where an exchange stands after a line.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum SaslOutcome {
     /// Send the challenge and wait for one more line.
     Challenge(Reply, Exchange),
     /// Complete: have them checked.
@@ -57,41 +57,41 @@ pub enum Outcome {
 /// Starts an exchange with what follows `AUTH `.
 ///
 /// Blanks are strict: one between mechanism and initial response, none inside or behind it.
-pub fn start(arguments: &str) -> Outcome {
+pub fn start(arguments: &str) -> SaslOutcome {
     let (mechanism, response) = match arguments.split_once(' ') {
         Some((mechanism, response)) => (mechanism, Some(response)),
         None => (arguments, None),
     };
     let response = response.filter(|response| !response.is_empty());
     let exchange = match mechanism.to_ascii_uppercase().as_str() {
-        "" => return Outcome::Refused(Reply::syntax("AUTH mechanism [initial-response]")),
+        "" => return SaslOutcome::Refused(Reply::syntax("AUTH mechanism [initial-response]")),
         "PLAIN" => Exchange::Plain,
         "LOGIN" => Exchange::LoginUsername,
-        _ => return Outcome::Refused(Reply::unknown_mechanism()),
+        _ => return SaslOutcome::Refused(Reply::unknown_mechanism()),
     };
     match response {
         // RFC 4954 section 4: a lone `=` is an empty initial response.
         Some("=") => exchange.decoded(&Zeroizing::new(Vec::new())),
         Some(response) => exchange.respond(response.as_bytes()),
-        None => Outcome::Challenge(exchange.challenge(), exchange),
+        None => SaslOutcome::Challenge(exchange.challenge(), exchange),
     }
 }
 
 impl Exchange {
     /// Takes a line of the client, without its CRLF. `*` has been dealt with by `answer`.
-    fn respond(self, response: &[u8]) -> Outcome {
+    fn respond(self, response: &[u8]) -> SaslOutcome {
         // Sized before, so that decoding never moves and leaves a copy behind.
         let mut decoded = Zeroizing::new(Vec::with_capacity(response.len()));
         match STANDARD.decode_vec(response, &mut decoded) {
             Ok(()) => self.decoded(&decoded),
-            Err(_) => Outcome::Refused(Reply::invalid_base64()),
+            Err(_) => SaslOutcome::Refused(Reply::invalid_base64()),
         }
     }
 
     /// Takes the client's answer to a challenge, a line without its CRLF; `*` cancels.
-    pub fn answer(self, line: &[u8]) -> Outcome {
+    pub fn answer(self, line: &[u8]) -> SaslOutcome {
         match line {
-            b"*" => Outcome::Refused(Reply::authentication_cancelled()),
+            b"*" => SaslOutcome::Refused(Reply::authentication_cancelled()),
             line => self.respond(line),
         }
     }
@@ -104,26 +104,26 @@ impl Exchange {
         }
     }
 
-    fn decoded(self, message: &[u8]) -> Outcome {
+    fn decoded(self, message: &[u8]) -> SaslOutcome {
         match self {
             Exchange::Plain => plain(message),
             Exchange::LoginUsername => match text(message).filter(|name| !name.is_empty()) {
                 Some(name) => {
                     let next = Exchange::LoginPassword(Zeroizing::new(name.to_owned()));
-                    Outcome::Challenge(next.challenge(), next)
+                    SaslOutcome::Challenge(next.challenge(), next)
                 }
-                None => Outcome::Refused(malformed(message)),
+                None => SaslOutcome::Refused(malformed(message)),
             },
             Exchange::LoginPassword(username) => match text(message) {
                 Some(password) => credentials(&username, password),
-                None => Outcome::Refused(malformed(message)),
+                None => SaslOutcome::Refused(malformed(message)),
             },
         }
     }
 }
 
 /// `[authzid] NUL authcid NUL passwd`, RFC 4616 section 2.
-fn plain(message: &[u8]) -> Outcome {
+fn plain(message: &[u8]) -> SaslOutcome {
     let mut parts = message.split(|byte| *byte == 0).map(text);
     let parts = (parts.next(), parts.next(), parts.next(), parts.next());
     match parts {
@@ -134,10 +134,10 @@ fn plain(message: &[u8]) -> Outcome {
             if authzid.is_empty() || authzid == username {
                 credentials(username, password)
             } else {
-                Outcome::Refused(Reply::credentials_invalid())
+                SaslOutcome::Refused(Reply::credentials_invalid())
             }
         }
-        _ => Outcome::Refused(malformed(message)),
+        _ => SaslOutcome::Refused(malformed(message)),
     }
 }
 
@@ -150,8 +150,8 @@ fn malformed(message: &[u8]) -> Reply {
     }
 }
 
-fn credentials(username: &str, password: &str) -> Outcome {
-    Outcome::Credentials(Credentials {
+fn credentials(username: &str, password: &str) -> SaslOutcome {
+    SaslOutcome::Credentials(Credentials {
         username: username.to_owned(),
         password: Zeroizing::new(password.to_owned()),
     })
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn debug_output_hides_credentials() {
-        let Outcome::Credentials(credentials) = start("PLAIN AGFwcABzZWNyZXQ=") else {
+        let SaslOutcome::Credentials(credentials) = start("PLAIN AGFwcABzZWNyZXQ=") else {
             panic!("not complete")
         };
         assert_eq!(credentials.username, "app");

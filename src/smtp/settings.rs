@@ -2,7 +2,7 @@
 
 /// Settings of one listener, shared by its sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct SessionSettings {
     /// Host name in the banner and in the answer to EHLO and HELO (decision 12).
     pub hostname: String,
     /// Largest message content, in bytes after dot-unstuffing, told to clients as SIZE.
@@ -16,7 +16,7 @@ pub struct Settings {
     /// What happens to a bare LF in content (decision 5).
     pub bare_lf: BareLf,
     /// Bounds of one session.
-    pub limits: Limits,
+    pub limits: SessionLimits,
 }
 
 /// Whether clients log in.
@@ -43,7 +43,7 @@ pub enum BareLf {
 
 /// Bounds of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct SessionLimits {
     /// Longest command line, in bytes without its CRLF.
     pub command_line_bytes: usize,
     /// Longest AUTH command or continuation line, in bytes without its CRLF (RFC 4954 section 4).
@@ -65,9 +65,9 @@ pub struct Limits {
     pub messages: u32,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for SessionLimits {
+    fn default() -> SessionLimits {
+        SessionLimits {
             command_line_bytes: 2_048,
             auth_line_bytes: 12_288,
             errors: 20,

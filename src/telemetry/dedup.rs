@@ -126,7 +126,7 @@ impl Repeats {
         if is_shown || level > Level::WARN {
             return true;
         }
-        let mut words = Words(self.0.keys.build_hasher());
+        let mut words = EventHasher(self.0.keys.build_hasher());
         metadata.callsite().hash(&mut words.0);
         event.record(&mut words);
         let kind = Kind { key: words.0.finish(), level, shown: 1 };
@@ -136,9 +136,9 @@ impl Repeats {
 
 /// A format that leaves repeated lines out. (What a filter of a layer refuses in `event_enabled` is
 /// not reset where it is the only layer, so that the next event is lost with it.)
-pub(super) struct Once<F>(pub(super) F, pub(super) Repeats);
+pub(super) struct Dedup<F>(pub(super) F, pub(super) Repeats);
 
-impl<S, N, F> FormatEvent<S, N> for Once<F>
+impl<S, N, F> FormatEvent<S, N> for Dedup<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -225,16 +225,16 @@ fn tell(seen: Seen) {
 }
 
 /// Hashes the words of an event.
-struct Words<H>(H);
+struct EventHasher<H>(H);
 
-impl<H: Hasher> Write for Words<H> {
+impl<H: Hasher> Write for EventHasher<H> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.write(text.as_bytes());
         Ok(())
     }
 }
 
-impl<H: Hasher> Visit for Words<H> {
+impl<H: Hasher> Visit for EventHasher<H> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         field.name().hash(&mut self.0);
         let _ = write!(self, "{value:?}");

@@ -14,10 +14,10 @@ use tokio::task::futures::TaskLocalFuture;
 use tokio::time::Instant;
 
 pub use sampler::Sampler;
-pub use span::{Attribute, Event, Kind, Span, SpanId, TraceId, Value};
+pub use span::{Attribute, Kind, Span, SpanEvent, SpanId, TraceId, Value};
 
 use crate::message::TraceParent;
-use span::Clock;
+use span::TraceClock;
 
 /// Where traces go, and which.
 pub struct Output {
@@ -48,14 +48,14 @@ pub struct Ended<'a> {
 
 /// When a transaction began.
 #[derive(Debug, Clone, Copy)]
-pub struct Begun {
+pub struct TransactionTimes {
     /// MAIL was answered.
     pub mail: Instant,
     /// Content was asked for; none before that.
     pub data: Option<Instant>,
 }
 
-impl Begun {
+impl TransactionTimes {
     /// A transaction begins at this moment.
     #[must_use]
     pub fn now() -> Self {
@@ -94,7 +94,7 @@ pub fn install(output: Output) {
 
 /// Begins the trace of a transaction whose message has arrived, or will not.
 #[must_use]
-pub fn begin(begun: Begun, parent: Option<&TraceParent>) -> Trace {
+pub fn begin(begun: TransactionTimes, parent: Option<&TraceParent>) -> Trace {
     OUTPUT.get().map_or(Trace(None), |output| Trace::begin(output, begun, parent))
 }
 
@@ -111,9 +111,9 @@ pub fn current() -> Trace {
 }
 
 /// Begins a part of the transaction that is carried out here; it ends when it is dropped.
-pub fn step(name: &'static str, kind: Kind) -> Step {
+pub fn step(name: &'static str, kind: Kind) -> OpenSpan {
     let live = CURRENT.try_with(Trace::recorded).ok().flatten();
-    Step(live.and_then(|live| {
+    OpenSpan(live.and_then(|live| {
         let span = Span::begin(name, kind, live.clock.now(), Some(live.ids.span))?;
         Some((live, span))
     }))
@@ -122,7 +122,7 @@ pub fn step(name: &'static str, kind: Kind) -> Step {
 /// Notes a moment within the step under way.
 pub fn event(name: &'static str, attributes: impl FnOnce() -> Vec<Attribute>) {
     if let Some(live) = CURRENT.try_with(Trace::recorded).ok().flatten() {
-        let event = Event { name, at: live.clock.now(), attributes: attributes() };
+        let event = SpanEvent { name, at: live.clock.now(), attributes: attributes() };
         live.parts().events.push(event);
     }
 }
@@ -134,10 +134,10 @@ pub struct Trace(Option<Arc<Live>>);
 #[derive(Debug)]
 struct Live {
     output: Arc<Output>,
-    clock: Clock,
+    clock: TraceClock,
     ids: Ids,
     parent: Option<TraceParent>,
-    begun: Begun,
+    begun: TransactionTimes,
     parts: Mutex<Parts>,
 }
 
@@ -145,7 +145,7 @@ struct Live {
 struct Parts {
     spans: Vec<Span>,
     /// Of the step under way.
-    events: Vec<Event>,
+    events: Vec<SpanEvent>,
 }
 
 impl Live {
@@ -155,7 +155,7 @@ impl Live {
 }
 
 impl Trace {
-    fn begin(output: &Arc<Output>, begun: Begun, parent: Option<&TraceParent>) -> Self {
+    fn begin(output: &Arc<Output>, begun: TransactionTimes, parent: Option<&TraceParent>) -> Self {
         let parent = parent.filter(|_| output.continues);
         let Some(span) = span::random() else { return Self(None) };
         let trace = match parent {
@@ -168,7 +168,7 @@ impl Trace {
         let recorded = output.sampler.records(trace, parent.map(|parent| parent.sampled));
         let live = Live {
             output: Arc::clone(output),
-            clock: Clock::start(),
+            clock: TraceClock::start(),
             ids: Ids { trace, span, recorded },
             parent: parent.cloned(),
             begun,
@@ -230,9 +230,9 @@ impl Trace {
 /// A part of a transaction under way.
 #[derive(Debug)]
 #[must_use]
-pub struct Step(Option<(Arc<Live>, Span)>);
+pub struct OpenSpan(Option<(Arc<Live>, Span)>);
 
-impl Step {
+impl OpenSpan {
     /// Says more about the part.
     pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
         if let Some((_, span)) = &mut self.0 {
@@ -248,7 +248,7 @@ impl Step {
     }
 }
 
-impl Drop for Step {
+impl Drop for OpenSpan {
     fn drop(&mut self) {
         let Some((live, mut span)) = self.0.take() else { return };
         span.ended = live.clock.now();
@@ -279,9 +279,9 @@ mod tests {
         (Arc::new(Output { sampler, continues: true, ended: Box::new(ended) }), seen)
     }
 
-    fn begun() -> Begun {
-        let begun = Begun::now();
-        Begun { data: Some(begun.mail), ..begun }
+    fn begun() -> TransactionTimes {
+        let begun = TransactionTimes::now();
+        TransactionTimes { data: Some(begun.mail), ..begun }
     }
 
     #[tokio::test]

@@ -86,14 +86,14 @@ pub struct Span {
     /// What is said about it.
     pub attributes: Vec<Attribute>,
     /// Moments within it.
-    pub events: Vec<Event>,
+    pub events: Vec<SpanEvent>,
     /// Why it failed, if it did.
     pub failure: Option<String>,
 }
 
 /// A moment within a span.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct SpanEvent {
     /// One of a few names.
     pub name: &'static str,
     /// When it was, in nanoseconds since 1970.
@@ -134,12 +134,12 @@ pub(super) fn random<const BYTES: usize>() -> Option<[u8; BYTES]> {
 
 /// Tells the time of one trace: a clock that is set meanwhile does not bend its spans.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct TraceClock {
     system: SystemTime,
     instant: Instant,
 }
 
-impl Clock {
+impl TraceClock {
     pub(super) fn start() -> Self {
         let (system, instant) = super::now();
         Self { system, instant }

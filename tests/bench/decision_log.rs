@@ -5,7 +5,7 @@
 use std::time::{Duration, SystemTime};
 
 use divan::Bencher;
-use sesgate::decision_log::{DecisionLog, Event, Record, Settings};
+use sesgate::decision_log::{DecisionLog, DecisionLogSettings, Event, Record};
 use sesgate::redact::{Addresses, Redaction};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -47,7 +47,8 @@ fn addresses() -> (Addresses, Addresses) {
 fn open(required: bool, sync: bool) -> (TempDir, DecisionLog) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("decisions.jsonl");
-    let log = DecisionLog::open(Settings { file, required, sync, is_in_log: false }).unwrap();
+    let log =
+        DecisionLog::open(DecisionLogSettings { file, required, sync, is_in_log: false }).unwrap();
     (folder, log)
 }
 

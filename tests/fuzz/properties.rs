@@ -20,7 +20,9 @@ use sesgate::policy::{
 };
 use sesgate::proxy_protocol::{LONGEST_BYTES, Parsed, parse};
 use sesgate::smtp::content::{Decoder, Event};
-use sesgate::smtp::{Auth, Authentication, BareLf, Limits, Reply, Session, Settings, Step};
+use sesgate::smtp::{
+    Auth, Authentication, BareLf, Reply, Session, SessionLimits, SessionSettings, Step,
+};
 
 /// A property by the name of its target.
 pub(crate) type Property = (&'static str, fn(&[u8]));
@@ -451,14 +453,14 @@ pub(crate) fn session(bytes: &[u8]) {
 
 fn converse(options: u8, pieces: &[&[u8]]) -> Said {
     let is = |bit: u8| options & (1 << bit) != 0;
-    let settings = Settings {
+    let settings = SessionSettings {
         hostname: "gate.test".to_owned(),
         message_bytes: if is(0) { 60 } else { 10_000 },
         starttls: !is(1),
         require_tls: false,
         auth: if is(2) { Auth::None } else { Auth::Offered { in_clear: is(3) } },
         bare_lf: if is(4) { BareLf::Normalize } else { BareLf::Refuse },
-        limits: Limits { errors: 5, messages: 3, recipients: 4, ..Limits::default() },
+        limits: SessionLimits { errors: 5, messages: 3, recipients: 4, ..SessionLimits::default() },
     };
     let refusal = |bit: u8| if is(bit) { Err(Reply::temporary_failure()) } else { Ok(()) };
     let mut session = Session::new(Arc::new(settings), is(1));

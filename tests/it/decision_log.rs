@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::Value;
-use sesgate::decision_log::{DecisionLog, Event, Record, Settings, Unwritten};
+use sesgate::decision_log::{DecisionLog, DecisionLogSettings, Event, Record, Unwritten};
 use tokio::time::Instant;
 use tracing::Level;
 use uuid::Uuid;
@@ -20,7 +20,8 @@ fn pipe(folder: &Path) -> PathBuf {
 }
 
 fn open(file: PathBuf, required: bool) -> DecisionLog {
-    DecisionLog::open(Settings { file, required, sync: false, is_in_log: false }).unwrap()
+    DecisionLog::open(DecisionLogSettings { file, required, sync: false, is_in_log: false })
+        .unwrap()
 }
 
 /// A log in which every mail must be recorded, and what makes its disk hang.
@@ -162,7 +163,7 @@ async fn a_refusal_behind_an_intention_is_kept_where_others_are_dropped() {
         Level::INFO,
     );
     assert_eq!(log.dropped(), dropped + 1);
-    log.follow(
+    log.note_outcome(
         &Record { principal: Some(&long), ..Record::new(Event::Refused, behind) },
         Level::INFO,
     );

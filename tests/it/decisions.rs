@@ -17,7 +17,7 @@ use sesgate::principals::{User, XSesRules};
 use sesgate::relay::Relay;
 use sesgate::rules::Rules;
 use sesgate::smtp::{Envelope, HeaderSection};
-use sesgate::trace::Begun;
+use sesgate::trace::TransactionTimes;
 
 use crate::support::{account, manner, outbox, pace, path, principal};
 
@@ -124,7 +124,12 @@ fn play(case: &Value) -> String {
     let principals = Arc::new(Principals::new(vec![user], 1).unwrap());
     let rules = Rules { authorizer, principals };
     let relay = Relay::new(rules, outbox(folder.path()), pace(), manner());
-    match relay.screen(&client, &Arc::new(envelope(case)), &Arc::new(header), Begun::now()) {
+    match relay.screen(
+        &client,
+        &Arc::new(envelope(case)),
+        &Arc::new(header),
+        TransactionTimes::now(),
+    ) {
         Ok(_) => "allowed".to_owned(),
         Err(reply) => {
             let text = reply.to_string();

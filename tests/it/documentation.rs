@@ -249,7 +249,7 @@ fn constant(file: &str, name: &str) -> u64 {
 
 #[test]
 fn the_page_of_limits_has_each_fixed_limit() {
-    let session = smtp::Limits::default();
+    let session = smtp::SessionLimits::default();
     let number = |number: usize| u64::try_from(number).unwrap();
     let service = "src/connection/service.rs";
     let expected = [
@@ -278,7 +278,7 @@ fn the_page_of_limits_has_each_fixed_limit() {
         ),
         ("a correct password", vec![constant("src/login/credential_cache.rs", "REMEMBERED")]),
         ("slow content", vec![constant(service, "RATE"), constant(service, "SLOW")]),
-        ("waiting for memory", vec![constant("src/gateway/service.rs", "MEMORY_PATIENCE")]),
+        ("waiting for memory", vec![constant("src/gateway/service.rs", "MEMORY_TIMEOUT")]),
         ("waiting for a call to SES", vec![constant("src/upstream/ses/mod.rs", "TURN")]),
         ("PROXY header", vec![number(proxy_protocol::LONGEST_BYTES)]),
         ("attempts at SES", vec![constant("src/upstream/ses/client.rs", "ATTEMPTS")]),

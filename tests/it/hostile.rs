@@ -14,7 +14,7 @@ use rustls::pki_types::ServerName;
 use serde_json::Value;
 use sesgate::connection::Service;
 use sesgate::message::HeaderSection;
-use sesgate::smtp::{Auth, Settings};
+use sesgate::smtp::{Auth, SessionSettings};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -68,7 +68,8 @@ async fn play(
     certificate: &Arc<Certificate>,
     transport: Transport,
 ) -> Result<(), String> {
-    let change = |_: &mut Service, settings: &mut Settings| *settings = dialogue.settings.clone();
+    let change =
+        |_: &mut Service, settings: &mut SessionSettings| *settings = dialogue.settings.clone();
     let listener = Listener::open(certificate, transport, change).await;
     let mut stream = listener.connect().await;
     let mut lines = Lines::default();
@@ -203,7 +204,7 @@ async fn end_at(
     too_long: bool,
 ) -> Result<(), String> {
     const READ: usize = 16 * 1024;
-    let change = |_: &mut Service, settings: &mut Settings| {
+    let change = |_: &mut Service, settings: &mut SessionSettings| {
         settings.message_bytes = if too_long { 10_000 } else { 100_000 };
     };
     let listener = Listener::open(certificate, transport, change).await;
@@ -279,7 +280,7 @@ async fn talk_first(
     bytes: &[u8],
 ) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
-    let hasty = |service: &mut Service, _: &mut Settings| {
+    let hasty = |service: &mut Service, _: &mut SessionSettings| {
         service.deadlines.handshake = Duration::from_millis(1_000);
     };
     let service = listener(folder.path(), certificate, transport, hasty);
@@ -381,7 +382,8 @@ async fn content_without_its_end_is_never_relayed() {
 async fn a_message_over_the_limit_is_drained() {
     let certificate = Arc::new(certificate());
     for transport in [Transport::Clear, Transport::Tls] {
-        let change = |_: &mut Service, settings: &mut Settings| settings.message_bytes = 50_000;
+        let change =
+            |_: &mut Service, settings: &mut SessionSettings| settings.message_bytes = 50_000;
         let listener = Listener::open(&certificate, transport, change).await;
         let mut stream = listener.connect_for(ENVELOPE).await;
         let filler = ". QUIT\r\n.QUIT\r\n".repeat(700_000);
@@ -403,7 +405,7 @@ async fn thousands_of_pipelined_commands_are_answered_one_by_one() {
     const COMMANDS: usize = 65_000;
     let certificate = Arc::new(certificate());
     for (transport, limit) in [(Transport::Clear, u32::MAX), (Transport::Tls, u32::MAX)] {
-        let change = |_: &mut Service, settings: &mut Settings| {
+        let change = |_: &mut Service, settings: &mut SessionSettings| {
             settings.limits.idle_commands = limit;
         };
         let listener = Listener::open(&certificate, transport, change).await;
@@ -426,7 +428,7 @@ async fn thousands_of_pipelined_commands_are_answered_one_by_one() {
 async fn a_client_that_never_reads_is_cut_off() {
     let certificate = Arc::new(certificate());
     for transport in [Transport::Clear, Transport::Tls] {
-        let change = |service: &mut Service, settings: &mut Settings| {
+        let change = |service: &mut Service, settings: &mut SessionSettings| {
             settings.limits.idle_commands = u32::MAX;
             service.deadlines.reply = Duration::from_millis(700);
         };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
 use serde_json::{Value, json};
-use sesgate::inventory::{self, Inventory, Settings, Snapshot};
+use sesgate::inventory::{self, Inventory, InventorySettings, Snapshot};
 use sesgate::upstream::{self, SesSettings};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -20,9 +20,9 @@ use crate::fake_ses::{Act, FakeSes, Read, World};
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"NoBulk","Effect":"Deny",
     "Principal":"*","Action":"ses:SendRawEmail","Resource":"arn:aws:ses:us-east-1:123456789012:identity/example.com"}]}"#;
 
-fn settings(cache: Option<&Path>) -> Settings {
+fn settings(cache: Option<&Path>) -> InventorySettings {
     let ms = Duration::from_millis;
-    Settings {
+    InventorySettings {
         interval: ms(5),
         refresh: ms(150),
         account_refresh: ms(100),
@@ -30,7 +30,7 @@ fn settings(cache: Option<&Path>) -> Settings {
         save: ms(20),
         patience: ms(300),
         longest_pause: ms(80),
-        ..Settings::new("123456789012", "us-east-1", cache.map(Path::to_path_buf))
+        ..InventorySettings::new("123456789012", "us-east-1", cache.map(Path::to_path_buf))
     }
 }
 
@@ -52,7 +52,7 @@ fn client(url: &str) -> aws_sdk_sesv2::Client {
     upstream::client(&settings, Credentials::new("AKIAEXAMPLE", "secret", None, None, "test"))
 }
 
-fn start(url: &str, settings: Settings) -> Running {
+fn start(url: &str, settings: InventorySettings) -> Running {
     let (inventory, reader) = Inventory::open(settings, client(url));
     let stop = CancellationToken::new();
     let task = tokio::spawn(reader.run(stop.clone()));
@@ -199,7 +199,7 @@ async fn everything_that_ses_says_is_in_the_snapshot() {
 #[tokio::test]
 async fn the_account_alone_may_be_read() {
     let fake = fake(three).await;
-    let running = start(&fake.url, Settings { identities: false, ..settings(None) });
+    let running = start(&fake.url, InventorySettings { identities: false, ..settings(None) });
     eventually("the account is read", || fake.readings().len() >= 3).await;
     let snapshot = running.inventory.snapshot();
     assert!(snapshot.account.is_some() && snapshot.identities.is_empty() && !snapshot.complete);
@@ -216,7 +216,7 @@ async fn the_list_is_read_page_by_page_at_a_measured_pace() {
     })
     .await;
     let interval = Duration::from_millis(30);
-    let running = start(&fake.url, Settings { interval, ..settings(None) });
+    let running = start(&fake.url, InventorySettings { interval, ..settings(None) });
     let snapshot = running.until("the list is read", |snapshot| snapshot.complete).await;
     assert_eq!(snapshot.identities.len(), 45);
     assert!(snapshot.identities.iter().all(|identity| identity.details.is_none()));
@@ -242,7 +242,7 @@ async fn identities_in_use_are_read_first() {
         (0..200).for_each(|number| world.identity(&format!("d{number:03}.example"), json!({})));
     })
     .await;
-    let slow = Settings { interval: Duration::from_millis(20), ..settings(None) };
+    let slow = InventorySettings { interval: Duration::from_millis(20), ..settings(None) };
     let running = start(&fake.url, slow);
     running.until("the list is read", |snapshot| snapshot.complete).await;
     running.inventory.wanted("d199.example");
@@ -299,7 +299,7 @@ async fn snapshots_are_few() {
     })
     .await;
     let settle = Duration::from_millis(200);
-    let running = start(&fake.url, Settings { settle, ..settings(None) });
+    let running = start(&fake.url, InventorySettings { settle, ..settings(None) });
     let mut changes = running.inventory.changes();
     let counted = tokio::spawn(async move {
         let mut count = 0;
@@ -430,7 +430,7 @@ async fn an_identity_that_is_gone_is_taken_out() {
     let fake = fake(three).await;
     let gone = Act::Refuse(404, "NotFoundException", "Email identity does not exist.");
     fake.world.lock().unwrap().faulty.insert("app@example.org".to_owned(), gone);
-    let once = Settings { refresh: Duration::from_secs(60), ..settings(None) };
+    let once = InventorySettings { refresh: Duration::from_secs(60), ..settings(None) };
     let running = start(&fake.url, once);
     let expected = ["example.com", "failed.example"];
     running.until("it is gone", |snapshot| names(snapshot) == expected).await;
@@ -479,7 +479,7 @@ async fn a_failing_call_is_made_less_and_less_often() {
     })
     .await;
     let longest_pause = Duration::from_secs(10);
-    let running = start(&fake.url, Settings { longest_pause, ..settings(None) });
+    let running = start(&fake.url, InventorySettings { longest_pause, ..settings(None) });
     tokio::time::sleep(Duration::from_millis(1500)).await;
     running.end().await;
     let asked = fake.readings().iter().filter(|(_, read, _)| *read == Read::Account).count();
@@ -493,7 +493,7 @@ async fn a_doubt_has_the_account_read_at_once() {
     let fake = fake(three).await;
     let (doubts, doubted) = watch::channel(());
     let seldom = Duration::from_secs(3600);
-    let calm = Settings {
+    let calm = InventorySettings {
         account_refresh: seldom,
         refresh: seldom,
         settle: seldom,
@@ -574,7 +574,7 @@ async fn a_list_without_an_end_is_given_up() {
     .await;
     let (log, _guard) = Log::start();
     let interval = Duration::from_micros(100);
-    let running = start(&fake.url, Settings { interval, ..settings(None) });
+    let running = start(&fake.url, InventorySettings { interval, ..settings(None) });
     eventually("a warning", || !log.lines("WARN").is_empty()).await;
     assert_eq!(log.lines("WARN")[0]["error"], "the list has no end");
     fake.world.lock().unwrap().faults.clear();
@@ -588,7 +588,7 @@ async fn it_ends_in_the_middle_of_a_call() {
         let fake = fake(three).await;
         fake.world.lock().unwrap().faults.insert(Read::List, act);
         let patience = Duration::from_secs(30);
-        let running = start(&fake.url, Settings { patience, ..settings(None) });
+        let running = start(&fake.url, InventorySettings { patience, ..settings(None) });
         let asked = || fake.readings().iter().any(|(_, read, _)| *read == Read::List);
         eventually("the list is asked for", asked).await;
         let since = Instant::now();

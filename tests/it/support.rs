@@ -17,10 +17,10 @@ use sesgate::pace::{Pace, PaceSettings};
 use sesgate::policy::{Policy, PolicyKind};
 use sesgate::principals::{Principal, StoredPassword, User};
 use sesgate::redact::Redaction;
-use sesgate::relay::{self, Relay};
+use sesgate::relay::{Relay, RelaySettings};
 use sesgate::rules::Rules;
 use sesgate::server::Server;
-use sesgate::smtp::{Auth, BareLf, Limits, Settings};
+use sesgate::smtp::{Auth, BareLf, SessionLimits, SessionSettings};
 use sesgate::tls::Tls;
 use sesgate::upstream::{Outbox, Upstream};
 use tokio::net::TcpListener;
@@ -131,8 +131,8 @@ pub(crate) fn rules() -> Rules {
 }
 
 /// A relay that shows everything and keeps clients waiting for 20 s.
-pub(crate) fn manner() -> relay::Settings {
-    relay::Settings {
+pub(crate) fn manner() -> RelaySettings {
+    RelaySettings {
         redaction: Redaction::Full,
         defer_when_paused: false,
         patience: Duration::from_secs(20),
@@ -155,15 +155,15 @@ pub(crate) fn outbox(directory: &Path) -> Upstream {
 }
 
 /// A listener's settings as on loopback in the default configuration.
-pub(crate) fn settings() -> Settings {
-    Settings {
+pub(crate) fn settings() -> SessionSettings {
+    SessionSettings {
         hostname: "gate.test".to_owned(),
         message_bytes: 41_943_040,
         starttls: true,
         require_tls: false,
         auth: Auth::Offered { in_clear: true },
         bare_lf: BareLf::Refuse,
-        limits: Limits::default(),
+        limits: SessionLimits::default(),
     }
 }
 

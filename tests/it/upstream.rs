@@ -10,10 +10,10 @@ use sesgate::address::Address;
 use sesgate::authorize::Client;
 use sesgate::login::Principals;
 use sesgate::principals::User;
-use sesgate::relay::{self, Relay};
+use sesgate::relay::{Relay, RelaySettings};
 use sesgate::rules::Rules;
 use sesgate::smtp::{Envelope, HeaderSection, Transaction};
-use sesgate::trace::Begun;
+use sesgate::trace::TransactionTimes;
 use sesgate::upstream::{Ses, SesSettings, Upstream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ fn ses(settings: SesSettings) -> Arc<Relay> {
 fn impatient(settings: SesSettings, patience: Duration) -> Arc<Relay> {
     let credentials = SharedCredentialsProvider::new(Counted::default());
     let upstream = Upstream::Ses(Ses::with_credentials(settings, credentials, pace()));
-    Arc::new(Relay::new(rules(), upstream, pace(), relay::Settings { patience, ..manner() }))
+    Arc::new(Relay::new(rules(), upstream, pace(), RelaySettings { patience, ..manner() }))
 }
 
 fn client() -> Client {
@@ -101,7 +101,10 @@ async fn reply(relay: &Relay) -> String {
 async fn reply_to(relay: &Relay, content: &str, abort: &CancellationToken) -> String {
     let share = memory().share_of("app");
     let transaction = transaction(content);
-    relay.carry_out(&client(), transaction, None, share, abort, Begun::now()).await.to_string()
+    relay
+        .carry_out(&client(), transaction, None, share, abort, TransactionTimes::now())
+        .await
+        .to_string()
 }
 
 #[tokio::test]

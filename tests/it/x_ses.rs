@@ -11,7 +11,7 @@ use sesgate::gateway;
 use sesgate::login::{Guard, GuardSettings};
 use sesgate::relay::Relay;
 use sesgate::smtp::Envelope;
-use sesgate::trace::Begun;
+use sesgate::trace::TransactionTimes;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{self, manner, memory, outbox, pace, path};
@@ -102,7 +102,7 @@ async fn a_lent_identity_is_named_for_the_user() {
             None,
             memory().share_of("app"),
             &CancellationToken::new(),
-            Begun::now(),
+            TransactionTimes::now(),
         )
         .await
         .to_string();
@@ -130,7 +130,7 @@ async fn rules_hold_for_every_message() {
                 None,
                 memory().share_of("app"),
                 &CancellationToken::new(),
-                Begun::now(),
+                TransactionTimes::now(),
             )
             .await
             .to_string();

@@ -9,7 +9,7 @@ use crate::policy::PolicyKind;
 
 /// The identities that the configuration names.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Listed {
+pub(super) struct ConfiguredIdentities {
     known: Vec<Identity>,
     delegated: Vec<Delegated>,
     authoritative: bool,
@@ -17,7 +17,7 @@ pub(super) struct Listed {
     from_ses: bool,
 }
 
-impl Listed {
+impl ConfiguredIdentities {
     /// Whether SES is asked for identities.
     pub(super) fn is_from_ses(&self) -> bool {
         self.from_ses
@@ -45,7 +45,7 @@ impl Listed {
 }
 
 impl Loader<'_> {
-    pub(super) fn listed(&mut self) -> Listed {
+    pub(super) fn listed(&mut self) -> ConfiguredIdentities {
         let list = &self.config.identities;
         let known = list.known.iter().map(|identity| Identity {
             name: identity.name.value.clone(),
@@ -59,7 +59,7 @@ impl Loader<'_> {
         let known = known.collect();
         let delegated = list.delegated.iter().filter_map(|it| self.delegated(it)).collect();
         let (authoritative, from_ses) = (list.authoritative, list.from_ses);
-        Listed { known, delegated, authoritative, from_ses }
+        ConfiguredIdentities { known, delegated, authoritative, from_ses }
     }
 
     fn delegated(&mut self, delegated: &config::Delegated) -> Option<Delegated> {

@@ -28,7 +28,7 @@ impl Loader<'_> {
         let identities = parts.basis.listed.identities(None);
         let levels = &parts.basis.service_control_policies;
         for (user, read) in self.config.users.iter().zip(&parts.users) {
-            let look = Look::new(self.config, &identities, &read.principal);
+            let look = FileStamps::new(self.config, &identities, &read.principal);
             // That a user has no policy was told.
             if let Some(reason) =
                 (!read.principal.policies.is_empty()).then(|| look.reason(levels)).flatten()
@@ -41,7 +41,7 @@ impl Loader<'_> {
 }
 
 /// One user and what there is for it.
-struct Look<'a> {
+struct FileStamps<'a> {
     config: &'a Config,
     identities: &'a Identities,
     principal: &'a Principal,
@@ -51,7 +51,7 @@ struct Look<'a> {
     listeners: Vec<&'a config::Listener>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> FileStamps<'a> {
     fn new(config: &'a Config, identities: &'a Identities, principal: &'a Principal) -> Self {
         let own = config.identities.known.iter().map(|it| arn(config, "identity", &it.name.value));
         let delegated = config.identities.delegated.iter().map(|it| it.arn.value.clone());

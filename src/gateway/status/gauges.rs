@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, EncodeG
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use super::Vitals;
+use super::GatewayStatus;
 use super::process::Process;
 use crate::build_info;
 
@@ -57,7 +57,7 @@ impl Writer<'_> {
     }
 }
 
-impl Collector for Vitals {
+impl Collector for GatewayStatus {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = Writer(encoder);
         self.build(&mut out)?;
@@ -69,7 +69,7 @@ impl Collector for Vitals {
     }
 }
 
-impl Vitals {
+impl GatewayStatus {
     fn build(&self, out: &mut Writer<'_>) -> fmt::Result {
         let help = "What the program was built from";
         let labels = [

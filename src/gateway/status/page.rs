@@ -8,12 +8,12 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde_json::{Value, json};
 
-use super::Vitals;
+use super::GatewayStatus;
 use crate::build_info;
 
-impl Vitals {
+impl GatewayStatus {
     /// Returns the page.
-    pub(in crate::gateway) fn status(&self) -> String {
+    pub(in crate::gateway) fn page(&self) -> String {
         let in_use = self.in_use().clone();
         let (open, before_login) = self.admission.connections();
         let counts = self.relay.rules().principals.guard().counts();

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::super::Settings;
+use super::super::InventorySettings;
 use super::super::calls::Trouble;
 
 /// Throttled so often one after the other is worth a line.
@@ -63,7 +63,7 @@ impl Health {
         trouble: &Trouble,
         identity: Option<&str>,
         now: Instant,
-        settings: &Settings,
+        settings: &InventorySettings,
     ) {
         let pause = settings.interval.saturating_mul(2_u32.saturating_pow(self.failures));
         self.failures = self.failures.saturating_add(1);

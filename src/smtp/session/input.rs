@@ -131,19 +131,19 @@ mod tests {
 
     use super::super::{Session, Step};
     use super::IDLE_BYTES;
-    use crate::smtp::{Auth, BareLf, Limits, Reply, Settings};
+    use crate::smtp::{Auth, BareLf, Reply, SessionLimits, SessionSettings};
 
     #[test]
     fn a_client_that_waits_between_messages_holds_no_memory_for_content() {
         let mut session = Session::new(
-            Arc::new(Settings {
+            Arc::new(SessionSettings {
                 hostname: "gate.test".to_owned(),
                 message_bytes: 100_000,
                 starttls: false,
                 require_tls: false,
                 auth: Auth::None,
                 bare_lf: BareLf::Refuse,
-                limits: Limits::default(),
+                limits: SessionLimits::default(),
             }),
             false,
         );

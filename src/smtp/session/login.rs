@@ -2,7 +2,7 @@
 
 use super::super::command::Verb;
 use super::super::reply::Reply;
-use super::super::sasl::{self, Exchange, Outcome};
+use super::super::sasl::{self, Exchange, SaslOutcome};
 use super::super::settings::Auth;
 use super::input::NextLine;
 use super::{Authentication, Session, State, Step, Waiting};
@@ -68,19 +68,19 @@ impl Session {
         }
     }
 
-    fn outcome(&mut self, outcome: Outcome) {
+    fn outcome(&mut self, outcome: SaslOutcome) {
         match outcome {
-            Outcome::Challenge(challenge, exchange) => {
+            SaslOutcome::Challenge(challenge, exchange) => {
                 self.state = State::Exchange(exchange);
                 self.reply(challenge);
             }
-            Outcome::Credentials(credentials) => {
+            SaslOutcome::Credentials(credentials) => {
                 self.wait(Step::Authenticate(credentials), Waiting::Authentication);
             }
-            Outcome::Refused(reply) if reply == Reply::credentials_invalid() => {
+            SaslOutcome::Refused(reply) if reply == Reply::credentials_invalid() => {
                 self.login_failed(reply);
             }
-            Outcome::Refused(reply) => self.refuse_with_rest(reply),
+            SaslOutcome::Refused(reply) => self.refuse_with_rest(reply),
         }
     }
 

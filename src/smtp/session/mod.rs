@@ -22,7 +22,7 @@ use super::command::Verb;
 use super::envelope::{Envelope, ReversePath, Transaction};
 use super::reply::Reply;
 use super::sasl::{Credentials, Exchange};
-use super::settings::{Auth, Settings};
+use super::settings::{Auth, SessionSettings};
 use crate::address::Address;
 use crate::message::HeaderSection;
 
@@ -78,7 +78,7 @@ pub enum Phase {
 
 /// One SMTP session, a value without I/O.
 pub struct Session {
-    settings: Arc<Settings>,
+    settings: Arc<SessionSettings>,
     input: Input,
     steps: VecDeque<Step>,
     state: State,
@@ -133,7 +133,7 @@ struct Counters {
 
 impl Session {
     /// Starts a session; `tls` tells whether TLS is in place already (implicit TLS).
-    pub fn new(settings: Arc<Settings>, tls: bool) -> Session {
+    pub fn new(settings: Arc<SessionSettings>, tls: bool) -> Session {
         let authenticated = settings.auth == Auth::None;
         Session {
             settings,
@@ -295,7 +295,7 @@ impl Session {
     }
 
     /// Returns whether the reply just told by [`Self::next_step`] is to be written late, as it refuses
-    /// one more than [`Limits::errors_before_delay`](super::settings::Limits). Write what is
+    /// one more than [`SessionLimits::errors_before_delay`](super::settings::SessionLimits). Write what is
     /// due, wait, then write this one.
     pub fn is_slowed(&self) -> bool {
         self.is_slowed

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use sesgate::smtp::{Auth, BareLf, Settings};
+use sesgate::smtp::{Auth, BareLf, SessionSettings};
 
 use crate::support::settings;
 
@@ -15,7 +15,7 @@ pub(crate) struct Dialogue {
     /// The comment lines at the top: rule and source.
     pub(crate) title: String,
     /// Settings of the listener; host name `gate.test`.
-    pub(crate) settings: Settings,
+    pub(crate) settings: SessionSettings,
     /// TLS from the first byte on.
     pub(crate) implicit_tls: bool,
     /// What depends on bytes being there already: not to be split.

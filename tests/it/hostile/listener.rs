@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sesgate::connection::Service;
-use sesgate::smtp::{Auth, Settings};
+use sesgate::smtp::{Auth, SessionSettings};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -40,7 +40,7 @@ impl Listener {
     pub(crate) async fn open(
         certificate: &Arc<Certificate>,
         transport: Transport,
-        change: impl FnOnce(&mut Service, &mut Settings),
+        change: impl FnOnce(&mut Service, &mut SessionSettings),
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let service = listener(folder.path(), certificate, transport, change);
@@ -97,7 +97,7 @@ pub(crate) fn listener(
     folder: &Path,
     certificate: &Certificate,
     transport: Transport,
-    change: impl FnOnce(&mut Service, &mut Settings),
+    change: impl FnOnce(&mut Service, &mut SessionSettings),
 ) -> Service {
     let mut service = service(relay(outbox(folder)), Some(&certificate.tls));
     let mut settings = (*service.settings).clone();
