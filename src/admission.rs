@@ -342,13 +342,7 @@ mod tests {
     }
 
     fn admit(admission: &Arc<Admission>, peer: &str) -> Result<ConnectionSlot, OverLimit> {
-        admission.admit(Some(peer.parse().unwrap()), now())
-    }
-
-    /// Within the paused time of tokio.
-    fn now() -> Instant {
-        #[expect(clippy::disallowed_methods, reason = "the time of the test")]
-        Instant::now()
+        admission.admit(Some(peer.parse().unwrap()), crate::clock::now())
     }
 
     #[tokio::test]
@@ -425,7 +419,7 @@ mod tests {
         }
         for at in 0..=NETWORKS {
             let peer = IpAddr::V6((0x2001_0db8_u128 << 96 | (at as u128) << 64).into());
-            drop(admission.admit(Some(peer), now()));
+            drop(admission.admit(Some(peer), crate::clock::now()));
         }
         assert!(admission.lock().begun.len() <= NETWORKS);
         assert_eq!(admit(&admission, noisy).unwrap_err(), OverLimit::Rate, "it is not forgotten");
@@ -434,7 +428,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn refusals_are_summed_up() {
         let admission = admission(LIMITS);
-        let tells = |over: OverLimit| admission.tells(over.name(), now());
+        let tells = |over: OverLimit| admission.tells(over.name(), crate::clock::now());
         assert_eq!(tells(OverLimit::Network), Some(0));
         assert_eq!(tells(OverLimit::Rate), Some(0));
         for _ in 0..7 {

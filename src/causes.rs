@@ -7,6 +7,7 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 
 use crate::redact::without_passwords;
+use crate::text::chain;
 
 /// Longest text, in characters.
 const LONGEST: usize = 400;
@@ -45,16 +46,6 @@ pub fn causes(error: &(dyn Error + 'static)) -> String {
 #[must_use]
 pub fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|error| error.is::<CredentialsError>())
-}
-
-/// An error and its causes.
-fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
-    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 
+use crate::text::hex;
+
 /// How many addresses of one kind are shown: as many as a message that is sent may have recipients. A
 /// header section may name twenty times as many.
 pub const ADDRESSES: usize = 50;
@@ -66,9 +68,7 @@ impl Redaction {
                 .map_or_else(|| "*".to_owned(), |(_, domain)| format!("*@{domain}")),
             Self::Hash(key) => {
                 let tag = hmac::sign(key, address.as_bytes());
-                let hash: String =
-                    tag.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-                format!("#{hash}")
+                format!("#{}", hex(tag.as_ref().get(..8).unwrap_or_default()))
             }
         }
     }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::admission::{Admission, AdmissionLimits, OverLimit};
+use crate::clock;
 use crate::connection::{Connection, Drain, Service};
 use crate::smtp::Reply;
 
@@ -87,8 +87,7 @@ impl Server {
             acceptors.spawn(acceptor.accept(listener));
         }
         stop.await;
-        #[expect(clippy::disallowed_methods, reason = "the grace period is one for all waiting")]
-        let by = Instant::now() + grace;
+        let by = clock::now() + grace;
         tracing::info!(
             connections = tasks.len(),
             grace_seconds = grace.as_secs(),
@@ -109,8 +108,7 @@ impl Server {
                 tasks.wait().await;
             }
         }
-        #[expect(clippy::disallowed_methods, reason = "what is left of the grace period")]
-        by.saturating_duration_since(Instant::now())
+        by.saturating_duration_since(clock::now())
     }
 }
 
@@ -152,7 +150,7 @@ impl Acceptor {
         let span = tracing::info_span!(
             "connection", listener = &*service.name, %peer, tls = "none",
         );
-        let begun = now();
+        let begun = clock::now();
         // Behind a balancer the client is known with its header.
         let client = service.clients.proxies.is_empty().then_some(peer.ip());
         let slot = match self.admission.admit(client, begun) {
@@ -179,7 +177,7 @@ impl Acceptor {
                 () = kill.cancelled() => {}
                 () = evicted.cancelled() => {
                     relay.metrics().connection(&name, "gave_way");
-                    if let Some(untold) = admission.tells("gives_way", now()) {
+                    if let Some(untold) = admission.tells("gives_way", clock::now()) {
                         let over = OverLimit::Unauthenticated;
                         tracing::warn!(untold, "closed: {over}");
                     }
@@ -195,9 +193,4 @@ async fn refuse(mut socket: TcpStream) {
     let mut out = Vec::new();
     Reply::too_many_connections().write_to(&mut out);
     let _ = tokio::time::timeout(REFUSAL, socket.write_all(&out)).await;
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "connections begun are counted by the minute")]
-    Instant::now()
 }

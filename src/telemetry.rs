@@ -13,13 +13,14 @@ use std::io::IsTerminal;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::decision_log::Clock;
+use crate::clock;
 use crate::trace;
 use dedup::{Dedup, Repeats};
 use queue::Queue;
@@ -103,6 +104,15 @@ pub fn start(json: Option<bool>, level: Level, more: Option<Lines>) -> Logging {
     Logging { queue, repeats }
 }
 
+/// The clock of log lines.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        writer.write_str(&clock::rfc3339_millis(clock::time_of_day()))
+    }
+}
+
 /// Puts `trace_id` into the lines of a transaction that has one.
 struct WithTraceId(Format<Json, Clock>);
 
@@ -119,6 +129,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for With
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
         let rest = line.strip_prefix('{').unwrap_or(&line);
-        write!(writer, "{{\"trace_id\":\"{}\",{rest}", trace::hex(&ids.trace))
+        write!(writer, "{{\"trace_id\":\"{}\",{rest}", crate::text::hex(&ids.trace))
     }
 }

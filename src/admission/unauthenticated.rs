@@ -141,13 +141,8 @@ mod tests {
         Some(text.parse().unwrap())
     }
 
-    fn now() -> Instant {
-        #[expect(clippy::disallowed_methods, reason = "the time of the test")]
-        Instant::now()
-    }
-
     fn newcomer() -> Newcomer {
-        Newcomer { since: now(), token: CancellationToken::new() }
+        Newcomer { since: crate::clock::now(), token: CancellationToken::new() }
     }
 
     /// Takes in one connection of each network.
@@ -170,7 +165,7 @@ mod tests {
         let told = |at: &usize| tokens[*at].is_cancelled();
         let before: Vec<_> = (0..tokens.len()).filter(told).collect();
         let mut gone = Vec::new();
-        while unauthenticated.make_room(network(text), now()) {
+        while unauthenticated.make_room(network(text), crate::clock::now()) {
             let new = (0..tokens.len())
                 .filter(told)
                 .find(|at| ![&before, &gone].iter().any(|known| known.contains(at)));
@@ -205,7 +200,7 @@ mod tests {
             "each had its time"
         );
         assert_eq!(unauthenticated.count(), 0);
-        assert!(!unauthenticated.make_room(None, now()));
+        assert!(!unauthenticated.make_room(None, crate::clock::now()));
         assert!(unauthenticated.networks.is_empty() && unauthenticated.order.is_empty());
     }
 
@@ -229,11 +224,11 @@ mod tests {
         let mut unauthenticated = Unauthenticated::default();
         let tokens = enter(&mut unauthenticated, &["192.0.2.1", "192.0.2.2"]);
         unauthenticated.enter(None, newcomer());
-        assert!(unauthenticated.make_room(None, now()));
+        assert!(unauthenticated.make_room(None, crate::clock::now()));
         assert!(tokens[0].is_cancelled());
         unauthenticated.remember(network("192.0.2.2").unwrap());
-        assert!(unauthenticated.make_room(None, now()), "the one without a name");
-        assert!(!unauthenticated.make_room(None, now()));
+        assert!(unauthenticated.make_room(None, crate::clock::now()), "the one without a name");
+        assert!(!unauthenticated.make_room(None, crate::clock::now()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -245,7 +240,7 @@ mod tests {
         unauthenticated.enter(network("192.0.2.1"), second);
         assert!(unauthenticated.leave(network("192.0.2.1"), first).is_some());
         assert!(unauthenticated.leave(network("192.0.2.1"), first).is_none());
-        assert!(unauthenticated.make_room(None, now()));
+        assert!(unauthenticated.make_room(None, crate::clock::now()));
         assert_eq!(tokens.map(|token| token.is_cancelled()), [false, true]);
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Client, Occasion};
+use crate::clock;
 use crate::message::{HeaderSection, ListManagement, XSes};
 use crate::policy::{Decision, Settled};
 use crate::principals::Chosen;
@@ -191,7 +192,7 @@ impl Permit {
             list.map(|list| json!({ "contact_list": list.contact_list, "topic": list.topic }));
         json!({
             "id": self.id().to_string(),
-            "time": rfc3339(self.occasion.now),
+            "time": clock::rfc3339_millis(self.occasion.now),
             "user": self.client.principal.name,
             "user_arn": self.client.principal.arn,
             "peer": self.client.peer.to_string(),
@@ -223,10 +224,4 @@ impl std::fmt::Debug for Permit {
             .field("bytes", &self.content.len())
             .finish_non_exhaustive()
     }
-}
-
-fn rfc3339(time: std::time::SystemTime) -> String {
-    aws_smithy_types::DateTime::from(time)
-        .fmt(aws_smithy_types::date_time::Format::DateTime)
-        .unwrap_or_default()
 }

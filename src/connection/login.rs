@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Connection, now};
+use super::Connection;
 use crate::authorize::Connected;
+use crate::clock;
 use crate::login::Login;
 use crate::principals::{Matched, Principal};
 use crate::smtp::Credentials;
@@ -72,7 +73,7 @@ impl Connection {
     /// Whether the user may have this connection too.
     fn takes_slot(&mut self, user: &str) -> bool {
         let Err(over) = self.slot.belongs_to(user) else { return true };
-        if let Some(untold) = self.slot.admission().tells(over.name(), now()) {
+        if let Some(untold) = self.slot.admission().tells(over.name(), clock::now()) {
             tracing::warn!(user, untold, "refused: {over}");
         }
         false

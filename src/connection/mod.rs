@@ -27,6 +27,7 @@ pub use service::{Deadlines, Service};
 
 use crate::admission::ConnectionSlot;
 use crate::authorize::{Client, NotNamed, Screened};
+use crate::clock;
 use crate::memory::Share;
 use crate::smtp::{Reply, Session, Step};
 use crate::trace::TransactionTimes;
@@ -132,7 +133,7 @@ impl Connection {
             Ok(origin) => origin,
             Err(error) => {
                 service.relay.metrics().connection(&service.name, error.name());
-                if let Some(untold) = slot.admission().tells(error.name(), now()) {
+                if let Some(untold) = slot.admission().tells(error.name(), clock::now()) {
                     tracing::warn!(untold, "closed: {error}");
                 }
                 return;
@@ -201,8 +202,8 @@ impl Connection {
             out: Vec::new(),
             slot,
             share: service.memory.nothing(),
-            begun: now(),
-            last_reply_at: now(),
+            begun: clock::now(),
+            last_reply_at: clock::now(),
             content: None,
             screened: None,
             transaction: TransactionTimes::now(),
@@ -307,7 +308,7 @@ impl Connection {
                 Step::Data(envelope) => {
                     self.flush(stream).await?;
                     let answer = self.make_room(&envelope).await;
-                    self.transaction.data = Some(now());
+                    self.transaction.data = Some(clock::now());
                     self.session.data_answered(answer);
                 }
                 Step::Header(envelope, header) => {
@@ -322,7 +323,7 @@ impl Connection {
                 }
                 Step::Relay(transaction) => {
                     if let Some(content) = &self.content {
-                        self.service.relay.metrics().received(now() - content.begun);
+                        self.service.relay.metrics().received(clock::now() - content.begun);
                     }
                     self.flush(stream).await?;
                     let is_otherwise = !self.service.says_the_same(&self.listener.load());
@@ -365,9 +366,4 @@ impl Connection {
             }
         }
     }
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "deadlines of a connection")]
-    Instant::now()
 }

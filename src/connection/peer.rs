@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
-use super::{Service, now};
+use super::Service;
 use crate::admission::{ConnectionSlot, OverLimit};
 use crate::authorize::Vpc;
+use crate::clock;
 use crate::proxy_protocol::{self, ReadError};
 
 /// Who is at the other end.
@@ -63,7 +64,7 @@ impl Origin {
         if !clients.proxies.iter().any(|network| network.contains(&peer.ip())) {
             return Err(Unknown::Untrusted);
         }
-        let by = now() + service.deadlines.handshake;
+        let by = clock::now() + service.deadlines.handshake;
         let header = proxy_protocol::read(socket, by).await?;
         let client = match header.source {
             Some(client) => client,
@@ -71,7 +72,7 @@ impl Origin {
             None if header.is_local => peer,
             None => return Err(Unknown::Nobody),
         };
-        slot.comes_from(client.ip(), now())?;
+        slot.comes_from(client.ip(), clock::now())?;
         Ok(Self { client, vpc: clients.vpc_behind(header.vpce) })
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Connection, Content, Ended, Next, now};
+use super::{Connection, Content, Ended, Next};
+use crate::clock;
 use crate::smtp::{Phase, Reply};
 
 /// Bytes read at a time.
@@ -65,9 +66,9 @@ impl Connection {
             Phase::Unauthenticated => self.begun + deadlines.login,
             Phase::Content => {
                 let content =
-                    self.content.get_or_insert_with(|| Content { begun: now(), bytes: 0 });
+                    self.content.get_or_insert_with(|| Content { begun: clock::now(), bytes: 0 });
                 let by = content.begun + deadlines.earned(content.bytes, declared);
-                by.min(now() + deadlines.content)
+                by.min(clock::now() + deadlines.content)
             }
             Phase::Command | Phase::Closed => {
                 (self.last_reply_at + deadlines.command).min(self.begun + deadlines.lifetime)
@@ -107,7 +108,7 @@ impl Connection {
             return Err(ended);
         }
         self.out.clear();
-        self.last_reply_at = now();
+        self.last_reply_at = clock::now();
         Ok(())
     }
 

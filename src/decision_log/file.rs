@@ -5,7 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock;
 
 /// How often the name is looked up.
 const LOOK: Duration = Duration::from_secs(1);
@@ -34,14 +38,14 @@ impl LogFile {
     /// Opens the file, making it when it is missing, for its user to write and its group to read.
     pub(super) fn open(path: &Path, sync: bool) -> io::Result<Self> {
         let (file, is_torn) = open(path, sync)?;
-        Ok(Self { path: path.to_owned(), file, sync, is_torn, looked: now() })
+        Ok(Self { path: path.to_owned(), file, sync, is_torn, looked: clock::now() })
     }
 
     /// Opens the file anew. When that fails, the one in use stays in use.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
         let (file, is_torn) = open(&self.path, self.sync)?;
         (self.file, self.is_torn) = (file, is_torn);
-        self.looked = now();
+        self.looked = clock::now();
         Ok(())
     }
 
@@ -128,7 +132,7 @@ impl LogFile {
 
     /// Whether the name still leads to the file.
     fn is_current(&mut self) -> bool {
-        self.looked = now();
+        self.looked = clock::now();
         let (Ok(named), Ok(ours)) = (std::fs::metadata(&self.path), self.file.metadata()) else {
             return false;
         };
@@ -160,11 +164,6 @@ fn open(path: &Path, sync: bool) -> io::Result<(File, bool)> {
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
     }
     Ok((file, is_torn))
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "the name is looked up now and then")]
-    Instant::now()
 }
 
 #[cfg(test)]
@@ -199,7 +198,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), lines(1, 3).concat());
         let moved = folder.path().join("log.1");
         std::fs::rename(&path, &moved).unwrap();
-        file.looked = now().checked_sub(LOOK * 2).unwrap();
+        file.looked = clock::now().checked_sub(LOOK * 2).unwrap();
         assert_eq!(file.append(&lines(3, 4)).lines, 1);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), lines(3, 4).concat());
         assert_eq!(std::fs::read_to_string(&moved).unwrap(), lines(1, 3).concat());

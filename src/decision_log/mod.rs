@@ -6,7 +6,6 @@
 
 mod file;
 mod record;
-mod time;
 mod writer;
 
 use std::io;
@@ -19,8 +18,9 @@ use tokio::time::Instant;
 use tracing::Level;
 
 pub use record::{Event, Record, VERSION};
-pub use time::Clock;
 use writer::{RecordKind, Thread, Writer};
+
+use crate::clock;
 
 /// The target of these lines in the ordinary log.
 pub const TARGET: &str = "sesgate::decision_log";
@@ -99,7 +99,7 @@ impl DecisionLog {
         if let Some(log) = &self.0 {
             let is_kept = log.settings.required && is_outcome;
             let kind = if is_kept { RecordKind::Outcome } else { RecordKind::Other };
-            log.writer.queue(record.to_line(time::now()), kind);
+            log.writer.queue(record.to_line(clock::time_of_day()), kind);
         }
     }
 
@@ -201,8 +201,8 @@ impl InFile {
         kind: RecordKind,
         by: Instant,
     ) -> Result<(), Unwritten> {
-        let mut written = self.writer.urgent(record.to_line(time::now()), kind);
-        let by = by.min(now() + RECORD_TIMEOUT);
+        let mut written = self.writer.urgent(record.to_line(clock::time_of_day()), kind);
+        let by = by.min(clock::now() + RECORD_TIMEOUT);
         if let Ok(answered) = tokio::time::timeout_at(by, &mut written).await {
             return answered
                 .unwrap_or_else(|_| Err(Unwritten::Failed("the relay is ending".into())));
@@ -218,9 +218,4 @@ impl InFile {
             Err(_) => Err(Unwritten::TooSlow(RECORD_TIMEOUT)),
         }
     }
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "how long a message waits for its record")]
-    Instant::now()
 }

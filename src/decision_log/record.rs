@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use tracing::Level;
 use uuid::Uuid;
 
-use super::time;
+use crate::clock;
 use crate::redact::Addresses;
 
 /// The version of the schema. A field may be added within a version, none is renamed or removed.
@@ -331,7 +331,7 @@ impl Object {
         let mut object = Self(Vec::with_capacity(1024));
         object.0.extend_from_slice(b"{\"version\":");
         object.0.extend_from_slice(VERSION.to_string().as_bytes());
-        object.text("timestamp", Some(&time::rfc3339(now)));
+        object.text("timestamp", Some(&clock::rfc3339_millis(now)));
         object.text("event", Some(event));
         object
     }

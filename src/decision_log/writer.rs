@@ -19,7 +19,8 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::file::LogFile;
-use super::{Unwritten, record, time};
+use super::{Unwritten, record};
+use crate::clock;
 
 /// Lines that wait, in bytes, before those of refused messages are dropped and counted.
 const ROOM: usize = 4 * 1024 * 1024;
@@ -276,7 +277,7 @@ impl Writer {
         let was_failing = std::mem::take(&mut queue.is_failing);
         let lost = std::mem::take(&mut queue.lost);
         if lost > 0 {
-            let line = record::lost(lost, time::now());
+            let line = record::lost(lost, clock::time_of_day());
             queue.push(Item { line, kind: RecordKind::Outcome, done: None });
         }
         drop(queue);

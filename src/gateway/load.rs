@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use self::identities::ConfiguredIdentities;
 use super::documents::documents;
 use crate::authorize::Authorizer;
+use crate::clock;
 use crate::config::{self, Config, Document, Level, Placed, Problem};
 use crate::identities::{Account, Organization};
 use crate::inventory::{self, Snapshot};
@@ -278,8 +279,7 @@ impl Loader<'_> {
     /// Notes what the linter warns of, once a document and what it is attached to.
     fn lint(&mut self) {
         let allowed = self.allowed();
-        #[expect(clippy::disallowed_methods, reason = "which times are over")]
-        let now = SystemTime::now();
+        let now = clock::time_of_day();
         let mut linted = HashSet::new();
         let mut told = HashSet::new();
         for used in documents(self.config) {

@@ -12,7 +12,7 @@ mod status;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
@@ -28,6 +28,7 @@ pub use service::{clients, name};
 use status::{ActiveConfig, GatewayStatus};
 
 use crate::admin::{Admin, Pages, Readiness};
+use crate::clock;
 use crate::config::{self, Config, ListenerTls, LogAddresses};
 use crate::decision_log::{DecisionLog, DecisionLogSettings};
 use crate::inventory::{Inventory, InventorySettings, Reader};
@@ -150,7 +151,7 @@ impl Gateway {
         let mut server = Server::new(admission_limits(&config.limits));
         let memory = memory(&config.limits);
         announce_made(&config);
-        let in_use = ActiveConfig::new(&config, &tls, now());
+        let in_use = ActiveConfig::new(&config, &tls, clock::time_of_day());
         let mut services = Vec::new();
         for (listener, tls) in config.listeners.iter().zip(tls) {
             let address = listener.address.value;
@@ -380,9 +381,4 @@ fn announce(listener: &config::Listener, bound: SocketAddr, tls: Option<&Tls>) {
         secure_transport = listener.secure_transport,
         "listening",
     );
-}
-
-fn now() -> SystemTime {
-    #[expect(clippy::disallowed_methods, reason = "when something was read, for operators")]
-    SystemTime::now()
 }

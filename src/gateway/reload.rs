@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::file_watch::FileStamps;
 use super::load::{Carried, DecisionInputs, load_again};
-use super::now;
 use super::service::{admission_limits, guard_settings, pace_settings, service};
 use super::status::{ActiveConfig, GatewayStatus};
 use crate::admission::Admission;
+use crate::clock;
 use crate::config::{Account, Config, Identities, Limits, Listener, Placed, Problem, Rate, Server};
 use crate::connection::Service;
 use crate::inventory::{AccountState, Inventory, Snapshot};
@@ -133,7 +133,8 @@ impl Reloader {
             return self.refuse(&problems);
         }
         let (tls, kept) = (loaded.parts.tls.clone(), loaded.parts.kept.clone());
-        let in_use = tokio::task::block_in_place(|| ActiveConfig::new(&config, &tls, now()));
+        let in_use =
+            tokio::task::block_in_place(|| ActiveConfig::new(&config, &tls, clock::time_of_day()));
         // Failures, locks and what was right are not forgotten with the users.
         let guard = Arc::clone(self.relay.rules().principals.guard());
         guard.configure(guard_settings(&config.limits));
@@ -169,7 +170,7 @@ impl Reloader {
 
     /// Says why what was in use stays.
     fn refuse(&self, problems: &[Problem]) {
-        self.shared.status.refused(now(), problems.len());
+        self.shared.status.refused(clock::time_of_day(), problems.len());
         for problem in problems {
             tracing::error!("{problem}");
         }

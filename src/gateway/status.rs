@@ -19,6 +19,7 @@ use crate::inventory::Inventory;
 use crate::memory::Memory;
 use crate::pace::Pace;
 use crate::relay::Relay;
+use crate::text::hex;
 use crate::tls::Tls;
 
 /// Everything that can be looked at.
@@ -89,9 +90,7 @@ impl ActiveConfig {
                 return None;
             }
             let bytes = std::fs::read(file).ok()?;
-            Some(
-                digest(&SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
-            )
+            Some(hex(digest(&SHA256, &bytes).as_ref()))
         };
         let names = config.admin_hosts.iter().chain([&config.server.hostname]);
         Self {

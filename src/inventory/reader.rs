@@ -6,7 +6,7 @@ mod keep;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_sdk_sesv2::Client;
 use tokio::sync::{mpsc, watch};
@@ -19,6 +19,8 @@ use super::store::{IDENTITIES, Store};
 use super::{AccountState, Details, InventorySettings, Snapshot};
 use health::{Call, Health};
 use keep::Saving;
+
+use crate::clock;
 
 /// Pages of one list; SES gives ten for the 10,000 identities of an account.
 const PAGES: usize = 1000;
@@ -86,7 +88,7 @@ impl Reader {
         wanted: mpsc::Receiver<String>,
     ) -> (Self, watch::Receiver<Arc<Snapshot>>) {
         let cache = Cache::of(&settings);
-        let now = now();
+        let now = clock::now();
         let due = |call| Due { at: now, health: Health::new(call, now) };
         let mut list = due(Call::List);
         if !settings.identities {
@@ -139,7 +141,7 @@ impl Reader {
             while let Ok(name) = self.wanted.try_recv() {
                 self.store.want(&name);
             }
-            let now = now();
+            let now = clock::now();
             if self.doubts.has_changed().unwrap_or(false) {
                 self.doubts.mark_unchanged();
                 (self.account.at, self.is_doubted) = (now, true);
@@ -211,7 +213,7 @@ impl Reader {
     }
 
     fn take(&mut self, answer: Answer) {
-        let now = now();
+        let now = clock::now();
         match answer {
             Answer::Account(Ok(state)) => {
                 self.account.health.good();
@@ -258,7 +260,7 @@ impl Reader {
         }
         let Pages { found, .. } = self.pages.take().unwrap_or_default();
         self.list.at = now + self.settings.refresh;
-        self.next.taken = Some(clock());
+        self.next.taken = Some(clock::time_of_day());
         let is_first = !std::mem::replace(&mut self.next.complete, true);
         if self.store.merge(found, now) || is_first {
             self.identities_changed = true;
@@ -272,7 +274,7 @@ impl Reader {
         let refresh = now + self.settings.refresh;
         let changed = match read {
             Ok((verified, details)) => {
-                match self.store.read(name, verified, details, clock(), refresh) {
+                match self.store.read(name, verified, details, clock::time_of_day(), refresh) {
                     Some(changed) => {
                         self.details.good_but(self.store.is_failing());
                         changed
@@ -364,14 +366,4 @@ async fn within<T>(
         Ok(answer) => answer,
         Err(_) => Err(Trouble::Unreachable(format!("no answer within {patience:?}"))),
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "what is due is measured")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the copy on disk says when it was taken")]
-fn clock() -> SystemTime {
-    SystemTime::now()
 }

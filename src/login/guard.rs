@@ -18,7 +18,6 @@ use std::time::SystemTime;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use ipnet::IpNet;
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::Login;
@@ -30,6 +29,7 @@ use super::log::LoginLog;
 use super::network::Network;
 use super::pool::{Full, Pool, Room, Standing};
 use super::single_flight::{Outcome, SingleFlight};
+use crate::clock;
 use crate::principals::password::Fingerprint;
 use crate::principals::{Matched, Passwords, StoredPassword, Users};
 use crate::smtp::Credentials;
@@ -142,15 +142,14 @@ impl Guard {
         let decoy = users.decoy(name, &self.decoys);
         let stored: &[StoredPassword] = found.map_or(&[], |(_, stored)| stored);
 
-        #[expect(clippy::disallowed_methods, reason = "passwords expire by the calendar")]
-        let today = SystemTime::now();
-        let known = lock(&self.remembered).matched(&digest, stored, now(), today);
+        let today = clock::time_of_day();
+        let known = lock(&self.remembered).matched(&digest, stored, clock::now(), today);
         if let (Some(matched), Some((principal, _))) = (known, found) {
             self.counters.passed_unhashed();
             lock(&self.familiar).logged_in(origin);
             return Login::Accepted(Arc::clone(principal), Matched(matched));
         }
-        if lock(&self.limits).turns_away(&attempt, now()) {
+        if lock(&self.limits).turns_away(&attempt, clock::now()) {
             return Login::Locked;
         }
         let user = users.find(name).map(|principal| principal.name.as_str());
@@ -176,7 +175,7 @@ impl Guard {
             Ok(Outcome { matched, network }) => {
                 let right = found.filter(|(_, stored)| is_live(stored, matched, today));
                 if let (Some((principal, _)), Some(matched)) = (right, matched) {
-                    lock(&self.remembered).put(digest, matched, now());
+                    lock(&self.remembered).put(digest, matched, clock::now());
                     lock(&self.familiar).logged_in(origin);
                     return Login::Accepted(Arc::clone(principal), Matched(matched));
                 }
@@ -191,7 +190,7 @@ impl Guard {
                 if own {
                     self.crowded_out(&attempt);
                 }
-                self.reporter.busy(now());
+                self.reporter.busy(clock::now());
                 Login::Busy
             }
             Err(NotCompared::Broken) => Login::Busy,
@@ -201,11 +200,11 @@ impl Guard {
     fn standing(&self, attempt: &Attempt, origin: &Origin) -> Standing {
         let familiar = lock(&self.familiar).knows(origin);
         let limits = lock(&self.limits);
-        if familiar && !limits.is_user_suspect(attempt, now()) {
+        if familiar && !limits.is_user_suspect(attempt, clock::now()) {
             // Whoever else fails at that network is not its fault.
             return Standing::Familiar;
         }
-        match (limits.is_suspect(attempt, now()), attempt.trusted) {
+        match (limits.is_suspect(attempt, clock::now()), attempt.trusted) {
             (true, _) => Standing::Suspect,
             (false, true) => Standing::Trusted,
             (false, false) => Standing::Quiet,
@@ -226,7 +225,7 @@ impl Guard {
         let slot = self.pool.slot(attempt.network, standing, room).await;
         let mut slot = slot.map_err(NotCompared::Full)?;
         // Those before it may have been wrong too often.
-        if lock(&self.limits).turns_away(&attempt, now()) {
+        if lock(&self.limits).turns_away(&attempt, clock::now()) {
             return Err(NotCompared::Locked);
         }
         let hashing = tokio::task::spawn_blocking(move || {
@@ -244,13 +243,13 @@ impl Guard {
     }
 
     fn failed(&self, attempt: &Attempt, user: Option<&str>) {
-        let locks = lock(&self.limits).failed(attempt, now());
+        let locks = lock(&self.limits).failed(attempt, clock::now());
         self.counters.locked(&locks);
         self.reporter.locked(&locks, attempt.network, user);
     }
 
     fn crowded_out(&self, attempt: &Attempt) {
-        let locks = lock(&self.limits).crowded_out(attempt, now());
+        let locks = lock(&self.limits).crowded_out(attempt, clock::now());
         self.counters.locked(&locks);
         self.reporter.locked(&locks, attempt.network, None);
     }
@@ -311,11 +310,6 @@ fn copy(to: &mut [u8], from: &[u8]) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "the age of failures and of what is remembered")]
-    Instant::now()
 }
 
 #[cfg(test)]

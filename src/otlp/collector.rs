@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use super::settings::{Headers, Target};
+use crate::text::chain;
 
 /// What of an answer is read.
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -145,7 +146,10 @@ impl Collector {
     }
 
     async fn call(&mut self, body: Bytes) -> Result<(), Failure> {
-        let later = |error: &dyn Error| Failure::Later(chain(error), None);
+        let later = |error: &(dyn Error + 'static)| {
+            let causes: Vec<_> = chain(error).map(ToString::to_string).collect();
+            Failure::Later(causes.join(": "), None)
+        };
         let mut connection = match self.connection.take() {
             Some(kept) if !kept.is_closed() => kept,
             _ => self.connect().await.map_err(|error| later(error.as_ref()))?,
@@ -245,16 +249,4 @@ fn headers(more: &Headers) -> Result<HeaderMap, CollectorError> {
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
     Ok(headers)
-}
-
-/// An error with its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

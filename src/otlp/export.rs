@@ -17,6 +17,7 @@ use super::queue::{Batch, Queue};
 use super::resource::Resource;
 use super::settings::{OtlpSettings, Target};
 use super::spans;
+use crate::clock;
 use crate::trace::{self, Ended, Output};
 
 /// How long a batch is tried, at first after a second.
@@ -158,7 +159,7 @@ impl Signal {
 
     /// Has a request taken, by and by.
     async fn deliver(&mut self, request: Bytes) -> Result<(), String> {
-        let since = now();
+        let since = clock::now();
         let mut rest = FIRST_REST;
         loop {
             let (why, after) = match self.collector.take(request.clone()).await {
@@ -188,7 +189,7 @@ impl Signal {
         if lost == 0 {
             return;
         }
-        self.told = Some(now());
+        self.told = Some(clock::now());
         tracing::warn!(
             lost,
             url = self.url,
@@ -197,9 +198,4 @@ impl Signal {
             self.name,
         );
     }
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "how long the collector takes")]
-    Instant::now()
 }

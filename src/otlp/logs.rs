@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -13,6 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::queue::{Queue, RECORD};
 use super::wire::Message;
+use crate::clock;
 use crate::trace;
 
 const ATTRIBUTES: u32 = 6;
@@ -45,7 +45,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut records = Message::default();
         records.message(RECORD, |record| {
-            let now = now();
+            let now = clock::nanoseconds(clock::time_of_day());
             record.fixed64(1, now);
             record.fixed64(11, now);
             let (number, text) = severity(*event.metadata().level());
@@ -141,10 +141,4 @@ impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.set(field, |line| line.record_str(field, value));
     }
-}
-
-fn now() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "log records have a time")]
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -35,6 +35,8 @@ pub use self::account::Budget;
 pub use self::quota::Quota;
 use self::state::{Entry, Next, State, Ticket};
 
+use crate::clock;
+
 /// What the operator sets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PaceSettings {
@@ -96,7 +98,7 @@ impl Pace {
     /// Returns a pace that knows nothing of SES yet.
     #[must_use]
     pub fn new(settings: &PaceSettings) -> Self {
-        let state = Arc::new(Mutex::new(State::new(settings, now())));
+        let state = Arc::new(Mutex::new(State::new(settings, clock::now())));
         Self { state, doubts: watch::Sender::new(()) }
     }
 
@@ -117,7 +119,7 @@ impl Pace {
         by: Instant,
     ) -> Result<Turn, Exceeded> {
         let recipients = u32::try_from(recipients).unwrap_or(u32::MAX).max(1);
-        let now = now();
+        let now = clock::now();
         let (user, entry) = self.lock().enter(user, budget, recipients, by, now)?;
         let turn = Turn { pace: self.clone(), user, recipients, is_taken: false };
         match entry {
@@ -128,7 +130,7 @@ impl Pace {
 
     /// Takes over what GetAccount says, which ends what `quota_exceeded` began.
     pub fn learn(&self, quota: Quota) {
-        let now = now();
+        let now = clock::now();
         let mut state = self.lock();
         state.quota.learn(quota, now);
         state.rate.learn(quota.max_send_rate, now);
@@ -137,19 +139,19 @@ impl Pace {
 
     /// Takes over what the operator has changed. Those who wait keep their bound.
     pub fn configure(&self, settings: &PaceSettings) {
-        self.lock().configure(settings, now());
+        self.lock().configure(settings, clock::now());
     }
 
     /// Slows down: SES has throttled a call. To be told for each such answer.
     pub fn throttled(&self) {
-        let now = now();
+        let now = clock::now();
         self.lock().throttled(now);
     }
 
     /// Holds messages back for a minute or until the next reading: SES said that the account's quota
     /// is used up. That may be meant of something else than all mail, so that a reading is due at once.
     pub fn quota_exceeded(&self) {
-        self.lock().quota.exceeded(now());
+        self.lock().quota.exceeded(clock::now());
         self.doubts.send_replace(());
     }
 
@@ -162,7 +164,7 @@ impl Pace {
     /// Returns what there is to see.
     #[must_use]
     pub fn status(&self) -> PaceStatus {
-        self.lock().status(now())
+        self.lock().status(clock::now())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -193,7 +195,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let now = now();
+        let now = clock::now();
         let mut state = self.pace.lock();
         state.finish(self.user.as_deref(), self.recipients, self.is_taken, now);
     }
@@ -210,7 +212,7 @@ impl Waiting {
     async fn granted(mut self) -> Result<Turn, Exceeded> {
         loop {
             let next = match &self.turn {
-                Some(turn) => turn.pace.lock().next(&self.ticket, now()),
+                Some(turn) => turn.pace.lock().next(&self.ticket, clock::now()),
                 None => return Err(Exceeded::Rate),
             };
             match next {
@@ -232,12 +234,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(turn) = &self.turn {
-            turn.pace.lock().leave(self, turn.recipients, now());
+            turn.pace.lock().leave(self, turn.recipients, clock::now());
         }
     }
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "the pace is kept by the clock")]
-    Instant::now()
 }

@@ -8,7 +8,7 @@ mod span;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ pub use clients::CLIENTS;
 pub use refusal::Refusal;
 
 use crate::authorize::{Client, Denial, NotPermitted, Occasion, Permit, STEPS, Screened, Verdict};
+use crate::clock;
 use crate::decision_log::{DecisionLog, Unwritten};
 use crate::inventory::Inventory;
 use crate::memory::Share;
@@ -124,7 +125,7 @@ impl Relay {
     /// Returns a client as the rules of the moment know it.
     #[must_use]
     pub fn known(&self, client: &Client) -> Option<Client> {
-        self.rules.load().known(client, moment())
+        self.rules.load().known(client, clock::time_of_day())
     }
 
     /// Decides about a message whose header section is complete: one that is refused here need not
@@ -141,7 +142,7 @@ impl Relay {
         begun: TransactionTimes,
     ) -> Result<Option<Screened>, Reply> {
         let occasion = occasion();
-        let started = now();
+        let started = clock::now();
         let rules = self.rules.load();
         let refusal = match rules.known(client, occasion.now) {
             Some(client) => match rules.authorizer.screen(&client, envelope, header, occasion) {
@@ -196,7 +197,7 @@ impl Relay {
         abort: &CancellationToken,
         trace: &Trace,
     ) -> Reply {
-        let started = now();
+        let started = clock::now();
         let by = started + self.settings.patience;
         let id = occasion().id;
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
@@ -239,7 +240,7 @@ impl Relay {
         let (client, id) = (log.client(), log.id());
         let envelope = Arc::clone(&transaction.envelope);
         let bytes = transaction.content.len();
-        let begun = now();
+        let begun = clock::now();
         let pacing = trace::step("pace", Kind::Internal);
         let turn = tokio::select! {
             biased;
@@ -260,7 +261,7 @@ impl Relay {
         let verdict = permit.verdict().clone();
         let overruled = permit.overruled().to_vec();
         let configuration_set = permit.parameters().configuration_set.clone();
-        let handed = now();
+        let handed = clock::now();
         let sent = tokio::select! {
             biased;
             sent = self.upstream.send(permit, Held { share, turn, in_force }, by) => sent.map_err(Refusal::from),
@@ -323,7 +324,7 @@ impl Relay {
         let occasion = occasion_of(id);
         let client = rules.known(client, occasion.now).ok_or(Refusal::NoUser)?;
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
-        let started = now();
+        let started = clock::now();
         let permit = match rules.authorizer.permit(&client, transaction, occasion, screened) {
             Err(not) if not.denial == Denial::TooManySteps => {
                 let occasion = Occasion { steps: STEPS, ..occasion };
@@ -506,15 +507,5 @@ fn occasion() -> Occasion {
 }
 
 fn occasion_of(id: Uuid) -> Occasion {
-    Occasion { id, now: moment(), steps: QUICK_STEPS }
-}
-
-fn moment() -> SystemTime {
-    #[expect(clippy::disallowed_methods, reason = "the moment of the decision (decision 8)")]
-    SystemTime::now()
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "how long a transaction took")]
-    Instant::now()
+    Occasion { id, now: clock::time_of_day(), steps: QUICK_STEPS }
 }

@@ -11,14 +11,16 @@ use std::collections::hash_map::RandomState;
 use std::fmt::{self, Debug, Write};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::clock;
 use crate::relay::CLIENTS;
 
 /// The target of the lines about others.
@@ -112,14 +114,14 @@ impl Repeats {
             }
             let key = self.0.keys.hash_one((DECISIONS, &refusal));
             let kind = Kind { key, level, shown: REFUSALS };
-            return self.0.is_new(kind, || refusal.to_string(), now());
+            return self.0.is_new(kind, || refusal.to_string(), clock::now());
         }
         if metadata.target() == CLIENTS {
             // What a client said makes no other line: it can say anything.
             let words = words(event);
             let kind =
                 Kind { key: self.0.keys.hash_one((CLIENTS, &words)), level, shown: CLIENT_LINES };
-            return self.0.is_new(kind, || words, now());
+            return self.0.is_new(kind, || words, clock::now());
         }
         let is_shown = SHOWN.iter().any(|part| metadata.target().starts_with(part))
             || SUMMED.iter().any(|name| metadata.fields().field(name).is_some());
@@ -130,7 +132,7 @@ impl Repeats {
         metadata.callsite().hash(&mut words.0);
         event.record(&mut words);
         let kind = Kind { key: words.0.finish(), level, shown: 1 };
-        self.0.is_new(kind, || self::words(event), now())
+        self.0.is_new(kind, || self::words(event), clock::now())
     }
 }
 
@@ -205,7 +207,7 @@ fn watch(state: &State) {
             drop(state.wake.wait_timeout(seen, LOOK));
         }
         // Outside the lock: telling goes through here again.
-        state.over(now()).into_iter().for_each(tell);
+        state.over(clock::now()).into_iter().for_each(tell);
     }
 }
 
@@ -319,11 +321,6 @@ impl Visit for Refusal {
     }
 }
 
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "what repeats within a minute")]
-    Instant::now()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,7 +329,7 @@ mod tests {
     fn the_first_is_shown_and_the_others_are_counted() {
         let state =
             State { seen: Mutex::default(), wake: Condvar::new(), keys: RandomState::new() };
-        let start = now();
+        let start = clock::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let is_new = |key, seconds| {
             let kind = Kind { key, level: Level::WARN, shown: 1 };
@@ -358,7 +355,7 @@ mod tests {
     fn a_flood_of_different_lines_takes_no_more_room() {
         let state =
             State { seen: Mutex::default(), wake: Condvar::new(), keys: RandomState::new() };
-        let start = now();
+        let start = clock::now();
         let is_new =
             |key| state.is_new(Kind { key, level: Level::WARN, shown: 1 }, String::new, start);
         assert_eq!((0..10_000).filter(|key| is_new(*key)).count(), 10_000);

@@ -8,7 +8,6 @@ mod sampler;
 mod span;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::SystemTime;
 
 use tokio::task::futures::TaskLocalFuture;
 use tokio::time::Instant;
@@ -16,7 +15,9 @@ use tokio::time::Instant;
 pub use sampler::Sampler;
 pub use span::{Attribute, Kind, Span, SpanEvent, SpanId, TraceId, Value};
 
+use crate::clock;
 use crate::message::TraceParent;
+pub use crate::text::hex;
 use span::TraceClock;
 
 /// Where traces go, and which.
@@ -59,7 +60,7 @@ impl TransactionTimes {
     /// A transaction begins at this moment.
     #[must_use]
     pub fn now() -> Self {
-        Self { mail: now().1, data: None }
+        Self { mail: clock::now(), data: None }
     }
 }
 
@@ -72,13 +73,6 @@ pub struct Ids {
     pub span: SpanId,
     /// Whether the trace is recorded.
     pub recorded: bool,
-}
-
-/// Writes an id as everybody writes it.
-#[must_use]
-pub fn hex(id: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    id.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 static OUTPUT: OnceLock<Arc<Output>> = OnceLock::new();
@@ -256,11 +250,6 @@ impl Drop for OpenSpan {
         span.events = std::mem::take(&mut parts.events);
         parts.spans.push(span);
     }
-}
-
-fn now() -> (SystemTime, Instant) {
-    #[expect(clippy::disallowed_methods, reason = "spans have times")]
-    (SystemTime::now(), Instant::now())
 }
 
 #[cfg(test)]

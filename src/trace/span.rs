@@ -1,9 +1,11 @@
 //! What a trace is made of.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_lc_rs::rand;
 use tokio::time::Instant;
+
+use crate::clock::{self, nanoseconds};
 
 /// The id of a trace; never all zero.
 pub type TraceId = [u8; 16];
@@ -141,8 +143,7 @@ pub(super) struct TraceClock {
 
 impl TraceClock {
     pub(super) fn start() -> Self {
-        let (system, instant) = super::now();
-        Self { system, instant }
+        Self { system: clock::time_of_day(), instant: clock::now() }
     }
 
     pub(super) fn now(&self) -> u64 {
@@ -153,9 +154,4 @@ impl TraceClock {
         let ago = self.instant.saturating_duration_since(instant);
         nanoseconds(self.system.checked_sub(ago).unwrap_or(self.system))
     }
-}
-
-fn nanoseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

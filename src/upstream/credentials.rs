@@ -1,7 +1,7 @@
 //! The relay's own AWS credentials: cached until they expire, or until SES says that they have.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::causes::causes;
+use crate::clock;
 
 /// Credentials are renewed this long before they expire.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -73,8 +74,7 @@ impl Refreshing {
             Ok(Err(error)) => causes(&error),
             Err(_) => format!("the credentials provider took longer than {PATIENCE:?}"),
         };
-        #[expect(clippy::disallowed_methods, reason = "the age of a failure")]
-        let now = Instant::now();
+        let now = clock::now();
         let failure = again(&problem);
         cached.failed = Some((now, problem));
         last.ok_or(failure)
@@ -82,8 +82,7 @@ impl Refreshing {
 }
 
 fn is_good(credentials: &Credentials, margin: Duration) -> bool {
-    #[expect(clippy::disallowed_methods, reason = "expiry of credentials is wall-clock time")]
-    let soon = SystemTime::now() + margin;
+    let soon = clock::time_of_day() + margin;
     credentials.expiry().is_none_or(|expiry| expiry > soon)
 }
 
@@ -142,8 +141,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 let life = self.1.filter(|_| asked == 0);
                 let life = life.ok_or_else(|| CredentialsError::provider_error("down"))?;
-                #[expect(clippy::disallowed_methods, reason = "expiry is wall-clock time")]
-                let expiry = SystemTime::now() + life;
+                let expiry = clock::time_of_day() + life;
                 Ok(Credentials::new("AKIA", "secret", None, Some(expiry), "test"))
             })
         }

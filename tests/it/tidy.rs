@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 34] = [
+const MAY_USE: [(&str, &[&str]); 37] = [
     ("build", &[]),
     ("main", &["cli"]),
     (
@@ -18,6 +18,7 @@ const MAY_USE: [(&str, &[&str]); 34] = [
             "authorize",
             "build_info",
             "causes",
+            "clock",
             "config",
             "gateway",
             "message",
@@ -42,6 +43,7 @@ const MAY_USE: [(&str, &[&str]); 34] = [
             "authorize",
             "build_info",
             "causes",
+            "clock",
             "config",
             "connection",
             "decision_log",
@@ -60,16 +62,18 @@ const MAY_USE: [(&str, &[&str]); 34] = [
             "server",
             "smtp",
             "sockets",
+            "text",
             "tls",
             "upstream",
         ],
     ),
-    ("server", &["admission", "connection", "smtp"]),
+    ("server", &["admission", "clock", "connection", "smtp"]),
     (
         "connection",
         &[
             "admission",
             "authorize",
+            "clock",
             "login",
             "memory",
             "principals",
@@ -83,6 +87,7 @@ const MAY_USE: [(&str, &[&str]); 34] = [
         "relay",
         &[
             "authorize",
+            "clock",
             "decision_log",
             "inventory",
             "memory",
@@ -97,22 +102,32 @@ const MAY_USE: [(&str, &[&str]); 34] = [
         ],
     ),
     ("rules", &["authorize", "login"]),
-    ("login", &["principals", "smtp"]),
+    ("login", &["clock", "principals", "smtp"]),
     (
         "upstream",
-        &["authorize", "causes", "decision_log", "memory", "metrics", "pace", "redact", "trace"],
+        &[
+            "authorize",
+            "causes",
+            "clock",
+            "decision_log",
+            "memory",
+            "metrics",
+            "pace",
+            "redact",
+            "trace",
+        ],
     ),
-    ("decision_log", &["redact"]),
-    ("otlp", &["trace"]),
-    ("telemetry", &["decision_log", "relay", "trace"]),
-    ("trace", &["message"]),
+    ("decision_log", &["clock", "redact"]),
+    ("otlp", &["clock", "text", "trace"]),
+    ("telemetry", &["clock", "decision_log", "relay", "text", "trace"]),
+    ("trace", &["clock", "message", "text"]),
     ("admission", &[]),
     ("memory", &[]),
-    ("inventory", &["causes", "identities", "policy"]),
-    ("pace", &[]),
+    ("inventory", &["causes", "clock", "identities", "policy"]),
+    ("pace", &["clock"]),
     ("sockets", &[]),
     ("proxy_protocol", &[]),
-    ("authorize", &["address", "identities", "message", "policy", "principals", "smtp"]),
+    ("authorize", &["clock", "address", "identities", "message", "policy", "principals", "smtp"]),
     ("identities", &["address", "message", "policy"]),
     ("principals", &["message", "policy"]),
     ("message", &["address"]),
@@ -123,19 +138,23 @@ const MAY_USE: [(&str, &[&str]); 34] = [
     ("metrics", &[]),
     ("tls", &[]),
     ("config", &["address", "redact"]),
-    ("causes", &["redact"]),
-    ("redact", &[]),
+    ("causes", &["redact", "text"]),
+    ("redact", &["text"]),
     ("build_info", &[]),
+    ("clock", &[]),
+    ("log_limit", &[]),
+    ("text", &[]),
 ];
 
 /// Parts that read no clock, socket, file or environment and write no log.
 const PURE: [&str; 4] = ["smtp", "policy", "message", "address"];
-const IMPURE: [&str; 8] = [
+const IMPURE: [&str; 9] = [
     "std::fs",
     "std::net::Tcp",
     "std::env",
     "SystemTime::now",
     "Instant::now",
+    "clock::",
     "tokio::",
     "tracing::",
     "println!",

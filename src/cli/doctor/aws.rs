@@ -7,11 +7,10 @@ use aws_credential_types::Credentials;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::http::HttpResponse;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::causes::causes;
+use crate::clock;
 use crate::upstream::{self, SesSettings};
 
 /// Calls that send nothing are taken once a second, account and region (SES guide, quotas).
@@ -50,8 +49,7 @@ impl Api {
         if let Some(next) = self.next {
             sleep_until(next).await;
         }
-        #[expect(clippy::disallowed_methods, reason = "the pace of calls")]
-        let now = Instant::now();
+        let now = clock::now();
         self.next = Some(now + BETWEEN);
         (self.client.clone(), self.patience)
     }
@@ -176,8 +174,7 @@ fn shortened(text: &str) -> String {
 
 /// A moment as people read it, in UTC.
 pub(super) fn moment(at: SystemTime) -> String {
-    let whole = DateTime::from_secs(DateTime::from(at).secs());
-    whole.fmt(Format::DateTime).unwrap_or_else(|_| "a time out of range".to_owned())
+    clock::rfc3339(at).unwrap_or_else(|| "a time out of range".to_owned())
 }
 
 /// A length of time in its largest unit.

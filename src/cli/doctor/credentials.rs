@@ -1,6 +1,6 @@
 //! Where the relay's own credentials come from, and whose they are.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::aws::{Caller, Kind, moment, span, within};
 use super::report::Report;
 use crate::causes::causes;
+use crate::clock;
 use crate::config::Config;
 use crate::upstream::credential_chain;
 
@@ -51,8 +52,7 @@ fn describe(found: &Credentials, report: &mut Report) -> bool {
         Some(provider) => format!("access key {key} from {provider}"),
         None => format!("access key {key}"),
     };
-    #[expect(clippy::disallowed_methods, reason = "when credentials expire")]
-    let now = SystemTime::now();
+    let now = clock::time_of_day();
     match found.expiry() {
         Some(expiry) if expiry <= now => {
             let seen = format!("{seen} expired on {}", moment(expiry));

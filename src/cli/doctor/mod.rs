@@ -18,13 +18,14 @@ mod sending;
 mod system;
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::progress::Quiet;
 use super::{ConfigFile, EX_CONFIG};
 use crate::address::Address;
+use crate::clock;
 use crate::config::{Config, Ses, Upstream};
 use crate::upstream::SesSettings;
 use aws::Caller;
@@ -64,8 +65,7 @@ fn address(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    #[expect(clippy::disallowed_methods, reason = "what has expired, or will soon")]
-    let now = SystemTime::now();
+    let now = clock::time_of_day();
     let mut report = Report::new(arguments.format, &arguments.quiet);
     let config = configuration::check(&arguments.file.sources(), &mut report);
     let unusable = report.has_failed();

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::report::Report;
 use crate::causes::causes;
+use crate::clock;
 use crate::config::Config;
 use crate::upstream::{self, SesSettings};
 
@@ -158,8 +159,7 @@ async fn answer(
     }
     match timeout(patience, connector.call(request)).await {
         Ok(Ok(response)) => {
-            #[expect(clippy::disallowed_methods, reason = "the clock is what is looked at")]
-            let at = SystemTime::now();
+            let at = clock::time_of_day();
             Ok((response.headers().get("date").map(str::to_owned), at))
         }
         Ok(Err(error)) => Err((format!("{step}: {}", causes(&error)), fix())),

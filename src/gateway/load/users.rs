@@ -1,9 +1,10 @@
 //! Users: their policies, what their messages may say, and their passwords.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::{Loader, x_ses};
 use crate::authorize;
+use crate::clock;
 use crate::config::{self, Placed, Secret};
 use crate::policy::{Context, PolicyKind};
 use crate::principals::{Principal, StoredPassword, User, XSesRules};
@@ -112,8 +113,7 @@ impl Loader<'_> {
     /// Notes a password that is good no more, or not for long.
     fn expiry(&mut self, password: &config::Password) {
         let Some(expires) = password.expires else { return };
-        #[expect(clippy::disallowed_methods, reason = "which passwords are over")]
-        let now = SystemTime::now();
+        let now = clock::time_of_day();
         let message = match expires.duration_since(now) {
             Err(_) => "the password has expired; take it out".to_owned(),
             Ok(left) if left < SOON => {

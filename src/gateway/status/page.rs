@@ -2,14 +2,12 @@
 //!
 //! No mail, no secret, no address of a client: it is shown to whoever reaches the admin port.
 
-use std::time::SystemTime;
-
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde_json::{Value, json};
 
 use super::GatewayStatus;
-use crate::build_info;
+use crate::{build_info, clock};
 
 impl GatewayStatus {
     /// Returns the page.
@@ -24,7 +22,7 @@ impl GatewayStatus {
                 let certificate = door.certificate.as_ref().map(|certificate| {
                     json!({
                         "sha256": certificate.fingerprint,
-                        "not_after": text(DateTime::from_secs(certificate.not_after)),
+                        "not_after": DateTime::from_secs(certificate.not_after).fmt(Format::DateTime).ok(),
                         "self_signed": certificate.self_signed,
                     })
                 });
@@ -37,18 +35,18 @@ impl GatewayStatus {
             .map(|(file, hash)| json!({ "file": file.display().to_string(), "sha256": hash }))
             .collect();
         let refused = in_use.refused.map(|(at, problems)| {
-            json!({ "at": moment(at), "problems": problems, "see": "the log, or `sesgate check`" })
+            json!({ "at": clock::rfc3339(at), "problems": problems, "see": "the log, or `sesgate check`" })
         });
         let status = json!({
             "version": build_info::VERSION,
             "commit": build_info::COMMIT,
             "features": build_info::features().collect::<Vec<_>>(),
-            "started": moment(self.started),
+            "started": clock::rfc3339(self.started),
             "ready": self.readiness.is_ready(),
             "not_ready_because": self.readiness.obstacles(),
             "configuration": {
                 "file": in_use.file.map(|file| file.display().to_string()),
-                "in_use_since": moment(in_use.since),
+                "in_use_since": clock::rfc3339(in_use.since),
                 "last_reload_refused": refused,
                 "users": in_use.users,
                 "files": files,
@@ -119,16 +117,7 @@ impl GatewayStatus {
             "account": account,
             "identities": said.identities.len(),
             "identities_complete": said.complete,
-            "identities_listed": said.taken.map(moment),
+            "identities_listed": said.taken.map(clock::rfc3339),
         })
     }
-}
-
-fn moment(moment: SystemTime) -> Option<String> {
-    text(DateTime::from(moment))
-}
-
-fn text(moment: DateTime) -> Option<String> {
-    let whole = DateTime::from_secs(moment.secs());
-    whole.fmt(Format::DateTime).ok()
 }

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::super::cache::{Cache, Copy};
 use super::super::store::due;
 use super::super::{KnownIdentity, Snapshot};
-use super::{Reader, clock, now};
+use super::Reader;
+use crate::clock;
 
 /// The copy is written again after so long even when nothing changed, so that it does not grow old.
 const RENEW: Duration = Duration::from_secs(3600);
@@ -55,7 +56,7 @@ impl Reader {
             Ok(Err(error)) => Some(error.to_string()),
             Err(error) => Some(error.to_string()),
         };
-        (self.copy.is_due, self.copy.saved) = (problem.is_some(), Some(now()));
+        (self.copy.is_due, self.copy.saved) = (problem.is_some(), Some(clock::now()));
         let was_failing = std::mem::replace(&mut self.copy.is_failing, problem.is_some());
         if let (Some(problem), false) = (problem, was_failing) {
             tracing::warn!(
@@ -70,7 +71,7 @@ impl Reader {
     /// Begins with the copy on disk.
     pub(super) fn restore(&mut self, now: Instant) {
         let Some(cache) = &self.copy.cache else { return };
-        let clock = clock();
+        let clock = clock::time_of_day();
         let copy = match cache.load(clock, self.settings.stale) {
             Ok(Some(copy)) => copy,
             Ok(None) => return,
