@@ -14,11 +14,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::log_limit::LogLimit;
 use unauthenticated::{Newcomer, Unauthenticated};
 
 /// Connections begun are counted for so long.
 const MINUTE: Duration = Duration::from_secs(60);
-/// A refusal is told again after so long, with the number of those in between.
+/// A refusal is logged again after so long, with the number of those in between.
 const QUIET: Duration = Duration::from_secs(10);
 /// Networks that are remembered for the rate of their connections.
 const NETWORKS: usize = 100_000;
@@ -93,7 +94,7 @@ struct State {
     networks: HashMap<IpAddr, usize>,
     begun: HashMap<IpAddr, (Instant, usize)>,
     users: HashMap<String, usize>,
-    told: HashMap<&'static str, (Instant, u64)>,
+    logged: HashMap<&'static str, LogLimit>,
 }
 
 impl Admission {
@@ -107,7 +108,7 @@ impl Admission {
             networks: HashMap::new(),
             begun: HashMap::new(),
             users: HashMap::new(),
-            told: HashMap::new(),
+            logged: HashMap::new(),
         };
         Self { state: Mutex::new(state) }
     }
@@ -157,16 +158,10 @@ impl Admission {
         Ok(ConnectionSlot { admission: Arc::clone(self), network, user: None, newcomer, evicted })
     }
 
-    /// Whether a refusal is to be told now, and how many were not since the last that was.
-    pub fn tells(&self, refusal: &'static str, now: Instant) -> Option<u64> {
+    /// Whether a refusal may be logged now, and how many were not since the last that was.
+    pub fn log_allowance(&self, refusal: &'static str, now: Instant) -> Option<u64> {
         let mut state = self.lock();
-        match state.told.get_mut(refusal) {
-            Some((at, untold)) if now.duration_since(*at) < QUIET => {
-                *untold += 1;
-                None
-            }
-            _ => state.told.insert(refusal, (now, 0)).map_or(Some(0), |(_, untold)| Some(untold)),
-        }
+        state.logged.entry(refusal).or_insert_with(|| LogLimit::new(QUIET)).allow(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -428,13 +423,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn refusals_are_summed_up() {
         let admission = admission(LIMITS);
-        let tells = |over: OverLimit| admission.tells(over.name(), crate::clock::now());
-        assert_eq!(tells(OverLimit::Network), Some(0));
-        assert_eq!(tells(OverLimit::Rate), Some(0));
+        let allowed = |over: OverLimit| admission.log_allowance(over.name(), crate::clock::now());
+        assert_eq!(allowed(OverLimit::Network), Some(0));
+        assert_eq!(allowed(OverLimit::Rate), Some(0));
         for _ in 0..7 {
-            assert_eq!(tells(OverLimit::Network), None);
+            assert_eq!(allowed(OverLimit::Network), None);
         }
         tokio::time::advance(QUIET).await;
-        assert_eq!(tells(OverLimit::Network), Some(7));
+        assert_eq!(allowed(OverLimit::Network), Some(7));
     }
 }

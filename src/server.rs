@@ -157,8 +157,8 @@ impl Acceptor {
             Ok(slot) => slot,
             Err(over) => {
                 service.relay.metrics().connection(&service.name, over.name());
-                if let Some(untold) = self.admission.tells(over.name(), begun) {
-                    span.in_scope(|| tracing::warn!(untold, "refused: {over}"));
+                if let Some(suppressed) = self.admission.log_allowance(over.name(), begun) {
+                    span.in_scope(|| tracing::warn!(suppressed, "refused: {over}"));
                 }
                 // Before a TLS handshake there are no words.
                 if !service.implicit_tls {
@@ -177,9 +177,9 @@ impl Acceptor {
                 () = kill.cancelled() => {}
                 () = evicted.cancelled() => {
                     relay.metrics().connection(&name, "gave_way");
-                    if let Some(untold) = admission.tells("gives_way", clock::now()) {
+                    if let Some(suppressed) = admission.log_allowance("gives_way", clock::now()) {
                         let over = OverLimit::Unauthenticated;
-                        tracing::warn!(untold, "closed: {over}");
+                        tracing::warn!(suppressed, "closed: {over}");
                     }
                 }
                 () = Connection::serve((service, listener), socket, peer, drain, slot) => {}

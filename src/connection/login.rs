@@ -73,8 +73,8 @@ impl Connection {
     /// Whether the user may have this connection too.
     fn takes_slot(&mut self, user: &str) -> bool {
         let Err(over) = self.slot.belongs_to(user) else { return true };
-        if let Some(untold) = self.slot.admission().tells(over.name(), clock::now()) {
-            tracing::warn!(user, untold, "refused: {over}");
+        if let Some(suppressed) = self.slot.admission().log_allowance(over.name(), clock::now()) {
+            tracing::warn!(user, suppressed, "refused: {over}");
         }
         false
     }

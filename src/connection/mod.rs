@@ -133,8 +133,9 @@ impl Connection {
             Ok(origin) => origin,
             Err(error) => {
                 service.relay.metrics().connection(&service.name, error.name());
-                if let Some(untold) = slot.admission().tells(error.name(), clock::now()) {
-                    tracing::warn!(untold, "closed: {error}");
+                if let Some(suppressed) = slot.admission().log_allowance(error.name(), clock::now())
+                {
+                    tracing::warn!(suppressed, "closed: {error}");
                 }
                 return;
             }

@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use super::limits::Locks;
 use super::network::Network;
+use crate::log_limit::LogLimit;
 
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Writes the lines.
-#[derive(Default)]
-pub(super) struct LoginLog(Mutex<Unsaid>);
+pub(super) struct LoginLog(Mutex<LogLimit>);
 
-#[derive(Default)]
-struct Unsaid {
-    said: Option<Instant>,
-    logins: u64,
+impl Default for LoginLog {
+    fn default() -> Self {
+        Self(Mutex::new(LogLimit::new(QUIET)))
+    }
 }
 
 impl LoginLog {
@@ -46,40 +46,15 @@ impl LoginLog {
         }
     }
 
-    /// A login was put off; the line tells of all since the line before.
+    /// A login was put off; the line counts all since the line before.
     pub(super) fn busy(&self, now: Instant) {
-        if let Some(logins) = self.unsaid(now) {
+        let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(suppressed) = limit.allow(now) {
             tracing::warn!(
-                logins,
+                logins = suppressed.saturating_add(1),
                 "logins put off: too many password checks at once; raise `password_queue` in \
                  `[limits]` or find out who guesses",
             );
         }
-    }
-
-    fn unsaid(&self, now: Instant) -> Option<u64> {
-        let mut unsaid = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        unsaid.logins = unsaid.logins.saturating_add(1);
-        if unsaid.said.is_some_and(|said| now.saturating_duration_since(said) < QUIET) {
-            return None;
-        }
-        unsaid.said = Some(now);
-        Some(std::mem::take(&mut unsaid.logins))
-    }
-}
-
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a time to begin with")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flood_is_a_line_every_ten_seconds() {
-        let reporter = LoginLog::default();
-        let start = Instant::now();
-        let said: Vec<_> = (0..201)
-            .filter_map(|at| reporter.unsaid(start + Duration::from_millis(100) * at))
-            .collect();
-        assert_eq!(said, [1, 100, 100]);
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Subscriber;
@@ -18,14 +17,15 @@ use super::resource::Resource;
 use super::settings::{OtlpSettings, Target};
 use super::spans;
 use crate::clock;
+use crate::log_limit::LogLimit;
 use crate::trace::{self, Ended, Output};
 
 /// How long a batch is tried, at first after a second.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(10);
-/// How often losses are told.
-const TELL: Duration = Duration::from_secs(60);
+/// How often losses are logged.
+const LOSSES: Duration = Duration::from_secs(60);
 /// What the end of the process waits for the collector at most.
 const END: Duration = Duration::from_secs(3);
 
@@ -62,7 +62,7 @@ struct Signal {
     collector: Collector,
     resource: Resource,
     interval: Duration,
-    told: Option<Instant>,
+    losses: LogLimit,
     end: CancellationToken,
 }
 
@@ -84,7 +84,7 @@ impl Export {
                 url,
                 resource: resource.clone(),
                 interval: target.interval,
-                told: None,
+                losses: LogLimit::new(LOSSES),
                 end: end.clone(),
             }))
         };
@@ -150,7 +150,7 @@ impl Signal {
             if outcome.is_err() {
                 self.queue.lose(records);
             }
-            self.tell(outcome.err(), is_end);
+            self.log_losses(outcome.err(), is_end);
             if is_end {
                 return;
             }
@@ -179,17 +179,12 @@ impl Signal {
         }
     }
 
-    /// Says what was lost, once in a while.
-    fn tell(&mut self, error: Option<String>, is_end: bool) {
-        let is_due = is_end || self.told.is_none_or(|told| told.elapsed() >= TELL);
-        if !is_due {
+    /// Logs what was lost, once in a while.
+    fn log_losses(&mut self, error: Option<String>, is_end: bool) {
+        if !self.queue.has_lost() || (self.losses.allow(clock::now()).is_none() && !is_end) {
             return;
         }
         let lost = self.queue.take_lost();
-        if lost == 0 {
-            return;
-        }
-        self.told = Some(clock::now());
         tracing::warn!(
             lost,
             url = self.url,

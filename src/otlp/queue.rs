@@ -63,6 +63,11 @@ impl Queue {
         self.lost.fetch_add(records, Ordering::Relaxed);
     }
 
+    /// Whether records were lost that were not taken note of.
+    pub(super) fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed) > 0
+    }
+
     /// Returns how many records were lost since this was asked last.
     pub(super) fn take_lost(&self) -> u64 {
         self.lost.swap(0, Ordering::Relaxed)

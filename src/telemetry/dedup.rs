@@ -37,7 +37,7 @@ const REFUSALS: u64 = 60;
 /// So many lines about clients are shown for one reason.
 const CLIENT_LINES: u64 = 10;
 /// Fields of lines that sum up by themselves.
-const SUMMED: [&str; 3] = ["untold", "logins", "lost"];
+const SUMMED: [&str; 3] = ["suppressed", "logins", "lost"];
 /// Different lines that are remembered; those beyond are all shown.
 const ROOM: usize = 256;
 /// What is remembered of a message, in bytes.

@@ -10,6 +10,8 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::redact::printable;
+
 /// A line with its details is no longer than this, in characters; else they stand below.
 const WIDTH: usize = 110;
 /// What the first line has of a transaction, in this order, and what stands before each.
@@ -87,7 +89,7 @@ fn style(level: Level) -> Style {
     Style::new().fg_color(Some(color.into())).bold()
 }
 
-/// What an event says: its message, and its fields as they are shown.
+/// What an event says: its message, and its fields as they are shown. Clients have a say in many.
 #[derive(Default)]
 struct Said {
     message: String,
@@ -106,35 +108,23 @@ impl Said {
     }
 }
 
-/// What would move the cursor or make another line is escaped: clients have a say in many fields.
-fn plain(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut plain, c| {
-        if c.is_control() {
-            plain.extend(c.escape_default());
-        } else {
-            plain.push(c);
-        }
-        plain
-    })
-}
-
 impl Visit for Said {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            self.message = plain(value);
+            self.message = printable(value).into_owned();
             return;
         }
         let is_word = !value.contains([' ', '"', '=']);
         let shown = if is_word || HEAD.iter().any(|(name, _)| *name == field.name()) {
-            plain(value)
+            printable(value).into_owned()
         } else {
-            format!("\"{}\"", plain(value).replace('"', "\\\""))
+            format!("\"{}\"", printable(value).replace('"', "\\\""))
         };
         self.fields.push((field.name(), shown));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let text = plain(&format!("{value:?}"));
+        let text = printable(&format!("{value:?}")).into_owned();
         if field.name() == "message" {
             self.message = text;
         } else {

@@ -102,7 +102,7 @@ const MAY_USE: [(&str, &[&str]); 37] = [
         ],
     ),
     ("rules", &["authorize", "login"]),
-    ("login", &["clock", "principals", "smtp"]),
+    ("login", &["clock", "log_limit", "principals", "smtp"]),
     (
         "upstream",
         &[
@@ -118,10 +118,10 @@ const MAY_USE: [(&str, &[&str]); 37] = [
         ],
     ),
     ("decision_log", &["clock", "redact"]),
-    ("otlp", &["clock", "text", "trace"]),
-    ("telemetry", &["clock", "decision_log", "relay", "text", "trace"]),
+    ("otlp", &["clock", "log_limit", "text", "trace"]),
+    ("telemetry", &["clock", "decision_log", "redact", "relay", "text", "trace"]),
     ("trace", &["clock", "message", "text"]),
-    ("admission", &[]),
+    ("admission", &["log_limit"]),
     ("memory", &[]),
     ("inventory", &["causes", "clock", "identities", "policy"]),
     ("pace", &["clock"]),
