@@ -21,8 +21,11 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// None at all.
-    pub const NONE: &Self = &Self { shown: Vec::new(), omitted: 0 };
+    /// How many more there are than are shown, if any.
+    #[must_use]
+    pub fn omitted(&self) -> Option<usize> {
+        Some(self.omitted).filter(|more| *more > 0)
+    }
 }
 
 /// Shows addresses in full, in part, or under a hash.

@@ -87,8 +87,10 @@ impl<'a> TransactionLog<'a> {
             tls: Some(self.client.tls.unwrap_or("none")),
             ehlo: Some(self.ehlo),
             reverse_path: Some(&self.reverse_path),
-            recipients: &self.recipients,
-            from: &self.from,
+            recipients: &self.recipients.shown,
+            recipients_omitted: self.recipients.omitted(),
+            from: &self.from.shown,
+            from_omitted: self.from.omitted(),
             unknown_x_ses: &self.unknown_x_ses,
             ..Record::new(event, self.id)
         }
@@ -191,7 +193,8 @@ impl<'a> TransactionLog<'a> {
                 display_name: denied.display_name.as_deref().filter(|_| is_full),
                 author: Some(&denied.author),
                 feedback: Some(&denied.feedback),
-                claimed_recipients: &denied.recipients,
+                claimed_recipients: &denied.recipients.shown,
+                claimed_recipients_omitted: denied.recipients.omitted(),
                 ..record
             };
         }

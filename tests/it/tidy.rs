@@ -117,7 +117,7 @@ const MAY_USE: [(&str, &[&str]); 37] = [
             "trace",
         ],
     ),
-    ("decision_log", &["clock", "redact"]),
+    ("decision_log", &["clock"]),
     ("otlp", &["clock", "log_limit", "text", "trace"]),
     ("telemetry", &["clock", "decision_log", "redact", "relay", "text", "trace"]),
     ("trace", &["clock", "message", "text"]),
