@@ -1,8 +1,10 @@
 //! One finished transaction: one decision, one upstream call, one reply, one log line.
 
 mod clients;
+mod decisions;
 mod record;
 mod refusal;
+mod report;
 mod slow_decisions;
 mod span;
 
@@ -18,22 +20,22 @@ use uuid::Uuid;
 pub use clients::CLIENTS;
 pub use refusal::Refusal;
 
-use crate::authorize::{Client, Denial, NotPermitted, Occasion, Permit, STEPS, Screened, Verdict};
+use crate::authorize::{Client, Denial, Screened};
 use crate::clock;
 use crate::decision_log::{DecisionLog, Unwritten};
 use crate::inventory::Inventory;
 use crate::memory::Share;
-use crate::message::HeaderSection;
-use crate::metrics::{Ending, Metrics};
+use crate::metrics::Metrics;
 use crate::pace::{Budget, Pace, Turn};
 use crate::redact::Redaction;
 use crate::rules::Rules;
 use crate::smtp::{Envelope, Reply, Transaction};
 use crate::trace::{self, Kind, Trace, TransactionTimes};
-use crate::upstream::{Held, InForce, Upstream, UpstreamError};
-use record::{Sent, TransactionLog, shown};
-use slow_decisions::{QUICK_STEPS, SlowDecisions, Undecided};
-use span::TransactionSpan;
+use crate::upstream::{Held, Upstream, UpstreamError};
+use decisions::occasion;
+use record::{Sent, shown};
+use report::Report;
+use slow_decisions::SlowDecisions;
 
 /// How the relay behaves beside its rules.
 #[derive(Debug)]
@@ -128,42 +130,6 @@ impl Relay {
         self.rules.load().known(client, clock::time_of_day())
     }
 
-    /// Decides about a message whose header section is complete: one that is refused here need not
-    /// be read to its end. The binding decision is that of [`Relay::carry_out`], which takes what was
-    /// decided here.
-    ///
-    /// # Errors
-    /// The reply that refuses it.
-    pub fn screen(
-        &self,
-        client: &Client,
-        envelope: &Arc<Envelope>,
-        header: &Arc<HeaderSection>,
-        begun: TransactionTimes,
-    ) -> Result<Option<Screened>, Reply> {
-        let occasion = occasion();
-        let started = clock::now();
-        let rules = self.rules.load();
-        let refusal = match rules.known(client, occasion.now) {
-            Some(client) => match rules.authorizer.screen(&client, envelope, header, occasion) {
-                Ok(screened) => return Ok(screened),
-                // What takes long is decided once, with the binding decision.
-                Err(Denial::TooManySteps) => return Ok(None),
-                Err(source) => self.denied(occasion.id, source),
-            },
-            None => Refusal::NoUser,
-        };
-        let took = started.elapsed();
-        self.decided(client, Err(&refusal), took);
-        let log = self.log(client, envelope, Some(header), occasion.id);
-        let trace = &trace::begin(begun, header.trace_parent());
-        let reply = trace.within(|| log.refused(&refusal, None, took));
-        self.span(trace, client, envelope, Some(header), occasion.id)
-            .refused(&refusal, None, &reply);
-        self.ended(client, refusal.name(), &reply);
-        Err(reply)
-    }
-
     /// Returns what the log may show of a reply (decision 21).
     #[must_use]
     pub fn shown(&self, reply: &Reply) -> String {
@@ -202,42 +168,24 @@ impl Relay {
         let id = occasion().id;
         let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
         let bytes = transaction.content.len();
-        let log = self.log(client, &envelope, Some(&header), id);
-        let span = self.span(trace, client, &envelope, Some(&header), id);
-        match self.forward(&log, transaction, screened, share, abort, by).await {
-            Ok(sent) => {
-                self.metrics.taken(&client.principal.name, envelope.forward_paths.len(), bytes);
-                // SES has the message: at the end of a drain its client is told so, whatever becomes
-                // of the record, which waits for the disk.
-                let reply = tokio::select! {
-                    biased;
-                    reply = log.relayed(&sent, started.elapsed(), by) => reply,
-                    () = abort.cancelled() => Reply::accepted(&sent.message_id),
-                };
-                span.relayed(&sent, &reply);
-                self.ended(client, "relayed", &reply);
-                reply
-            }
-            Err(refusal) => {
-                let reply = log.refused(&refusal, Some(bytes), started.elapsed());
-                span.refused(&refusal, Some(bytes), &reply);
-                self.ended(client, refusal.name(), &reply);
-                reply
-            }
+        let report = Report::new(self, trace, client, &envelope, Some(&header), id);
+        match self.forward(&report, transaction, screened, share, abort, by).await {
+            Ok(sent) => report.relayed(&sent, started.elapsed(), by, abort).await,
+            Err(refusal) => report.refused(&refusal, Some(bytes), started.elapsed()),
         }
     }
 
     /// Waits for its turn, decides, records what is meant, and hands over.
     async fn forward(
         &self,
-        log: &TransactionLog<'_>,
+        report: &Report<'_>,
         transaction: Transaction,
         screened: Option<Screened>,
         share: Share,
         abort: &CancellationToken,
         by: Instant,
     ) -> Result<Sent, Refusal> {
-        let (client, id) = (log.client(), log.id());
+        let (client, id) = (report.client(), report.id());
         let envelope = Arc::clone(&transaction.envelope);
         let bytes = transaction.content.len();
         let begun = clock::now();
@@ -255,7 +203,7 @@ impl Relay {
         drop(deciding);
         tokio::select! {
             biased;
-            intended = log.intend(&permit, bytes, by) => intended?,
+            intended = report.intend(&permit, bytes, by) => intended?,
             () = abort.cancelled() => return Err(Unwritten::Failed("the relay ended".into()).into()),
         }
         let verdict = permit.verdict().clone();
@@ -308,115 +256,6 @@ impl Relay {
         Ok(self.pace.turn(&user.name, budget, recipients, by).await?)
     }
 
-    /// The binding decision, by the rules of this moment, and what says whether they still hold.
-    async fn permit(
-        &self,
-        client: &Client,
-        mut transaction: Transaction,
-        screened: Option<Screened>,
-        id: Uuid,
-        by: Instant,
-    ) -> Result<(Permit, InForce), Refusal> {
-        if self.settings.strip_traceparent && transaction.header.has_trace_fields() {
-            Arc::make_mut(&mut transaction.header).remove_trace_fields();
-        }
-        let rules = self.rules.load_full();
-        let occasion = occasion_of(id);
-        let client = rules.known(client, occasion.now).ok_or(Refusal::NoUser)?;
-        let (envelope, header) = (transaction.envelope.clone(), transaction.header.clone());
-        let started = clock::now();
-        let permit = match rules.authorizer.permit(&client, transaction, occasion, screened) {
-            Err(not) if not.denial == Denial::TooManySteps => {
-                let occasion = Occasion { steps: STEPS, ..occasion };
-                self.permit_slowly(&rules, &client, not.transaction, occasion, by).await?
-            }
-            permit => permit,
-        };
-        let permit = permit.map_err(|not| self.denied(id, not.denial));
-        self.decided(&client, permit.as_ref().map(Permit::verdict), started.elapsed());
-        let permit = permit?;
-        let parameters = permit.parameters().clone();
-        let current = Arc::clone(&self.rules);
-        let in_force = InForce::new(move || {
-            let now = current.load();
-            let occasion = occasion_of(id);
-            // Other rules may still permit the very same.
-            Arc::ptr_eq(&rules, &now)
-                || now.known(&client, occasion.now).is_some_and(|client| {
-                    now.authorizer.confirms(&client, &envelope, &header, occasion, &parameters)
-                })
-        });
-        Ok((permit, in_force))
-    }
-
-    /// Makes a decision that takes long, off the threads that serve everybody.
-    async fn permit_slowly(
-        &self,
-        rules: &Arc<Rules>,
-        client: &Client,
-        transaction: Transaction,
-        occasion: Occasion,
-        by: Instant,
-    ) -> Result<Result<Permit, Box<NotPermitted>>, Refusal> {
-        let (rules, client) = (Arc::clone(rules), client.clone());
-        let user = client.principal.name.clone();
-        let permit = move || rules.authorizer.permit(&client, transaction, occasion, None);
-        self.slow_decisions.decide(&user, by, permit).await.map_err(|undecided| {
-            Refusal::Upstream(UpstreamError::Temporary {
-                detail: match undecided {
-                    Undecided::Late => "decisions about other messages of the user took too long",
-                    Undecided::Failed => "the decision ended without an answer",
-                }
-                .to_owned(),
-                said: None,
-                remedy: "send to fewer addresses in one message, or have fewer patterns in the \
-                         policies of the user",
-                possible_duplicate: false,
-            })
-        })
-    }
-
-    /// Counts a decision by policies.
-    fn decided(&self, client: &Client, decision: Result<&Verdict, &Refusal>, took: Duration) {
-        let verdict = match decision {
-            Ok(verdict) => verdict,
-            Err(Refusal::Denied { source: Denial::Policy { verdict, .. }, .. }) => verdict,
-            Err(_) => return,
-        };
-        self.metrics.evaluated(took);
-        let user = &client.principal.name;
-        self.metrics.decided(user, verdict.decision, verdict.statement.as_deref());
-    }
-
-    /// Counts a transaction that has ended with this reply.
-    fn ended(&self, client: &Client, outcome: &'static str, reply: &Reply) {
-        let user = &client.principal.name;
-        self.metrics.ended(Ending { user, outcome, reply: reply.code() });
-    }
-
-    /// A message that waits for what SES says of an identity has it read next.
-    fn denied(&self, id: Uuid, source: Denial) -> Refusal {
-        if let (Denial::Unsure(unsure), Some(inventory)) = (&source, &self.inventory) {
-            inventory.wanted(&unsure.identity);
-            if !self.has_credentials.load(Ordering::Relaxed) {
-                // What is not known is not known for that reason.
-                let said = "SES cannot be asked about the account".to_owned();
-                return UpstreamError::without_credentials(said).into();
-            }
-        }
-        Refusal::Denied { id, source }
-    }
-
-    fn log<'a>(
-        &'a self,
-        client: &'a Client,
-        envelope: &'a Envelope,
-        header: Option<&HeaderSection>,
-        id: Uuid,
-    ) -> TransactionLog<'a> {
-        TransactionLog::new(&self.decisions, &self.settings.redaction, client, envelope, header, id)
-    }
-
     /// How many bytes a byte of content takes in all while the upstream is called.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -432,12 +271,8 @@ impl Relay {
         reply: &Reply,
         begun: TransactionTimes,
     ) {
-        let id = occasion().id;
-        let log = self.log(client, envelope, None, id);
         let trace = &trace::begin(begun, None);
-        trace.within(|| log.put_off(bytes, reply));
-        self.span(trace, client, envelope, None, id).unread(record::MEMORY, reply);
-        self.ended(client, "memory", reply);
+        Report::new(self, trace, client, envelope, None, occasion().id).put_off(bytes, reply);
     }
 
     /// Logs a message that was refused before anything could be decided about it.
@@ -448,23 +283,8 @@ impl Relay {
         reply: &Reply,
         begun: TransactionTimes,
     ) {
-        let id = occasion().id;
-        let log = self.log(client, envelope, None, id);
         let trace = &trace::begin(begun, None);
-        let outcome = trace.within(|| log.unreadable(reply));
-        self.span(trace, client, envelope, None, id).unread(outcome, reply);
-        self.ended(client, outcome, reply);
-    }
-
-    fn span<'a>(
-        &'a self,
-        trace: &'a Trace,
-        client: &'a Client,
-        envelope: &'a Envelope,
-        header: Option<&'a HeaderSection>,
-        id: Uuid,
-    ) -> TransactionSpan<'a> {
-        TransactionSpan { trace, redaction: &self.settings.redaction, client, envelope, header, id }
+        Report::new(self, trace, client, envelope, None, occasion().id).unreadable(reply);
     }
 
     /// Says whether the upstream has the credentials that it needs.
@@ -500,12 +320,4 @@ fn ended_early(when: &str, possible_duplicate: bool) -> Refusal {
         },
         possible_duplicate,
     })
-}
-
-fn occasion() -> Occasion {
-    occasion_of(Uuid::now_v7())
-}
-
-fn occasion_of(id: Uuid) -> Occasion {
-    Occasion { id, now: clock::time_of_day(), steps: QUICK_STEPS }
 }

@@ -68,16 +68,6 @@ impl<'a> TransactionLog<'a> {
         }
     }
 
-    /// The client whose message it is about.
-    pub(super) fn client(&self) -> &'a Client {
-        self.client
-    }
-
-    /// The decision id.
-    pub(super) fn id(&self) -> Uuid {
-        self.id
-    }
-
     fn record(&self, event: Event) -> Record<'_> {
         Record {
             principal: Some(&self.client.principal.name),
