@@ -35,6 +35,16 @@ pub struct Held {
     pub in_force: InForce,
 }
 
+impl Held {
+    /// Ends a call, and counts the message when the upstream has it. Taking all of it is the point: a
+    /// closure that names single fields holds those alone, and gives the memory back at once.
+    fn settle(self, is_taken: bool) {
+        if is_taken {
+            self.turn.taken();
+        }
+    }
+}
+
 /// Says whether the rules that permitted a message are still in force (decision 19). Asked at the last
 /// moment: what waits for a call, for another attempt or for a slow network is overtaken by a reload.
 #[derive(Clone)]

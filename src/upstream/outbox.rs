@@ -55,15 +55,11 @@ impl Outbox {
     ) -> Result<String, UpstreamError> {
         let directory = self.directory.clone();
         let written = tokio::task::spawn_blocking(move || {
-            // Whole: the share too is held for as long as the disk takes.
-            let held = held;
             if !held.in_force.holds() {
                 return Ok(None);
             }
             let written = write(&directory, &permit);
-            if written.is_ok() {
-                held.turn.taken();
-            }
+            held.settle(written.is_ok());
             written.map(Some)
         });
         let detail = match tokio::time::timeout_at(by, written).await {
