@@ -200,7 +200,7 @@ impl Reloader {
             tell(before.account.as_ref(), state);
             let paused = "SES has paused sending for the account; see its dashboard";
             let paused = (!state.sending_enabled).then(|| paused.to_owned());
-            self.shared.status.readiness.found("sending", paused);
+            self.shared.status.sources.readiness.found("sending", paused);
         }
         let sandbox = |said: &Snapshot| said.account.as_ref().map(|state| state.production_access);
         let is_new = !Arc::ptr_eq(&before.identities, &now.identities)

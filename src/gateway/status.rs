@@ -22,9 +22,9 @@ use crate::relay::Relay;
 use crate::text::hex;
 use crate::tls::Tls;
 
-/// Everything that can be looked at.
+/// What is asked whenever somebody looks.
 #[derive(Debug)]
-pub(super) struct GatewayStatus {
+pub(super) struct Sources {
     pub(super) relay: Arc<Relay>,
     pub(super) readiness: Readiness,
     pub(super) admission: Arc<Admission>,
@@ -32,8 +32,14 @@ pub(super) struct GatewayStatus {
     pub(super) pace: Pace,
     pub(super) inventory: Option<Inventory>,
     pub(super) decisions: DecisionLog,
+}
+
+/// What there is to see.
+#[derive(Debug)]
+pub(super) struct GatewayStatus {
+    pub(super) sources: Sources,
     pub(super) started: SystemTime,
-    in_use: Mutex<ActiveConfig>,
+    active: Mutex<ActiveConfig>,
 }
 
 /// What was read from files.
@@ -107,41 +113,32 @@ impl ActiveConfig {
 }
 
 impl GatewayStatus {
-    pub(super) fn new(
-        relay: Arc<Relay>,
-        readiness: Readiness,
-        (admission, memory): (Arc<Admission>, Memory),
-        (pace, inventory): (Pace, Option<Inventory>),
-        decisions: DecisionLog,
-        in_use: ActiveConfig,
-    ) -> Self {
-        let started = in_use.since;
-        let in_use = Mutex::new(in_use);
-        Self { relay, readiness, admission, memory, pace, inventory, decisions, started, in_use }
+    pub(super) fn new(sources: Sources, active: ActiveConfig) -> Self {
+        Self { sources, started: active.since, active: Mutex::new(active) }
     }
 
     /// Other files are in use from now on.
-    pub(super) fn renewed(&self, in_use: ActiveConfig) {
-        *self.in_use() = in_use;
-        self.relay.metrics().reloaded("in_use");
+    pub(super) fn renewed(&self, active: ActiveConfig) {
+        *self.active() = active;
+        self.sources.relay.metrics().reloaded("in_use");
     }
 
     /// What was read again cannot be used: so many problems.
     pub(super) fn refused(&self, now: SystemTime, problems: usize) {
-        self.in_use().refused = Some((now, problems));
-        self.relay.metrics().reloaded("refused");
+        self.active().refused = Some((now, problems));
+        self.sources.relay.metrics().reloaded("refused");
     }
 
     /// The SHA-256 of what allows a reload over HTTP.
     pub(super) fn token(&self) -> Option<Token> {
-        self.in_use().token
+        self.active().token
     }
 
     pub(super) fn is_name(&self, name: &str) -> bool {
-        self.in_use().names.iter().any(|own| own == name)
+        self.active().names.iter().any(|own| own == name)
     }
 
-    fn in_use(&self) -> MutexGuard<'_, ActiveConfig> {
-        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
+    fn active(&self) -> MutexGuard<'_, ActiveConfig> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -82,23 +82,24 @@ impl GatewayStatus {
         let name = "sesgate_build";
         out.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)?;
         let help = "1 when mail is taken: /readyz says what stands against it";
-        out.gauge("sesgate_ready", help, u32::from(self.readiness.is_ready()))
+        out.gauge("sesgate_ready", help, u32::from(self.sources.readiness.is_ready()))
     }
 
     fn clients(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let (open, before_login) = self.admission.connections();
+        let (open, before_login) = self.sources.admission.connections();
         let help = "Connections that are open";
         let states = [("before_login", before_login), ("after_login", open - before_login)];
         out.gauges("sesgate_connections_open", help, "state", states)?;
         let help = "Records that there was no room to keep for the decision log's file";
-        out.counter("sesgate_decision_records_dropped", help, self.decisions.dropped())?;
+        out.counter("sesgate_decision_records_dropped", help, self.sources.decisions.dropped())?;
         let help = "Memory for messages in flight, all of it and what is in use";
-        let memory = [("budget", self.memory.bytes()), ("used", self.memory.used())];
+        let memory =
+            [("budget", self.sources.memory.bytes()), ("used", self.sources.memory.used())];
         out.gauges("sesgate_message_memory_bytes", help, "kind", memory)
     }
 
     fn logins(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let counts = self.relay.rules().principals.guard().counts();
+        let counts = self.sources.relay.rules().principals.guard().counts();
         let help = "Logins by result";
         let results = [
             ("accepted", counts.accepted),
@@ -118,7 +119,7 @@ impl GatewayStatus {
 
     /// Rates and quotas, as far as they are known.
     fn sending(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let pace = self.pace.status();
+        let pace = self.sources.pace.status();
         let help = "Recipients per second: what SES and the operator allow, and the rate just now";
         let rates = [("allowed", pace.nominal_rate), ("current", pace.current_rate)];
         let known = rates.into_iter().filter_map(|(kind, rate)| Some((kind, rate?)));
@@ -137,7 +138,8 @@ impl GatewayStatus {
             let help = "Age of what SES said last of rate and quota";
             out.gauge("sesgate_quota_age_seconds", help, age.as_secs_f64())?;
         }
-        let Some(said) = self.inventory.as_ref().map(|inventory| inventory.snapshot()) else {
+        let Some(said) = self.sources.inventory.as_ref().map(|inventory| inventory.snapshot())
+        else {
             return Ok(());
         };
         if let Some(account) = &said.account {
@@ -151,15 +153,15 @@ impl GatewayStatus {
     }
 
     fn files(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let in_use = self.in_use().clone();
+        let active = self.active().clone();
         let help = "When the configuration in use was read";
         let name = "sesgate_configuration_timestamp_seconds";
-        out.gauge(name, help, unix_seconds(in_use.since))?;
+        out.gauge(name, help, unix_seconds(active.since))?;
         let help = "1 when the last reading of the configuration was refused";
-        let refused = u32::from(in_use.refused.is_some());
+        let refused = u32::from(active.refused.is_some());
         out.gauge("sesgate_configuration_refused", help, refused)?;
         let help = "When the certificate of a listener expires";
-        let certificates = in_use.listeners.iter().filter_map(|door| {
+        let certificates = active.listeners.iter().filter_map(|door| {
             let certificate = door.certificate.as_ref()?;
             Some((door.address.as_str(), certificate.not_after))
         });

@@ -12,10 +12,10 @@ use crate::{build_info, clock};
 impl GatewayStatus {
     /// Returns the page.
     pub(in crate::gateway) fn page(&self) -> String {
-        let in_use = self.in_use().clone();
-        let (open, before_login) = self.admission.connections();
-        let counts = self.relay.rules().principals.guard().counts();
-        let listeners: Vec<_> = in_use
+        let active = self.active().clone();
+        let (open, before_login) = self.sources.admission.connections();
+        let counts = self.sources.relay.rules().principals.guard().counts();
+        let listeners: Vec<_> = active
             .listeners
             .iter()
             .map(|door| {
@@ -29,12 +29,12 @@ impl GatewayStatus {
                 json!({ "address": door.address, "tls": door.tls, "certificate": certificate })
             })
             .collect();
-        let files: Vec<_> = in_use
+        let files: Vec<_> = active
             .files
             .iter()
             .map(|(file, hash)| json!({ "file": file.display().to_string(), "sha256": hash }))
             .collect();
-        let refused = in_use.refused.map(|(at, problems)| {
+        let refused = active.refused.map(|(at, problems)| {
             json!({ "at": clock::rfc3339(at), "problems": problems, "see": "the log, or `sesgate check`" })
         });
         let status = json!({
@@ -42,18 +42,18 @@ impl GatewayStatus {
             "commit": build_info::COMMIT,
             "features": build_info::features().collect::<Vec<_>>(),
             "started": clock::rfc3339(self.started),
-            "ready": self.readiness.is_ready(),
-            "not_ready_because": self.readiness.obstacles(),
+            "ready": self.sources.readiness.is_ready(),
+            "not_ready_because": self.sources.readiness.obstacles(),
             "configuration": {
-                "file": in_use.file.map(|file| file.display().to_string()),
-                "in_use_since": clock::rfc3339(in_use.since),
+                "file": active.file.map(|file| file.display().to_string()),
+                "in_use_since": clock::rfc3339(active.since),
                 "last_reload_refused": refused,
-                "users": in_use.users,
+                "users": active.users,
                 "files": files,
             },
             "listeners": listeners,
             "connections": { "open": open, "before_login": before_login },
-            "memory": { "budget_bytes": self.memory.bytes(), "used_bytes": self.memory.used() },
+            "memory": { "budget_bytes": self.sources.memory.bytes(), "used_bytes": self.sources.memory.used() },
             "logins": {
                 "accepted": counts.accepted,
                 "invalid": counts.invalid,
@@ -69,7 +69,7 @@ impl GatewayStatus {
     }
 
     fn pace_status(&self) -> Value {
-        let pace = self.pace.status();
+        let pace = self.sources.pace.status();
         let waiting: Vec<_> = pace
             .waiting_by_user
             .iter()
@@ -103,7 +103,8 @@ impl GatewayStatus {
     }
 
     fn ses_status(&self) -> Value {
-        let Some(said) = self.inventory.as_ref().map(|inventory| inventory.snapshot()) else {
+        let Some(said) = self.sources.inventory.as_ref().map(|inventory| inventory.snapshot())
+        else {
             return Value::Null;
         };
         let account = said.account.as_ref().map(|account| {
