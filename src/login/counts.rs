@@ -1,7 +1,5 @@
 //! What logins have come to, for metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use super::Login;
 use super::limits::Locks;
 
@@ -34,55 +32,19 @@ pub struct Counts {
     pub remembered: usize,
 }
 
-/// The numbers that only grow.
-#[derive(Default)]
-pub(super) struct Counters {
-    accepted: AtomicU64,
-    passed_unhashed: AtomicU64,
-    invalid: AtomicU64,
-    turned_away: AtomicU64,
-    busy: AtomicU64,
-    network_locks: AtomicU64,
-    user_locks: AtomicU64,
-    hashes: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn count(&self, login: &Login) {
+impl Counts {
+    pub(super) fn login(&mut self, login: &Login) {
         let counter = match login {
-            Login::Accepted(..) => &self.accepted,
-            Login::Invalid => &self.invalid,
-            Login::Locked => &self.turned_away,
-            Login::Busy => &self.busy,
+            Login::Accepted(..) => &mut self.accepted,
+            Login::Invalid => &mut self.invalid,
+            Login::Locked => &mut self.turned_away,
+            Login::Busy => &mut self.busy,
         };
-        counter.fetch_add(1, Relaxed);
+        *counter += 1;
     }
 
-    pub(super) fn passed_unhashed(&self) {
-        self.passed_unhashed.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn hashed(&self, hashes: u64) {
-        self.hashes.fetch_add(hashes, Relaxed);
-    }
-
-    pub(super) fn locked(&self, locks: &Locks) {
-        self.network_locks.fetch_add(u64::from(locks.network.is_some()), Relaxed);
-        self.user_locks.fetch_add(u64::from(locks.user.is_some()), Relaxed);
-    }
-
-    /// The counters, without what is kept now.
-    pub(super) fn read(&self) -> Counts {
-        Counts {
-            accepted: self.accepted.load(Relaxed),
-            passed_unhashed: self.passed_unhashed.load(Relaxed),
-            invalid: self.invalid.load(Relaxed),
-            turned_away: self.turned_away.load(Relaxed),
-            busy: self.busy.load(Relaxed),
-            network_locks: self.network_locks.load(Relaxed),
-            user_locks: self.user_locks.load(Relaxed),
-            hashes: self.hashes.load(Relaxed),
-            ..Counts::default()
-        }
+    pub(super) fn locked(&mut self, locks: &Locks) {
+        self.network_locks += u64::from(locks.network.is_some());
+        self.user_locks += u64::from(locks.user.is_some());
     }
 }

@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::Login;
-use super::counts::{Counters, Counts};
+use super::counts::Counts;
 use super::credential_cache::{CredentialCache, CredentialDigest};
 use super::familiar::{Familiar, Origin};
 use super::limits::{Attempt, ENTRIES, FailureRule, Limits};
@@ -65,7 +65,8 @@ pub struct Guard {
     familiar: Mutex<Familiar>,
     flights: SingleFlight,
     pool: Pool,
-    counters: Counters,
+    /// What only grows.
+    counts: Mutex<Counts>,
     reporter: LoginLog,
 }
 
@@ -94,7 +95,7 @@ impl Guard {
             flights: SingleFlight::default(),
             // The other half is for mail, however many guess.
             pool: Pool::new(processors.div_ceil(2)),
-            counters: Counters::default(),
+            counts: Mutex::default(),
             reporter: LoginLog::default(),
         })
     }
@@ -120,7 +121,7 @@ impl Guard {
             networks_on_record: networks,
             users_on_record: users,
             remembered: lock(&self.remembered).len(),
-            ..self.counters.read()
+            ..*lock(&self.counts)
         }
     }
 
@@ -128,7 +129,7 @@ impl Guard {
     /// same words and time, and so do their limits.
     pub async fn login(&self, users: &Users, credentials: &Credentials, peer: IpAddr) -> Login {
         let login = self.check(users, credentials, peer).await;
-        self.counters.count(&login);
+        lock(&self.counts).login(&login);
         login
     }
 
@@ -145,7 +146,7 @@ impl Guard {
         let today = clock::time_of_day();
         let known = lock(&self.remembered).matched(&digest, stored, clock::now(), today);
         if let (Some(matched), Some((principal, _))) = (known, found) {
-            self.counters.passed_unhashed();
+            lock(&self.counts).passed_unhashed += 1;
             lock(&self.familiar).logged_in(origin);
             return Login::Accepted(Arc::clone(principal), Matched(matched));
         }
@@ -238,19 +239,19 @@ impl Guard {
             (matching.map(|one| *one.fingerprint()), hashes)
         });
         let (matched, hashes) = hashing.await.map_err(|_| NotCompared::Broken)?;
-        self.counters.hashed(hashes);
+        lock(&self.counts).hashes += hashes;
         Ok(Outcome { matched, network: attempt.network })
     }
 
     fn failed(&self, attempt: &Attempt, user: Option<&str>) {
         let locks = lock(&self.limits).failed(attempt, clock::now());
-        self.counters.locked(&locks);
+        lock(&self.counts).locked(&locks);
         self.reporter.locked(&locks, attempt.network, user);
     }
 
     fn crowded_out(&self, attempt: &Attempt) {
         let locks = lock(&self.limits).crowded_out(attempt, clock::now());
-        self.counters.locked(&locks);
+        lock(&self.counts).locked(&locks);
         self.reporter.locked(&locks, attempt.network, None);
     }
 
