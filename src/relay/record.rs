@@ -12,7 +12,6 @@ use crate::authorize::{Client, Denial, Permit, Verdict};
 use crate::decision_log::{DecisionLog, Event, Record, Unwritten};
 use crate::memory::Exhausted;
 use crate::message::HeaderSection;
-use crate::pace::Exceeded;
 use crate::redact::{Addresses, Redaction};
 use crate::smtp::{Envelope, Reply};
 use crate::upstream::UpstreamError;
@@ -91,19 +90,6 @@ impl<'a> TransactionLog<'a> {
         shown(self.redaction, reply)
     }
 
-    /// Texts of SES and about identities may name addresses; the relay's own words do not.
-    fn error(&self, refusal: &Refusal) -> Option<String> {
-        match refusal {
-            _ if self.redaction.is_full() => Some(refusal.to_string()),
-            Refusal::Denied { .. } => None,
-            Refusal::NoUser | Refusal::Exceeded(_) | Refusal::Unrecorded(_) => {
-                Some(refusal.to_string())
-            }
-            Refusal::Upstream(error) => Some(error.class().to_owned()),
-            Refusal::Deferred(_) => Some("sending paused".to_owned()),
-        }
-    }
-
     /// Writes that the message is about to be sent, where that is required.
     pub(super) async fn intend(
         &self,
@@ -146,13 +132,17 @@ impl<'a> TransactionLog<'a> {
 
     pub(super) fn refused(&self, refusal: &Refusal, bytes: Option<usize>, took: Duration) -> Reply {
         let reply = Reply::from(refusal);
-        let (shown, error) = (self.shown(&reply), self.error(refusal));
+        let shown = self.shown(&reply);
+        let told = refusal.told();
+        // Texts of SES and about identities may name addresses; the relay's own words do not.
+        let error =
+            if self.redaction.is_full() { Some(refusal.to_string().into()) } else { told.class };
         let mut denied = Denied::default();
         let mut record = Record {
-            reason: Some(refusal.name()),
+            reason: Some(told.name),
             bytes,
             error: error.as_deref(),
-            remedy: remedy(refusal),
+            remedy: told.remedy,
             reply_code: Some(reply.code()),
             reply: Some(&shown),
             elapsed_ms: Some(milliseconds(took)),
@@ -192,9 +182,9 @@ impl<'a> TransactionLog<'a> {
             record.possible_duplicate = Some(*possible_duplicate);
         }
         if self.is_intended.load(Ordering::Relaxed) {
-            self.log.note_outcome(&record, level(refusal));
+            self.log.note_outcome(&record, told.level);
         } else {
-            self.log.note(&record, level(refusal));
+            self.log.note(&record, told.level);
         }
         reply
     }
@@ -235,64 +225,6 @@ impl<'a> TransactionLog<'a> {
     }
 }
 
-/// What asks for action, what for a look, and what is told.
-fn level(refusal: &Refusal) -> Level {
-    match refusal {
-        Refusal::Denied { source: Denial::Unsure(_), .. }
-        | Refusal::Upstream(
-            UpstreamError::Temporary { .. }
-            | UpstreamError::Paused(_)
-            | UpstreamError::Suspended(_),
-        )
-        | Refusal::Deferred(_)
-        | Refusal::Unrecorded(_) => Level::ERROR,
-        Refusal::Upstream(UpstreamError::Throttled(_) | UpstreamError::NotOfTenant(_))
-        | Refusal::Exceeded(_) => Level::WARN,
-        _ => Level::INFO,
-    }
-}
-
-/// What an operator does about it.
-fn remedy(refusal: &Refusal) -> Option<&'static str> {
-    Some(match refusal {
-        Refusal::Denied { source: Denial::Unsure(_), .. } => {
-            "wait until SES was asked; the role needs ses:GetAccount, ses:ListEmailIdentities and \
-             ses:GetEmailIdentity, and a policy that cannot be read must be corrected in SES"
-        }
-        Refusal::Denied { source: Denial::Policy { is_sandbox: true, .. }, .. } => {
-            "the account is in the sandbox, where recipients' identities are resources too: ask AWS for \
-             production access, or let the user's policies allow these; see `sandbox` in `[account]`"
-        }
-        Refusal::Upstream(UpstreamError::Rejected(text))
-            if text.starts_with("Email address is not verified.") =>
-        {
-            "verify in SES what it names; while the account is in the sandbox that goes for recipients too"
-        }
-        Refusal::Exceeded(Exceeded::Rate) => {
-            "ask AWS for a higher sending rate, send less, or see `[rate]`"
-        }
-        Refusal::Exceeded(Exceeded::UserRate) => "raise `recipients_per_second` of the user",
-        Refusal::Exceeded(Exceeded::Quota) => "ask AWS for a larger sending quota",
-        Refusal::Exceeded(Exceeded::UserQuota) => "raise `recipients_per_day` of the user",
-        Refusal::Upstream(UpstreamError::Throttled(_)) => {
-            "ask AWS for a higher sending rate or quota, or cap `recipients_per_second` in `[rate]` \
-             where something else sends as well"
-        }
-        Refusal::Upstream(UpstreamError::Temporary { remedy, .. }) => remedy,
-        Refusal::Upstream(UpstreamError::Paused(_) | UpstreamError::Suspended(_))
-        | Refusal::Deferred(_) => "see the account dashboard of SES and the mail AWS sent",
-        Refusal::Upstream(UpstreamError::NotOfTenant(_)) => {
-            "associate what SES names with the tenant (CreateTenantResourceAssociation), or see which \
-             tenant and configuration set the message or the user's `x_ses` names"
-        }
-        Refusal::Unrecorded(_) => {
-            "make room on the disk of the decision log and let the relay write there; without \
-             `audit = \"required\"` mail is sent all the same"
-        }
-        _ => return None,
-    })
-}
-
 pub(super) fn shown(redaction: &Redaction, reply: &Reply) -> String {
     if redaction.is_full() { reply.to_string() } else { reply.code().to_string() }
 }
@@ -323,29 +255,4 @@ fn cut(text: &str) -> String {
 
 fn milliseconds(took: Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_of_a_tenant_asks_for_a_look_at_the_association() {
-        let text = "Tenant not associated with resources [arn:x]".to_owned();
-        let refusal = Refusal::Upstream(UpstreamError::NotOfTenant(text));
-        assert_eq!(level(&refusal), Level::WARN);
-        assert!(remedy(&refusal).unwrap().contains("CreateTenantResourceAssociation"));
-        assert_eq!(refusal.name(), "not_of_tenant");
-    }
-
-    #[test]
-    fn what_ses_has_not_verified_may_be_a_recipient_of_the_sandbox() {
-        for (text, says) in [
-            ("Email address is not verified. The following identities failed the check", true),
-            ("Sending paused. Email address is not verified.", false),
-        ] {
-            let refusal = Refusal::Upstream(UpstreamError::Rejected(text.to_owned()));
-            assert_eq!(remedy(&refusal).is_some_and(|it| it.contains("sandbox")), says, "{text}");
-        }
-    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Names are those of the semantic conventions of OpenTelemetry where there is one.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use super::record::{MEMORY, Sent, shown};
@@ -11,7 +13,6 @@ use crate::message::HeaderSection;
 use crate::redact::Redaction;
 use crate::smtp::{Envelope, Reply};
 use crate::trace::{Attribute, Trace, Value};
-use crate::upstream::UpstreamError;
 
 /// The trace of one transaction, with what is known of it from the start.
 pub(super) struct TransactionSpan<'a> {
@@ -45,8 +46,11 @@ impl TransactionSpan<'_> {
     }
 
     pub(super) fn refused(&self, refusal: &Refusal, bytes: Option<usize>, reply: &Reply) {
-        self.end(reply, failure(refusal), || {
-            let mut more = vec![("error.type", Value::from(refusal.name()))];
+        let told = refusal.told();
+        // What is the message's fault is no error of a server.
+        let failure = told.class.filter(|_| told.is_ours).map(Cow::into_owned);
+        self.end(reply, failure, || {
+            let mut more = vec![("error.type", Value::from(told.name))];
             more.extend(bytes.map(|bytes| ("messaging.message.envelope.size", bytes.into())));
             match refusal {
                 Refusal::Denied {
@@ -106,25 +110,5 @@ impl TransactionSpan<'_> {
         ];
         attributes.extend(more());
         self.trace.end(attributes, failure);
-    }
-}
-
-/// What was wrong with the relay or with SES: what is the message's fault is no error of a server.
-fn failure(refusal: &Refusal) -> Option<String> {
-    match refusal {
-        Refusal::Denied { source: Denial::Unsure(_), .. } => {
-            Some("what SES says is not known yet".to_owned())
-        }
-        Refusal::Denied { .. } | Refusal::NoUser => None,
-        Refusal::Exceeded(exceeded) => Some(exceeded.to_string()),
-        Refusal::Upstream(
-            error @ (UpstreamError::Throttled(_)
-            | UpstreamError::Paused(_)
-            | UpstreamError::Suspended(_)
-            | UpstreamError::Temporary { .. }),
-        ) => Some(error.class().to_owned()),
-        Refusal::Upstream(_) => None,
-        Refusal::Deferred(_) => Some("sending paused".to_owned()),
-        Refusal::Unrecorded(error) => Some(error.to_string()),
     }
 }
