@@ -13,12 +13,13 @@ use tokio::time::timeout;
 
 /// Bytes of one unit of the budget.
 const UNIT: usize = 1024;
-/// As much of each message is taken from the part for beginnings.
+/// The first bytes of each message, which come from a part of the budget of their own: large messages
+/// under way never keep small ones from beginning.
 const BEGINNING: usize = 256 * UNIT;
-/// One of so many bytes is kept for beginnings.
-const BEGINNINGS: usize = 8;
-/// One of so many bytes of the rest is what one user may have.
-const USERS: usize = 2;
+/// That part is one in this many of all bytes.
+const BEGINNINGS_SHARE: usize = 8;
+/// One user may have one in this many bytes of the rest.
+const USER_SHARE: usize = 2;
 
 /// The budget. Clones share it.
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ impl Memory {
     /// Makes a budget; `patience` is how long anybody waits for a part of it.
     #[must_use]
     pub fn new(bytes: usize, patience: Duration) -> Self {
-        let beginnings = bytes / BEGINNINGS / UNIT;
+        let beginnings = bytes / BEGINNINGS_SHARE / UNIT;
         let rest = (bytes / UNIT).saturating_sub(beginnings).min(Semaphore::MAX_PERMITS);
         Self {
             beginnings: Arc::new(Semaphore::new(beginnings.min(Semaphore::MAX_PERMITS))),
@@ -57,7 +58,7 @@ impl Memory {
     /// The largest share that one message can ever have, in bytes.
     #[must_use]
     pub fn largest(&self) -> usize {
-        self.bytes - self.bytes / BEGINNINGS
+        self.bytes - self.bytes / BEGINNINGS_SHARE
     }
 
     /// What is in use, in bytes.
@@ -89,8 +90,10 @@ impl Memory {
         let part = users.get(user).and_then(Weak::upgrade).unwrap_or_else(|| {
             users.retain(|_, part| part.strong_count() > 0);
             let part = Arc::new(Part {
-                beginnings: Arc::new(Semaphore::new(self.bytes / BEGINNINGS / UNIT / USERS)),
-                rest: Arc::new(Semaphore::new(self.rest_units / USERS)),
+                beginnings: Arc::new(Semaphore::new(
+                    self.bytes / BEGINNINGS_SHARE / UNIT / USER_SHARE,
+                )),
+                rest: Arc::new(Semaphore::new(self.rest_units / USER_SHARE)),
             });
             users.insert(user.to_owned(), Arc::downgrade(&part));
             part
@@ -150,7 +153,7 @@ impl Share {
         let patience = self.memory.patience;
         let grown = timeout(patience, async {
             if let Some(part) = &self.part {
-                let most = most / USERS;
+                let most = most / USER_SHARE;
                 let units = from_rest.min(most) - self.from_rest.min(most);
                 taken.extend(take(&part.rest, units).await?);
             }

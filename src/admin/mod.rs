@@ -39,7 +39,7 @@ pub struct Pages {
     pub metrics: (Page, &'static str),
     /// `/status`, JSON.
     pub status: Page,
-    /// `POST /reload`: who is told, and what says whose word counts now, if anybody's.
+    /// `POST /reload`: notified when the token is right, and the hash of the token that is in force, if any.
     pub reload: (Arc<Notify>, Arc<dyn Fn() -> Option<Token> + Send + Sync>),
     /// What names the relay has now.
     pub named: Named,

@@ -77,6 +77,7 @@ impl Unauthenticated {
         let Some((unknown, most, Reverse(number), of)) = self.order.last().copied() else {
             return false;
         };
+        // Among equals nobody is closed who has just come, or two floods would close each other forever.
         let oldest = self.networks.get(&of).and_then(|members| members.get(&number));
         let had_time = oldest.is_some_and(|oldest| now.duration_since(oldest.since) >= TIME);
         if !had_time && self.standing(network) >= (unknown, most) {

@@ -32,8 +32,8 @@ use crate::memory::Share;
 use crate::smtp::{Reply, Session, Step};
 use crate::trace::TransactionTimes;
 
-/// Replies that wait for the socket before they are written all the same.
-const UNWRITTEN: usize = 64 * 1024;
+/// Bytes of replies that are gathered before they are written to the socket.
+const UNWRITTEN_BYTES: usize = 64 * 1024;
 /// How late a command or a message of a client that makes many errors is refused.
 const SLOWED: Duration = Duration::from_secs(1);
 
@@ -276,7 +276,7 @@ impl Connection {
                         let _ = timeout(SLOWED, self.drain.shutdown.cancelled()).await;
                     }
                     self.write(&reply);
-                    if self.out.len() > UNWRITTEN {
+                    if self.out.len() > UNWRITTEN_BYTES {
                         self.flush(stream).await?;
                     }
                 }

@@ -124,6 +124,7 @@ impl Writer {
     /// Queues a line that nobody waits for.
     pub(super) fn queue(&self, line: Vec<u8>, kind: RecordKind) {
         let mut queue = self.lock();
+        // An outcome is kept whatever room there is: its message is gone, and nothing else tells of it.
         if kind == RecordKind::Other && queue.bytes.saturating_add(line.len()) > ROOM {
             queue.lost = queue.lost.saturating_add(1);
             queue.dropped = queue.dropped.saturating_add(1);
@@ -138,6 +139,7 @@ impl Writer {
             }
             return;
         }
+        // Behind others the thread is awake already, or gathers.
         let was_empty = queue.items.is_empty();
         queue.push(Item { line, kind, done: None });
         drop(queue);
@@ -218,6 +220,7 @@ impl Writer {
                 continue;
             }
             let appended = file.append(&batch);
+            // Those that are in the file are answered even if the others are not.
             let rest = batch.split_off(appended.lines.min(batch.len()));
             for mut item in batch {
                 item.tell(&Ok(()));
@@ -263,6 +266,7 @@ impl Writer {
             && let Some(item) = queue.items.pop_front()
         {
             queue.bytes = queue.bytes.saturating_sub(item.line.len());
+            // An intention whose message was refused meanwhile must not appear in the file.
             if !item.is_given_up() {
                 bytes += item.line.len();
                 batch.push(item);

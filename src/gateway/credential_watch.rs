@@ -9,15 +9,15 @@ use crate::admin::Readiness;
 use crate::relay::Relay;
 use crate::upstream::{NO_CREDENTIALS, looked_for};
 
-/// How often it is looked whether there are credentials, which are asked for only when they expire ...
+/// How often credentials are checked while there are some. The chain is asked only when they expire.
 const WHILE_THERE: Duration = Duration::from_secs(30);
-/// ... and how often while there are none.
+/// How often they are checked while there are none.
 const WHILE_NONE: Duration = Duration::from_secs(5);
 
-/// What stands against taking mail until it was looked for the first time.
+/// What blocks readiness until the first check.
 pub(super) const CREDENTIALS: &str = "credentials";
 
-/// Looks until `end`.
+/// Checks until `end`.
 pub(super) async fn watch(relay: Arc<Relay>, readiness: Readiness, end: CancellationToken) {
     let mut had = true;
     loop {

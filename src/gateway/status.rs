@@ -123,7 +123,7 @@ impl GatewayStatus {
         self.sources.relay.metrics().reloaded("in_use");
     }
 
-    /// What was read again cannot be used: so many problems.
+    /// A reload was refused for this many problems.
     pub(super) fn refused(&self, now: SystemTime, problems: usize) {
         self.active().refused = Some((now, problems));
         self.sources.relay.metrics().reloaded("refused");

@@ -144,6 +144,7 @@ impl Guard {
         let stored: &[StoredPassword] = found.map_or(&[], |(_, stored)| stored);
 
         let today = clock::time_of_day();
+        // Before the locks: an app that is right keeps sending while others guess from its network.
         let known = lock(&self.remembered).matched(&digest, stored, clock::now(), today);
         if let (Some(matched), Some((principal, _))) = (known, found) {
             lock(&self.counts).passed_unhashed += 1;
@@ -153,13 +154,16 @@ impl Guard {
         if lock(&self.limits).turns_away(&attempt, clock::now()) {
             return Login::Locked;
         }
+        // Only names that exist are logged: another may be a password in the wrong field (decision 21).
         let user = users.find(name).map(|principal| principal.name.as_str());
+        // An unknown name is compared with a decoy, so that its answer takes as long.
         let Some(compared) = found.map(|(_, stored)| stored).or(decoy) else {
             self.failed(&attempt, user);
             return Login::Invalid;
         };
 
         let joined = self.flights.join(digest, compared);
+        // Set by the one of those that joined whose turn the hash was.
         let mut own_turn = false;
         let outcome = joined
             .flight
@@ -171,9 +175,11 @@ impl Guard {
             })
             .await
             .copied();
+        // Before the outcome is told: whoever comes now begins anew, failures are not remembered.
         drop(joined);
         match outcome {
             Ok(Outcome { matched, network }) => {
+                // A decoy that matches lets nobody in, nor does a password that has expired.
                 let right = found.filter(|(_, stored)| is_live(stored, matched, today));
                 if let (Some((principal, _)), Some(matched)) = (right, matched) {
                     lock(&self.remembered).put(digest, matched, clock::now());

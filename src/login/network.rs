@@ -37,7 +37,7 @@ impl Network {
         customer
     }
 
-    /// The network between what holds it, widest first: about what a provider, a customer and a
+    /// The network and those around it, widest first: about what a provider, a customer and a
     /// site are given, so that whoever holds many networks counts as one among others.
     pub(super) fn path(self) -> [IpNet; 3] {
         let lengths = match self.0 {

@@ -30,7 +30,7 @@ const SMALL: f64 = 0.25;
 /// So many users are shown in the status at most.
 const SHOWN: usize = 100;
 
-/// The place of one message that waits.
+/// Wakes one message that waits, and says what has become of it.
 #[derive(Debug)]
 pub(super) struct Wakeup {
     notify: Notify,
@@ -158,6 +158,7 @@ impl State {
         by: Instant,
         now: Instant,
     ) -> Result<(Option<Arc<str>>, Entry), Exceeded> {
+        // First what no waiting mends: the days of the account and of the user.
         if self.quota.is_used_up(now) {
             return Err(Exceeded::Quota);
         }
@@ -169,6 +170,7 @@ impl State {
         let is_own_open =
             account.as_mut().is_none_or(|account| account.closed_until(now).is_none());
         let backlog = self.queue.backlog(user);
+        // At once only behind none of its own messages, or it would overtake them.
         let entry = if is_own_open && backlog == 0 && self.queue.may_pass(user, recipients) {
             self.tickets += 1;
             self.queue.pass(user, self.tickets, recipients);
@@ -178,6 +180,7 @@ impl State {
             }
             Entry::Granted
         } else {
+            // Neither longer than the operator wants nor than its client waits for the answer.
             let by = now.checked_add(self.wait).map_or(by, |end| end.min(by));
             let bound = by.saturating_duration_since(now).as_secs_f64();
             // Its own messages alone take longer than it may wait, even if nobody else sent any.
@@ -185,6 +188,7 @@ impl State {
                 bound <= 0.0 || rate.is_some_and(|rate| backlog as f64 > rate * bound)
             };
             let own_rate = account.as_ref().and_then(|account| account.per_second());
+            // Said now, so that the client tries later, and a flood of one user fills no memory.
             if !is_own_open && is_hopeless(own_rate) {
                 return Err(Exceeded::UserRate);
             }
@@ -198,6 +202,7 @@ impl State {
             self.queue.push(&ticket.user, Waiter { ticket: ticket.number, recipients, who });
             Entry::Waits(ticket)
         };
+        // Those who wait count too: the quota must not be promised twice.
         self.quota.reserve(recipients);
         let name = account.map(|account| {
             account.reserve(recipients);
