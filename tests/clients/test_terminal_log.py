@@ -29,6 +29,8 @@ def watched(gate: Gate, terminal: bool, do: object, **variables: str) -> str:
     os.close(theirs)
     try:
         wait_until("it to listen", lambda: accepts(gate.clear))
+        # Its sockets are open before it listens for signals; a greeting comes after both.
+        smtplib.SMTP("localhost", gate.clear, timeout=20).close()
         do()  # type: ignore[operator]
     finally:
         process.terminate()
