@@ -4,6 +4,7 @@
 //! addresses or names than the strict grammar did, the message has more than one reading.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 
 use mail_parser::{Addr, HeaderName, HeaderValue, MessageParser};
 
@@ -97,12 +98,14 @@ fn shown(mailbox: Option<&ParsedMailbox>) -> String {
 }
 
 /// Only the address fields are parsed: mail-parser takes the line after a broken Date for a part of it.
+static PARSER: LazyLock<MessageParser> = LazyLock::new(|| {
+    FIELDS.iter().fold(MessageParser::new().default_header_ignore(), |parser, (name, _)| {
+        parser.header_address(name.clone())
+    })
+});
+
 fn read(section: &[u8]) -> Vec<(&'static str, Vec<ParsedMailbox>)> {
-    let parser =
-        FIELDS.iter().fold(MessageParser::new().default_header_ignore(), |parser, (name, _)| {
-            parser.header_address(name.clone())
-        });
-    let Some(message) = parser.parse_headers(section) else { return Vec::new() };
+    let Some(message) = PARSER.parse_headers(section) else { return Vec::new() };
     let mut fields = Vec::new();
     for header in message.headers() {
         let Some((_, field)) = FIELDS.iter().find(|(name, _)| header.name == *name) else {
