@@ -81,7 +81,11 @@ impl Address {
     /// each once.
     #[must_use]
     pub fn spellings(&self) -> Vec<String> {
-        let plain = unquoted(&self.local_part).unwrap_or(&self.local_part);
+        let unquoted = unquoted(&self.local_part);
+        if unquoted.is_none() && !self.text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Vec::new();
+        }
+        let plain = unquoted.unwrap_or(&self.local_part);
         let domain = self.domain();
         let lower = domain.to_ascii_lowercase();
         let mut spellings = Vec::new();

@@ -117,8 +117,8 @@ pub(super) fn of_feedback(feedback: &Address) -> Context<'_> {
 /// The keys of a resource.
 pub(super) fn of_resource<'m>(resource: &'m Resource<'m>, account: &'m Account) -> Context<'m> {
     let mut context = Context::new();
-    owner_keys(&mut context, resource.account, account);
-    for (key, value) in resource.tags {
+    owner_keys(&mut context, resource.judged.account, account);
+    for (key, value) in resource.judged.tags {
         context.set(key, value.as_str());
     }
     context

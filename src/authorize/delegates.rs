@@ -88,7 +88,7 @@ impl<'a> Delegates<'a> {
     }
 
     fn is_own(&self, arn: &IdentityArn) -> bool {
-        arn.as_str() == self.account.arn(&format!("identity/{}", arn.name()))
+        arn.as_str() == self.account.arn("identity", arn.name())
     }
 
     fn check(&self, field: &str, arn: &IdentityArn) -> Result<(), String> {

@@ -111,9 +111,12 @@ impl Authorizer {
             claims.authors.iter().map(|mailbox| context::of_author(mailbox)).collect();
         let of_resources: Vec<_> =
             resources.iter().map(|it| context::of_resource(it, &self.account)).collect();
-        let targets = resources.iter().zip(&of_resources).map(|(resource, context)| {
-            policy::Resource { arn: &resource.arn, parents: &resource.parents, context }
-        });
+        let targets =
+            resources.iter().zip(&of_resources).map(|(resource, context)| policy::Resource {
+                arn: &resource.judged.arn,
+                parents: &resource.judged.parents,
+                context,
+            });
         let parts = [recipients.as_slice(), feedback.as_slice(), authors.as_slice()];
         let layers = self.layers(principal, &[]);
         let has_boundary = layers.boundary.is_some();
@@ -124,7 +127,7 @@ impl Authorizer {
         let scps: Vec<_> = layers.scps.iter().map(|level| narrowing.all(level)).collect();
         let own: Vec<_> = resources
             .iter()
-            .map(|it| (narrowing.all(&it.denying), narrowing.all(it.policies)))
+            .map(|it| (narrowing.all(&it.judged.denying), narrowing.all(it.judged.policies)))
             .collect();
 
         let first_alike = first_alike(&resources);
@@ -156,16 +159,17 @@ impl Authorizer {
                         Some(&shared),
                     ];
                     let context = Context::joined(contexts.into_iter().flatten());
+                    let judged = &resource.judged;
                     let request = Request {
                         action: ACTION,
-                        resource: &resource.arn,
-                        parents: &resource.parents,
-                        resource_account: resource.account,
+                        resource: &judged.arn,
+                        parents: &judged.parents,
+                        resource_account: judged.account,
                         principal: &who,
                         context: &context,
                     };
-                    let mut layers = self.layers(principal, resource.policies);
-                    layers.rcps = &resource.denying;
+                    let mut layers = self.layers(principal, judged.policies);
+                    layers.rcps = &judged.denying;
                     each(&Asked {
                         author,
                         feedback: feedback_claimed,
@@ -173,7 +177,7 @@ impl Authorizer {
                         layers,
                         request,
                         deny_alone: resource.deny_alone,
-                        unsure: resource.unsure.as_ref(),
+                        unsure: judged.unsure.as_ref(),
                         rank,
                         narrowed: Layers {
                             identity: &identity,
@@ -235,6 +239,9 @@ fn first_alike(resources: &[Resource<'_>]) -> Vec<usize> {
     let mut first = HashMap::new();
     let resources = resources.iter().enumerate();
     resources
-        .map(|(rank, it)| *first.entry((it.arn.as_str(), it.parents.as_slice())).or_insert(rank))
+        .map(|(rank, it)| {
+            let judged = &it.judged;
+            *first.entry((judged.arn.as_str(), judged.parents.as_slice())).or_insert(rank)
+        })
         .collect()
 }

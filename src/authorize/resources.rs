@@ -1,6 +1,8 @@
 //! The SES resources that a message uses: identities and configuration sets (decision 9).
 
+use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::claims::Claims;
@@ -13,6 +15,17 @@ use crate::smtp::Envelope;
 
 /// One resource, and the claims that it is asked about.
 pub(super) struct Resource<'m> {
+    /// What it is judged as. Several claims may use one.
+    pub(super) judged: Rc<Judged<'m>>,
+    /// It may not be used at all: only what denies it counts.
+    pub(super) deny_alone: bool,
+    concerns: Concern,
+    pub(super) why: Why<'m>,
+}
+
+/// An identity or a configuration set, as policies are asked about it.
+#[derive(Clone)]
+pub(super) struct Judged<'m> {
     pub(super) arn: String,
     /// Whose it is.
     pub(super) account: &'m str,
@@ -26,10 +39,6 @@ pub(super) struct Resource<'m> {
     pub(super) unsure: Option<Unsure>,
     /// Tags of the identity, by context key.
     pub(super) tags: &'m [(String, String)],
-    /// It may not be used at all: only what denies it counts.
-    pub(super) deny_alone: bool,
-    concerns: Concern,
-    pub(super) why: Why<'m>,
 }
 
 /// Why a resource is asked about at all.
@@ -86,6 +95,10 @@ enum Concern {
 }
 
 impl<'m> Resource<'m> {
+    fn new(judged: Rc<Judged<'m>>, concerns: Concern, why: Why<'m>) -> Self {
+        Self { judged, deny_alone: false, concerns, why }
+    }
+
     /// Whether claims of these authors and feedback addresses, by their numbers, use this resource.
     pub(super) fn is_used_by(&self, author: usize, feedback: usize) -> bool {
         match self.concerns {
@@ -94,82 +107,70 @@ impl<'m> Resource<'m> {
             Concern::Everything => true,
         }
     }
+}
+
+/// Finds what the resources of a message are judged as, each address once.
+struct Judging<'m, 'c> {
+    account: &'m Account,
+    identities: &'m Identities,
+    of_addresses: HashMap<&'c str, Rc<Judged<'m>>>,
+}
+
+impl<'m, 'c> Judging<'m, 'c> {
+    /// The identity that an address is judged as.
+    fn of_address(&mut self, address: &'c Address) -> Rc<Judged<'m>> {
+        if let Some(known) = self.of_addresses.get(address.as_str()) {
+            return Rc::clone(known);
+        }
+        let covering = self.identities.covering(address);
+        let judged = Rc::new(self.identity(covering, address.as_str()));
+        self.of_addresses.insert(address.as_str(), Rc::clone(&judged));
+        judged
+    }
 
     /// The identity of another account that an address is sent with.
-    fn delegated(
-        account: &'m Account,
-        identities: &'m Identities,
-        delegated: &'m Delegated,
-        address: &Address,
-        concerns: Concern,
-        why: Why<'m>,
-    ) -> Self {
+    fn delegated(&mut self, delegated: &'m Delegated, address: &'c Address) -> Rc<Judged<'m>> {
         let arn = &delegated.arn;
-        let own = Self::of_address(account, identities, address, concerns, why);
+        let own = self.of_address(address);
         // What a Deny says of the address counts, whoever lends the identity (decision 7).
-        let owner = Account { id: arn.account().to_owned(), ..account.clone() };
+        let owner = Account { id: arn.account().to_owned(), ..self.account.clone() };
         let there = related(address.as_str());
-        let there = there.iter().map(|name| owner.arn(&format!("identity/{name}")));
+        let there = there.iter().map(|name| owner.arn("identity", name));
         let parents = own.parents.iter().cloned().chain([own.arn.clone()]).chain(there);
-        Self {
+        Rc::new(Judged {
             arn: arn.as_str().to_owned(),
             account: arn.account(),
             parents: parents.collect(),
             policies: &delegated.policies,
             tags: &[],
-            ..own
-        }
-    }
-
-    /// The identity that an address is judged as.
-    fn of_address(
-        account: &'m Account,
-        identities: &'m Identities,
-        address: &Address,
-        concerns: Concern,
-        why: Why<'m>,
-    ) -> Self {
-        let covering = identities.covering(address);
-        Self::identity(account, identities, covering, address.as_str(), concerns, why)
+            ..Judged::clone(&own)
+        })
     }
 
     /// An identity, known or not, that a message calls `name`.
-    fn identity(
-        account: &'m Account,
-        identities: &'m Identities,
-        known: Option<&'m Identity>,
-        name: &str,
-        concerns: Concern,
-        why: Why<'m>,
-    ) -> Self {
+    fn identity(&self, known: Option<&'m Identity>, name: &str) -> Judged<'m> {
         let related = related(name);
-        let arn = |name: &str| account.arn(&format!("identity/{name}"));
-        Self {
+        let arn = |name: &str| self.account.arn("identity", name);
+        Judged {
             arn: arn(known.map_or(name, |identity| &identity.name)),
-            account: &account.id,
+            account: &self.account.id,
             parents: related.iter().map(|name| arn(name)).collect(),
             policies: known.map_or(&[], |identity| &identity.policies),
-            denying: identities.policies_of(&related),
-            unsure: identities.unsure(&related),
+            denying: self.identities.policies_of(&related),
+            unsure: self.identities.unsure(&related),
             tags: known.map_or(&[], |identity| &identity.tags),
-            deny_alone: false,
-            concerns,
-            why,
         }
     }
 
-    fn named(account: &'m Account, resource: &str, why: Why<'m>) -> Self {
-        Self {
-            arn: account.arn(resource),
-            account: &account.id,
+    fn configuration_set(&self, name: &str) -> Judged<'m> {
+        Judged {
+            arn: self.account.arn("configuration-set", name),
+            account: &self.account.id,
             parents: Vec::new(),
             policies: &[],
             denying: Vec::new(),
             unsure: None,
             tags: &[],
-            deny_alone: false,
-            concerns: Concern::Everything,
-            why,
         }
     }
 }
@@ -184,21 +185,22 @@ pub(super) fn of<'m>(
     x_ses: &XSes,
 ) -> Vec<Resource<'m>> {
     let delegates = Delegates { account, identities };
-    let identity =
-        |address: &Address, delegated: Option<&'m Delegated>, concerns, why| match delegated {
-            Some(it) => Resource::delegated(account, identities, it, address, concerns, why),
-            None => Resource::of_address(account, identities, address, concerns, why),
-        };
+    let mut judging = Judging { account, identities, of_addresses: HashMap::new() };
     let mut resources: Vec<Resource<'m>> = Vec::new();
     for (number, mailbox) in claims.authors.iter().enumerate() {
-        let delegated = delegates.of_author(x_ses, &mailbox.address);
+        let judged = match delegates.of_author(x_ses, &mailbox.address) {
+            Some(delegated) => judging.delegated(delegated, &mailbox.address),
+            None => judging.of_address(&mailbox.address),
+        };
         let why = Why::Author(&mailbox.address);
-        resources.push(identity(&mailbox.address, delegated, Concern::Author(number), why));
+        resources.push(Resource::new(judged, Concern::Author(number), why));
     }
     for (number, feedback) in claims.feedback.iter().enumerate() {
-        let delegated = delegates.of_feedback(x_ses, feedback);
-        let why = Why::Feedback(feedback);
-        resources.push(identity(feedback, delegated, Concern::Feedback(number), why));
+        let judged = match delegates.of_feedback(x_ses, feedback) {
+            Some(delegated) => judging.delegated(delegated, feedback),
+            None => judging.of_address(feedback),
+        };
+        resources.push(Resource::new(judged, Concern::Feedback(number), Why::Feedback(feedback)));
     }
     let arns = [
         ("X-SES-SOURCE-ARN", &x_ses.source_arn),
@@ -207,18 +209,20 @@ pub(super) fn of<'m>(
     ];
     for (field, arn) in arns {
         let Some(name) = arn.as_ref().filter(|arn| arn.account() == account.id) else { continue };
-        let (name, why) = (IdentityArn::name(name), Why::Named(field));
-        let (known, all) = (identities.find(name), Concern::Everything);
-        resources.push(Resource::identity(account, identities, known, name, all, why));
+        let name = IdentityArn::name(name);
+        let judged = Rc::new(judging.identity(identities.find(name), name));
+        resources.push(Resource::new(judged, Concern::Everything, Why::Named(field)));
     }
     for (set, why) in sets(identities, claims, x_ses) {
-        resources.push(Resource::named(account, &format!("configuration-set/{set}"), why));
+        let judged = Rc::new(judging.configuration_set(set));
+        resources.push(Resource::new(judged, Concern::Everything, why));
     }
     if account.sandbox != Some(false) {
         for recipient in &envelope.forward_paths {
             let deny_alone = account.sandbox.is_none();
             let why = if deny_alone { Why::PerhapsRecipient } else { Why::Recipient };
-            let resource = identity(recipient, None, Concern::Everything, why(recipient));
+            let judged = judging.of_address(recipient);
+            let resource = Resource::new(judged, Concern::Everything, why(recipient));
             resources.push(Resource { deny_alone, ..resource });
         }
     }

@@ -8,6 +8,8 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::budget::StepBudget;
 use super::condition::{Condition, Held};
 use super::document::Policy;
@@ -63,6 +65,17 @@ struct Candidate<'a> {
     mixed_resource: bool,
 }
 
+/// What of a family something asks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// Only what is the same for all requests.
+    Nothing,
+    /// One part.
+    Part(usize),
+    /// Several parts at once.
+    Several,
+}
+
 impl<'a> Family<'a> {
     /// Puts requests together. No two parts set the same key, and none sets one of `shared`.
     /// `has_boundary` says whether a permissions boundary is among the layers.
@@ -92,17 +105,21 @@ impl<'a> Family<'a> {
         Self { action, principal, has_boundary, shared, parts, resources, part_of_key }
     }
 
-    /// The parts that set one of these keys.
-    fn parts_of<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Vec<usize> {
-        let mut parts = Vec::new();
+    /// Whether one part sets these keys, or several do.
+    fn asks_about<'k>(&self, keys: impl Iterator<Item = &'k str>) -> About {
+        let mut about = About::Nothing;
         for key in keys {
             let from = self.part_of_key.partition_point(|(known, _)| *known < key);
             let same = self.part_of_key.iter().skip(from).take_while(|(known, _)| *known == key);
-            parts.extend(same.map(|(_, part)| *part));
+            for (_, part) in same {
+                match about {
+                    About::Nothing => about = About::Part(*part),
+                    About::Part(known) if known == *part => {}
+                    _ => return About::Several,
+                }
+            }
         }
-        parts.sort_unstable();
-        parts.dedup();
-        parts
+        about
     }
 
     fn resource_part(&self) -> usize {
@@ -155,21 +172,21 @@ impl<'a> Candidate<'a> {
             spelling: None,
             answers: Vec::new(),
             mixed: Vec::new(),
-            mixed_resource: !family.parts_of(statement.resource_variables()).is_empty(),
+            mixed_resource: family.asks_about(statement.resource_variables()) != About::Nothing,
         };
         let effect = statement.effect();
-        let mut of_parts = Vec::new();
+        let mut of_parts = SmallVec::<[_; 4]>::new();
         for condition in statement.conditions() {
-            match *family.parts_of(condition.keys()) {
-                [] => match condition.held(family.shared, effect, budget) {
+            match family.asks_about(condition.keys()) {
+                About::Nothing => match condition.held(family.shared, effect, budget) {
                     Held::Yes => {}
                     Held::BySpelling(used) => {
                         candidate.spelling = candidate.spelling.or(Some(used))
                     }
                     Held::No => return None,
                 },
-                [part] => of_parts.push((part, condition)),
-                _ => candidate.mixed.push(condition),
+                About::Part(part) => of_parts.push((part, condition)),
+                About::Several => candidate.mixed.push(condition),
             }
         }
         if !candidate.mixed_resource {
@@ -191,16 +208,29 @@ impl<'a> Candidate<'a> {
         let known = self.answers.iter_mut().find(|(known, _)| *known == part);
         let answers = match known {
             None => {
-                self.answers.push((part, held.collect()));
-                &self.answers.last()?.1
-            }
-            Some((_, answers)) => {
-                for (answer, held) in answers.iter_mut().zip(held) {
-                    *answer = answer.and(held);
+                let mut held = held;
+                let first = held.next()?;
+                let mut alike = 1;
+                let other = held.find(|held| {
+                    alike += usize::from(*held == first);
+                    *held != first
+                });
+                match (first, other) {
+                    // Nothing to look up later: so it is with most statements.
+                    (Held::No, None) => return None,
+                    (Held::Yes, None) => return Some(()),
+                    _ => {}
                 }
-                answers
+                let mut answers = vec![first; alike];
+                answers.extend(other.into_iter().chain(held));
+                self.answers.push((part, answers));
+                return Some(());
             }
+            Some((_, answers)) => answers,
         };
+        for (answer, held) in answers.iter_mut().zip(held) {
+            *answer = answer.and(held);
+        }
         answers.iter().any(|answer| *answer != Held::No).then_some(())
     }
 
