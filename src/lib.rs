@@ -34,6 +34,7 @@ pub mod redact;
 pub mod relay;
 pub mod rules;
 pub mod server;
+pub mod ses_error;
 pub mod smtp;
 pub mod sockets;
 pub mod telemetry;

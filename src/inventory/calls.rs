@@ -11,6 +11,7 @@ use aws_sdk_sesv2::types::VerificationStatus;
 
 use super::{AccountState, Details};
 use crate::causes::{causes, lacks_credentials};
+use crate::ses_error::Class;
 
 /// Identities in one answer of the list, the most that SES gives.
 const PAGE: i32 = 1000;
@@ -173,54 +174,39 @@ where
 }
 
 fn meaning(status: u16, code: &str) -> Trouble {
-    match code.strip_suffix("Exception").unwrap_or(code) {
-        "Throttling"
-        | "Throttled"
-        | "RequestThrottled"
-        | "TooManyRequests"
-        | "SlowDown"
-        | "LimitExceeded"
-        | "RequestLimitExceeded" => Trouble::Throttled,
-        _ if status == 429 => Trouble::Throttled,
-        "AccessDenied" | "NotAuthorized" => Trouble::Denied(code.to_owned()),
-        "NotFound" if status == 404 => Trouble::Gone,
-        "" if status < 500 => Trouble::Unreadable(format!("the answer was {status}")),
-        _ if status == 403 => Trouble::Credentials(code.to_owned()),
-        "UnrecognizedClient"
-        | "InvalidClientTokenId"
-        | "ExpiredToken"
-        | "InvalidToken"
-        | "IncompleteSignature"
-        | "MissingAuthenticationToken"
-        | "OptInRequired"
-        | "RequestExpired" => Trouble::Credentials(code.to_owned()),
-        _ if status >= 500 => Trouble::Unreachable(format!("the answer was {status} {code}")),
-        _ => Trouble::Unreadable(format!("the answer was {status} {code}")),
+    let answer = format!("the answer was {status} {code}").trim_end().to_owned();
+    match Class::of(status, code) {
+        Class::Throttled | Class::Quota => Trouble::Throttled,
+        Class::Denied => Trouble::Denied(code.to_owned()),
+        Class::NotFound if status == 404 => Trouble::Gone,
+        Class::Trouble => Trouble::Unreachable(answer),
+        class if class.is_of_credentials() || (status == 403 && !code.is_empty()) => {
+            Trouble::Credentials(code.to_owned())
+        }
+        _ => Trouble::Unreadable(answer),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ses_error::cases;
 
     #[test]
     fn each_error_has_its_meaning() {
-        let text = |text: &str| text.to_owned();
-        let cases = [
-            (429, "TooManyRequestsException", Trouble::Throttled),
-            (429, "", Trouble::Throttled),
-            (400, "ThrottlingException", Trouble::Throttled),
-            (403, "AccessDeniedException", Trouble::Denied(text("AccessDeniedException"))),
-            (403, "ExpiredTokenException", Trouble::Credentials(text("ExpiredTokenException"))),
-            (400, "UnrecognizedClient", Trouble::Credentials(text("UnrecognizedClient"))),
-            (403, "SignatureDoesNotMatch", Trouble::Credentials(text("SignatureDoesNotMatch"))),
-            (404, "NotFoundException", Trouble::Gone),
-            (404, "", Trouble::Unreadable(text("the answer was 404"))),
-            (400, "NewException", Trouble::Unreadable(text("the answer was 400 NewException"))),
-            (503, "", Trouble::Unreachable(text("the answer was 503 "))),
-        ];
-        for (status, code, expected) in cases {
-            assert_eq!(meaning(status, code), expected, "{status} {code}");
+        for case in cases::all() {
+            let code = case.code.to_owned();
+            let answer = format!("the answer was {} {code}", case.status).trim_end().to_owned();
+            let expected = match case.account {
+                "throttled" => Trouble::Throttled,
+                "denied" => Trouble::Denied(code),
+                "credentials" => Trouble::Credentials(code),
+                "gone" => Trouble::Gone,
+                "unreachable" => Trouble::Unreachable(answer),
+                "unreadable" => Trouble::Unreadable(answer),
+                other => panic!("{other}"),
+            };
+            assert_eq!(meaning(case.status, case.code), expected, "{} {}", case.status, case.code);
         }
     }
 

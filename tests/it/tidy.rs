@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::support::path;
 
 /// Which parts each part may use. A part that is not here is a mistake.
-const MAY_USE: [(&str, &[&str]); 37] = [
+const MAY_USE: [(&str, &[&str]); 38] = [
     ("build", &[]),
     ("main", &["cli"]),
     (
@@ -27,6 +27,7 @@ const MAY_USE: [(&str, &[&str]); 37] = [
             "principals",
             "redact",
             "relay",
+            "ses_error",
             "smtp",
             "sockets",
             "telemetry",
@@ -114,6 +115,7 @@ const MAY_USE: [(&str, &[&str]); 37] = [
             "metrics",
             "pace",
             "redact",
+            "ses_error",
             "trace",
         ],
     ),
@@ -123,7 +125,7 @@ const MAY_USE: [(&str, &[&str]); 37] = [
     ("trace", &["clock", "message", "text"]),
     ("admission", &["log_limit"]),
     ("memory", &[]),
-    ("inventory", &["causes", "clock", "identities", "policy"]),
+    ("inventory", &["causes", "clock", "identities", "policy", "ses_error"]),
     ("pace", &["clock"]),
     ("sockets", &[]),
     ("proxy_protocol", &[]),
@@ -140,6 +142,7 @@ const MAY_USE: [(&str, &[&str]); 37] = [
     ("config", &["address", "redact"]),
     ("causes", &["redact", "text"]),
     ("redact", &["text"]),
+    ("ses_error", &[]),
     ("build_info", &[]),
     ("clock", &[]),
     ("log_limit", &[]),

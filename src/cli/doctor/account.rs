@@ -2,10 +2,11 @@
 
 use aws_sdk_sesv2::operation::get_account::GetAccountOutput;
 
-use super::aws::{Api, Kind, within};
+use super::aws::{Api, within};
 use super::policies;
 use super::report::Report;
 use crate::config::Config;
+use crate::ses_error::Class;
 
 const CHECK: &str = "account";
 /// A larger part of the daily quota is told, in percent.
@@ -26,14 +27,14 @@ pub(super) async fn check(config: &Config, api: &mut Api, report: &mut Report) -
             }
             true
         }
-        Err(trouble) if trouble.kind == Kind::Denied => {
+        Err(trouble) if trouble.class == Class::Denied => {
             let seen = format!("the role may not ask: {}", trouble.said);
             report.warning(CHECK, seen, policies::reading());
             true
         }
         Err(trouble) => {
             report.failed(CHECK, format!("GetAccount: {}", trouble.said), trouble.fix);
-            trouble.kind != Kind::Credentials
+            !trouble.class.is_of_credentials()
         }
     }
 }

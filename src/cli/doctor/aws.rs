@@ -1,4 +1,4 @@
-//! How AWS is asked: within a time, not more often than it takes, and what its errors mean.
+//! How AWS is asked: within a time, not more often than it takes, and what became of a call.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::causes::causes;
 use crate::clock;
+use crate::ses_error::Class;
 use crate::upstream::{self, SesSettings};
 
 /// Calls that send nothing are taken once a second, account and region (SES guide, quotas).
@@ -60,27 +61,10 @@ impl Api {
     }
 }
 
-/// Why a call failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The role may not.
-    Denied,
-    /// There is no such thing.
-    Missing,
-    /// The credentials are no good, whatever the call.
-    Credentials,
-    /// AWS wants it slower.
-    Throttled,
-    /// No answer.
-    Network,
-    /// Anything else that AWS said.
-    Other,
-}
-
 /// A call that failed.
 pub(super) struct Trouble {
-    pub(super) kind: Kind,
-    pub(super) code: String,
+    /// [`Class::Other`] where there was no answer.
+    pub(super) class: Class,
     pub(super) said: String,
     pub(super) fix: &'static str,
 }
@@ -100,8 +84,7 @@ where
         Ok(Ok(output)) => Ok(output),
         Ok(Err(error)) => Err(trouble(&error)),
         Err(_) => Err(Trouble {
-            kind: Kind::Network,
-            code: String::new(),
+            class: Class::Other,
             said: format!("no answer within {patience:?}"),
             fix: "a longer `--timeout`, or see the line `region`",
         }),
@@ -115,54 +98,14 @@ where
     let SdkError::ServiceError(service) = error else {
         let said = causes(error);
         let fix = "see the line `region`: the network path, `endpoint_url`, a proxy between";
-        return Trouble { kind: Kind::Network, code: String::new(), said, fix };
+        return Trouble { class: Class::Other, said, fix };
     };
     let status = service.raw().status().as_u16();
     let code = service.err().code().unwrap_or_default();
-    let (kind, fix) = meaning(status, code.strip_suffix("Exception").unwrap_or(code));
+    let class = Class::of(status, code);
     let message = service.err().message().unwrap_or_default();
     let said = shortened(&format!("{status} {code}: {message}"));
-    Trouble { kind, code: code.to_owned(), said, fix }
-}
-
-fn meaning(status: u16, code: &str) -> (Kind, &'static str) {
-    match code {
-        "AccessDenied" | "NotAuthorized" => (Kind::Denied, "grant the relay's role what it asks"),
-        "UnrecognizedClient" | "InvalidClientTokenId" | "InvalidToken" | "InvalidAccessKeyId" => (
-            Kind::Credentials,
-            "AWS does not know the access key: it was deleted or deactivated, or belongs to another \
-             partition; see `aws iam list-access-keys`, or give the host a role",
-        ),
-        "SignatureDoesNotMatch" | "InvalidSignature" | "IncompleteSignature" => (
-            Kind::Credentials,
-            "the secret access key is not that of the access key (look for blanks and cut ends), or \
-             the clock is wrong: see the line `clock`",
-        ),
-        "ExpiredToken" => (
-            Kind::Credentials,
-            "renew the credentials where they come from, for example `aws sso login`; a role of the \
-             host renews itself",
-        ),
-        "RequestExpired" | "RequestTimeTooSkewed" => {
-            (Kind::Credentials, "set the clock: `timedatectl set-ntp true`")
-        }
-        "OptInRequired" | "SubscriptionRequired" => (
-            Kind::Credentials,
-            "the account is not signed up for SES in this region: `aws account enable-region \
-             --region-name REGION`",
-        ),
-        "MissingAuthenticationToken" => (
-            Kind::Credentials,
-            "something between here and AWS takes the Authorization header away: a proxy?",
-        ),
-        "Throttling" | "Throttled" | "TooManyRequests" | "LimitExceeded" => {
-            (Kind::Throttled, "something else calls as well; run this again in a minute")
-        }
-        _ if status == 429 => (Kind::Throttled, "run this again in a minute"),
-        "NotFound" => (Kind::Missing, "see `aws sesv2 list-email-identities`"),
-        _ if status >= 500 => (Kind::Other, "see the AWS health dashboard; run this again"),
-        _ => (Kind::Other, "see what SES says"),
-    }
+    Trouble { class, said, fix: class.steps() }
 }
 
 /// The first line of a text, not too much of it: signature errors go on with the whole request.

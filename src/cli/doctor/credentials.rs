@@ -11,7 +11,7 @@ use aws_smithy_http_client::Builder as HttpClient;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use tokio::time::timeout;
 
-use super::aws::{Caller, Kind, moment, span, within};
+use super::aws::{Caller, moment, span, within};
 use super::report::Report;
 use crate::causes::causes;
 use crate::clock;
@@ -123,7 +123,7 @@ pub(super) async fn caller(
     let client = aws_sdk_sts::Client::from_conf(sts.build());
     let output = match within(patience, client.get_caller_identity().send()).await {
         Ok(output) => output,
-        Err(trouble) if trouble.kind == Kind::Credentials => {
+        Err(trouble) if trouble.class.is_of_credentials() => {
             report.failed("caller", format!("STS answers {}", trouble.said), trouble.fix);
             return Caller::Refused;
         }

@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityOutput;
 use aws_sdk_sesv2::types::{IdentityInfo, VerificationStatus};
 
-use super::aws::{Api, Kind, Trouble, within};
+use super::aws::{Api, Trouble, within};
 use super::policies;
 use super::report::Report;
 use crate::config::{Config, Identity};
+use crate::ses_error::Class;
 
 const CHECK: &str = "identities";
 /// Identities that are looked at without `--all`.
@@ -38,7 +39,7 @@ pub(super) async fn check(config: &Config, api: &mut Api, all: bool, report: &mu
         match within(patience, asked).await {
             Ok(found) => compare(config, identity, &found, report),
             Err(trouble) => {
-                let ends = matches!(trouble.kind, Kind::Denied | Kind::Credentials);
+                let ends = trouble.class == Class::Denied || trouble.class.is_of_credentials();
                 failed(config, identity, &trouble, report);
                 if ends {
                     return;
@@ -67,7 +68,7 @@ async fn list(api: &mut Api, report: &mut Report) -> Option<HashMap<String, Iden
                 let named = output.email_identities.unwrap_or_default().into_iter();
                 found.extend(named.filter_map(|it| Some((folded(it.identity_name()?), it))));
             }
-            Err(trouble) if trouble.kind == Kind::Denied => {
+            Err(trouble) if trouble.class == Class::Denied => {
                 let seen = format!("the role may not list them: {}", trouble.said);
                 report.warning(CHECK, seen, policies::reading());
                 return None;
@@ -120,8 +121,8 @@ fn unlisted(config: &Config, listed: &HashMap<String, IdentityInfo>, report: &mu
 fn failed(config: &Config, identity: &Identity, trouble: &Trouble, report: &mut Report) {
     let name = &identity.name.value;
     let region = &config.account.region;
-    match trouble.kind {
-        Kind::Missing => report.failed(
+    match trouble.class {
+        Class::NotFound => report.failed(
             CHECK,
             format!("`{name}` is not there in {region}"),
             format!(
@@ -130,7 +131,7 @@ fn failed(config: &Config, identity: &Identity, trouble: &Trouble, report: &mut 
                 line(config, identity),
             ),
         ),
-        Kind::Denied => {
+        Class::Denied => {
             let seen = format!("the role may not look at `{name}`: {}", trouble.said);
             report.warning(CHECK, seen, policies::reading());
         }

@@ -4,10 +4,11 @@ use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination, EmailContent, RawMessage};
 
 use super::Arguments;
-use super::aws::{Api, Kind, within};
+use super::aws::{Api, within};
 use super::policies;
 use super::report::Report;
 use crate::config::Config;
+use crate::ses_error::Class;
 
 const CHECK: &str = "sending";
 /// Takes every message, and counts for nothing but the quota (SES guide, mailbox simulator).
@@ -57,26 +58,21 @@ pub(super) async fn check(
     };
     let seen = format!("a mail from {from}: {}", trouble.said);
     let region = &config.account.region;
-    match (trouble.kind, trouble.code.as_str()) {
-        (Kind::Denied, _) => {
+    match trouble.class {
+        Class::Denied => {
             let resources = resources(config, from, &trouble.said);
             report.failed(CHECK, seen, policies::sending(&resources, caller_arn));
         }
-        (_, "SendingPausedException") => {
+        Class::Paused => {
             let command = "aws sesv2 put-account-sending-attributes --sending-enabled";
             report.failed(CHECK, seen, format!("`{command} --region {region}`"));
         }
-        (_, "MessageRejected") => {
+        Class::Rejected => {
             let domain = from.rsplit_once('@').map_or(from.as_str(), |(_, domain)| domain);
             let command = format!("aws sesv2 create-email-identity --email-identity {domain}");
             report.failed(CHECK, seen, format!("`{command} --region {region}`"));
         }
-        (_, "MailFromDomainNotVerifiedException") => {
-            let fix = "publish the MX record of the custom MAIL FROM domain: `aws sesv2 \
-                       get-email-identity --query MailFromAttributes --email-identity DOMAIN`";
-            report.failed(CHECK, seen, fix);
-        }
-        (Kind::Throttled, _) => report.warning(CHECK, seen, trouble.fix),
+        Class::Throttled | Class::Quota => report.warning(CHECK, seen, trouble.fix),
         _ => report.failed(CHECK, seen, trouble.fix),
     }
 }

@@ -2,56 +2,11 @@
 
 use super::super::UpstreamError;
 use super::super::progress::Progress;
-
-/// Codes that say "slow down" whatever their HTTP status. Here and below without the ending
-/// `Exception`, which some services of AWS write and some do not.
-const THROTTLES: [&str; 6] = [
-    "Throttling",
-    "Throttled",
-    "RequestThrottled",
-    "TooManyRequests",
-    "SlowDown",
-    "RequestLimitExceeded",
-];
-
-/// Codes about the relay's own credentials, rights and clock.
-const CREDENTIALS: [&str; 13] = [
-    "AccessDenied",
-    "UnrecognizedClient",
-    "InvalidClientTokenId",
-    "SignatureDoesNotMatch",
-    "InvalidSignature",
-    "ExpiredToken",
-    "InvalidToken",
-    "IncompleteSignature",
-    "MissingAuthenticationToken",
-    "NotAuthorized",
-    "OptInRequired",
-    "RequestExpired",
-    "RequestTimeTooSkewed",
-];
-
-/// Codes of trouble on the way or at SES, which some answer with HTTP 400.
-const TROUBLE: [&str; 6] = [
-    "InternalFailure",
-    "InternalServerError",
-    "InternalServiceError",
-    "RequestAborted",
-    "RequestTimeout",
-    "ServiceUnavailable",
-];
+use crate::ses_error::Class;
 
 /// How messages begin that come as AccessDenied and are no matter of the relay's rights: what was named
 /// does not go together, and sending again does not help. All others speak of the caller, "User …".
 const NOT_OF_TENANT: &str = "Tenant not associated with resources [";
-
-fn without_ending(code: &str) -> &str {
-    code.strip_suffix("Exception").unwrap_or(code)
-}
-
-fn is_throttle(code: Option<&str>, status: u16) -> bool {
-    status == 429 || code.is_some_and(|code| THROTTLES.contains(&without_ending(code)))
-}
 
 /// Why an attempt did not end with a message id.
 #[derive(Debug)]
@@ -78,28 +33,27 @@ impl Failure {
 
     /// Whether the answer is a throttle, which proves that the message was not taken.
     ///
-    /// The daily quota (`LimitExceededException`) is none: trying again within the dialogue is no use.
+    /// The daily quota is none: trying again within the dialogue is no use.
     pub(super) fn is_throttle(&self) -> bool {
-        match self {
-            Self::Refused { status, code, .. } => is_throttle(code.as_deref(), *status),
-            _ => false,
-        }
+        self.class() == Class::Throttled
     }
 
     /// Whether the answer says that the quota of 24 hours is used up.
     pub(super) fn is_quota(&self) -> bool {
-        self.kind() == Some("LimitExceeded")
+        self.class() == Class::Quota
     }
 
     /// Whether the answer says that the credentials were good once.
     pub(super) fn is_expired(&self) -> bool {
-        self.kind() == Some("ExpiredToken")
+        self.class() == Class::Expired
     }
 
-    fn kind(&self) -> Option<&str> {
+    fn class(&self) -> Class {
         match self {
-            Self::Refused { code, .. } => code.as_deref().map(without_ending),
-            _ => None,
+            Self::Refused { status, code, .. } => {
+                Class::of(*status, code.as_deref().unwrap_or_default())
+            }
+            _ => Class::Other,
         }
     }
 }
@@ -155,38 +109,32 @@ pub(super) fn refused(failure: Failure, progress: &Progress) -> UpstreamError {
 /// request that was wholly `written` or not.
 fn meaning(status: u16, code: &str, message: &str, written: bool) -> UpstreamError {
     let text = message.to_owned();
-    if is_throttle(Some(code), status) || code == "LimitExceededException" {
-        return UpstreamError::Throttled(text);
-    }
-    let kind = without_ending(code);
-    if kind == "AccessDenied" && message.starts_with(NOT_OF_TENANT) {
-        return UpstreamError::NotOfTenant(text);
-    }
-    if CREDENTIALS.contains(&kind) {
-        return UpstreamError::Temporary {
+    let class = Class::of(status, code);
+    match class {
+        Class::Throttled | Class::Quota => UpstreamError::Throttled(text),
+        Class::Denied if code.starts_with("AccessDenied") && message.starts_with(NOT_OF_TENANT) => {
+            UpstreamError::NotOfTenant(text)
+        }
+        class if class == Class::Denied || class.is_of_credentials() => UpstreamError::Temporary {
             detail: format!("SES refuses the relay itself with {code}"),
             said: Some(text),
-            remedy: remedy_for(kind),
+            remedy: class.remedy(),
             possible_duplicate: false,
-        };
-    }
-    if status == 413 || (status == 400 && speaks_of_size(message)) {
-        return UpstreamError::TooLong(text);
-    }
-    match code {
-        "MessageRejected" if message.contains("Sending paused") => UpstreamError::Paused(text),
-        "MessageRejected" => UpstreamError::Rejected(text),
-        "AccountSuspendedException" => UpstreamError::Suspended(text),
-        "SendingPausedException" => UpstreamError::Paused(text),
-        "MailFromDomainNotVerifiedException" => UpstreamError::MailFromNotVerified(text),
-        "NotFoundException" if message.to_ascii_lowercase().contains("configuration set") => {
+        },
+        _ if status == 413 || (status == 400 && speaks_of_size(message)) => {
+            UpstreamError::TooLong(text)
+        }
+        Class::Rejected if message.contains("Sending paused") => UpstreamError::Paused(text),
+        Class::Rejected => UpstreamError::Rejected(text),
+        Class::Suspended => UpstreamError::Suspended(text),
+        Class::Paused => UpstreamError::Paused(text),
+        Class::MailFromNotVerified => UpstreamError::MailFromNotVerified(text),
+        Class::NotFound if message.to_ascii_lowercase().contains("configuration set") => {
             UpstreamError::NoConfigurationSet(text)
         }
-        "NotFoundException" => UpstreamError::Failed(text),
+        Class::NotFound => UpstreamError::Failed(text),
         // Without a code it is no answer of SES: a proxy's, say.
-        _ if status == 400 && !code.is_empty() && !TROUBLE.contains(&kind) => {
-            UpstreamError::Failed(text)
-        }
+        Class::Other if status == 400 && !code.is_empty() => UpstreamError::Failed(text),
         _ => UpstreamError::Temporary {
             detail: format!("the answer was {status} {code}"),
             said: Some(text).filter(|text| !text.is_empty()),
@@ -194,9 +142,9 @@ fn meaning(status: u16, code: &str, message: &str, written: bool) -> UpstreamErr
                 300..400 => {
                     "SES does not redirect: check `endpoint_url` and proxies on the way to SES"
                 }
-                _ => "trouble at SES: if it lasts, see the AWS health dashboard",
+                _ => class.remedy(),
             },
-            possible_duplicate: written && leaves_doubt(status, kind),
+            possible_duplicate: written && leaves_doubt(status, class),
         },
     }
 }
@@ -204,23 +152,8 @@ fn meaning(status: u16, code: &str, message: &str, written: bool) -> UpstreamErr
 /// Whether an error may be answered to a message that was taken all the same: trouble that began
 /// behind the reading of it, and whatever is no answer of SES. A request that it finds fault with was
 /// read, and not taken.
-fn leaves_doubt(status: u16, kind: &str) -> bool {
-    !(400..500).contains(&status) || matches!(status, 408 | 409) || TROUBLE.contains(&kind)
-}
-
-fn remedy_for(code: &str) -> &'static str {
-    match code {
-        "AccessDenied" | "NotAuthorized" => {
-            "grant the relay's role ses:SendEmail and ses:SendRawEmail on the identities and \
-             configuration sets in use"
-        }
-        "ExpiredToken" => {
-            "the relay's AWS credentials have expired: see where its credential chain takes them"
-        }
-        "RequestExpired" | "RequestTimeTooSkewed" => "the relay's clock is wrong: set it",
-        "OptInRequired" => "the relay's AWS account is not signed up for SES in this region",
-        _ => "the relay's AWS credentials are wrong: check them, the region and the clock",
-    }
+fn leaves_doubt(status: u16, class: Class) -> bool {
+    !(400..500).contains(&status) || matches!(status, 408 | 409) || class == Class::Trouble
 }
 
 /// SES has no code of its own for a message that is too large.
@@ -234,141 +167,33 @@ fn speaks_of_size(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOT_ASSOCIATED: &str = "Tenant not associated with resources [arn:aws:ses:us-east-1:123456789012:\
-                                  configuration-set/main].";
-
-    /// Whoever can put words into a message of SES, a tenant's name say, does not make it permanent.
-    #[test]
-    fn every_other_denial_is_the_relays_own_trouble() {
-        for message in [
-            "",
-            "User `arn:aws:sts::123456789012:assumed-role/r/1' is not authorized to perform \
-             `ses:SendRawEmail' on resource `arn:aws:ses:us-east-1:123456789012:identity/example.com'",
-            "User: arn:aws:sts::123456789012:assumed-role/r/1 is not authorized to perform: ses:SendRawEmail",
-            "Tenant not associated",
-            "tenant not associated with resources [arn:aws:ses:us-east-1:123456789012:identity/a.example]",
-            &format!("User is not authorized: {NOT_ASSOCIATED}"),
-            &format!(" {NOT_ASSOCIATED}"),
-        ] {
-            let found = meaning(403, "AccessDeniedException", message, true);
-            assert!(matches!(found, UpstreamError::Temporary { .. }), "{message}: {found}");
-        }
-        let found = meaning(403, "NotAuthorized", NOT_ASSOCIATED, true);
-        assert!(matches!(found, UpstreamError::Temporary { .. }), "{found}");
-    }
+    use crate::ses_error::cases;
 
     #[test]
     fn each_answer_has_its_meaning() {
-        use UpstreamError as E;
-        let text = |text: &str| text.to_owned();
-        let cases = [
-            (
-                400,
-                "MessageRejected",
-                "Email address is not verified.",
-                E::Rejected(text("Email address is not verified.")),
-            ),
-            (
-                400,
-                "BadRequestException",
-                "Duplicate header 'To'.",
-                E::Failed(text("Duplicate header 'To'.")),
-            ),
-            (
-                400,
-                "BadRequestException",
-                "Message length is more than 41943040 bytes long",
-                E::TooLong(text("Message length is more than 41943040 bytes long")),
-            ),
-            (413, "", "x", E::TooLong(text("x"))),
-            (400, "MailFromDomainNotVerifiedException", "x", E::MailFromNotVerified(text("x"))),
-            (
-                404,
-                "NotFoundException",
-                "Configuration set <x> does not exist.",
-                E::NoConfigurationSet(text("Configuration set <x> does not exist.")),
-            ),
-            (
-                404,
-                "NotFoundException",
-                "List x does not exist.",
-                E::Failed(text("List x does not exist.")),
-            ),
-            (
-                404,
-                "NotFoundException",
-                "Tenant x for AwsAccountId 123456789012 not found.",
-                E::Failed(text("Tenant x for AwsAccountId 123456789012 not found.")),
-            ),
-            (403, "AccessDeniedException", NOT_ASSOCIATED, E::NotOfTenant(text(NOT_ASSOCIATED))),
-            (403, "AccessDenied", NOT_ASSOCIATED, E::NotOfTenant(text(NOT_ASSOCIATED))),
-            (400, "AccountSuspendedException", "x", E::Suspended(text("x"))),
-            (400, "SendingPausedException", "x", E::Paused(text("x"))),
-            (
-                400,
-                "MessageRejected",
-                "Sending paused for this account.",
-                E::Paused(text("Sending paused for this account.")),
-            ),
-            (
-                429,
-                "TooManyRequestsException",
-                "Maximum sending rate exceeded.",
-                E::Throttled(text("Maximum sending rate exceeded.")),
-            ),
-            (429, "SomethingNew", "x", E::Throttled(text("x"))),
-            (400, "ThrottlingException", "x", E::Throttled(text("x"))),
-            (
-                400,
-                "LimitExceededException",
-                "Daily message quota exceeded.",
-                E::Throttled(text("Daily message quota exceeded.")),
-            ),
-            (400, "SomethingNew", "x", E::Failed(text("x"))),
-        ];
-        for (status, code, message, expected) in cases {
-            for written in [true, false] {
-                let found = meaning(status, code, message, written);
-                assert_eq!(found, expected, "{status} {code} {message}");
-            }
+        for case in cases::all() {
+            let what = format!("{} {}: {}", case.status, case.code, case.message);
+            let meaning = |written| meaning(case.status, case.code, case.message, written);
+            let found = meaning(true);
+            assert_eq!(found.name(), case.mail, "{what}");
+            assert!(found.to_string().ends_with(case.message), "{what}: {found}");
+            // What was not written cannot be taken.
+            assert!(!meaning(false).is_possible_duplicate(), "{what}");
+            assert_eq!(meaning(false).class(), found.class(), "{what}");
         }
     }
 
     #[test]
-    fn trouble_of_the_relay_or_of_ses_is_temporary() {
-        let duplicate = |status, code: &str| {
-            let [written, not] =
-                [true, false].map(|written| match meaning(status, code, "x", written) {
-                    UpstreamError::Temporary { possible_duplicate, .. } => possible_duplicate,
-                    other => panic!("{status} {code}: {other}"),
-                });
-            assert!(!not, "{status} {code}: what was not written cannot be taken");
-            written
-        };
-        let both = |code: &str| [code.to_owned(), format!("{code}Exception")];
-        for code in CREDENTIALS.into_iter().flat_map(both) {
-            assert!(!duplicate(403, &code) && !duplicate(400, &code), "{code}");
-        }
-        for code in TROUBLE.into_iter().flat_map(both) {
-            assert!(duplicate(403, &code) && duplicate(400, &code), "{code}");
-        }
-        for (status, code, expected) in [
-            (300, "", true),
-            (307, "", true),
-            (400, "", false),
-            (401, "", false),
-            (403, "SomethingNew", false),
-            (404, "", false),
-            (407, "", false),
-            (408, "", true),
-            (409, "SomethingNew", true),
-            (500, "InternalFailure", true),
-            (502, "", true),
-            (503, "ServiceUnavailable", true),
-            (999, "", true),
-        ] {
-            assert_eq!(duplicate(status, code), expected, "{status} {code}");
+    fn trouble_of_the_relay_itself_says_what_to_do() {
+        for case in cases::all() {
+            let class = Class::of(case.status, case.code);
+            match meaning(case.status, case.code, case.message, true) {
+                UpstreamError::Temporary { remedy, .. } if (300..400).contains(&case.status) => {
+                    assert!(remedy.contains("does not redirect"), "{}: {remedy}", case.status);
+                }
+                UpstreamError::Temporary { remedy, .. } => assert_eq!(remedy, class.remedy()),
+                _ => {}
+            }
         }
     }
 }
