@@ -7,8 +7,8 @@ use jsonc_parser::common::Ranged;
 
 use super::error::{PolicyErrors, Problems};
 use super::json;
+use super::keys::is_time_key;
 use super::kind::PolicyKind;
-use super::request::is_time_key;
 use super::rules;
 use super::statement::{Dialect, Statement, check_members};
 use super::syntax;

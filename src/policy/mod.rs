@@ -33,6 +33,7 @@ mod evaluate;
 mod explain;
 mod family;
 mod json;
+mod keys;
 mod kind;
 pub mod lint;
 mod network;
@@ -61,8 +62,9 @@ pub use explain::{
     Check, Explained, Lacking, Nearest, Part, explain, lacking, layer_name, nearest,
 };
 pub use family::{Family, Narrowed, Resource, evaluate_narrowed};
+pub use keys::is_list_key;
 pub use kind::PolicyKind;
-pub use request::{Context, Principal, Request, Spelled, is_list_key};
+pub use request::{Context, Principal, Request, Spelled};
 pub use statement::{Outcome, Statement};
 pub(crate) use syntax::{kind, parse as parse_json};
 pub use variable::expand;

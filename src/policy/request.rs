@@ -5,38 +5,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::date;
+use super::keys::{both_forms, fold_key, is_list_key};
 use super::text;
-
-/// The keys that AWS declares as lists, in lower case. All others hold one value.
-const LIST_KEYS: [&str; 10] = [
-    "aws:calledvia",
-    "aws:principalorgpaths",
-    "aws:principalservicenameslist",
-    "aws:resourceorgpaths",
-    "aws:sourceorgpaths",
-    "aws:tagkeys",
-    "aws:vpceorgpaths",
-    "ses:configurationsetoptions",
-    "ses:recipients",
-    "ses:replicaregion",
-];
-
-/// Tells whether AWS declares the context key as a list, in any case of letters.
-///
-/// The declaration counts, not the number of values: `ses:Recipients` is a list with one recipient
-/// too.
-pub fn is_list_key(key: &str) -> bool {
-    LIST_KEYS.iter().any(|list_key| list_key.eq_ignore_ascii_case(key))
-}
-
-/// Brings a context key to the form in which keys are compared; IAM ignores their case.
-pub(super) fn fold_key(key: &str) -> Cow<'_, str> {
-    if key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-        Cow::Borrowed(key)
-    } else {
-        Cow::Owned(key.to_lowercase())
-    }
-}
 
 /// A question to the policies: may this principal do this to this resource?
 #[derive(Debug, Clone, Copy)]
@@ -207,49 +177,6 @@ impl<'a> Values<'a> {
     }
 }
 
-/// The keys that messages set, with the form in which they are compared: sorted.
-const KNOWN_KEYS: [(&str, &str); 24] = [
-    ("aws:CurrentTime", "aws:currenttime"),
-    ("aws:EpochTime", "aws:epochtime"),
-    ("aws:PrincipalAccount", "aws:principalaccount"),
-    ("aws:PrincipalArn", "aws:principalarn"),
-    ("aws:PrincipalIsAWSService", "aws:principalisawsservice"),
-    ("aws:PrincipalOrgID", "aws:principalorgid"),
-    ("aws:PrincipalOrgPaths", "aws:principalorgpaths"),
-    ("aws:PrincipalType", "aws:principaltype"),
-    ("aws:RequestedRegion", "aws:requestedregion"),
-    ("aws:ResourceAccount", "aws:resourceaccount"),
-    ("aws:ResourceOrgID", "aws:resourceorgid"),
-    ("aws:ResourceOrgPaths", "aws:resourceorgpaths"),
-    ("aws:SecureTransport", "aws:securetransport"),
-    ("aws:SourceIp", "aws:sourceip"),
-    ("aws:UserAgent", "aws:useragent"),
-    ("aws:ViaAWSService", "aws:viaawsservice"),
-    ("aws:userid", "aws:userid"),
-    ("aws:username", "aws:username"),
-    ("ses:ApiVersion", "ses:apiversion"),
-    ("ses:FeedbackAddress", "ses:feedbackaddress"),
-    ("ses:FromAddress", "ses:fromaddress"),
-    ("ses:FromDisplayName", "ses:fromdisplayname"),
-    ("ses:Recipients", "ses:recipients"),
-    ("ses:TenantName", "ses:tenantname"),
-];
-
-/// Tells whether the key, in lower case, says when the request is made.
-pub(super) fn is_time_key(folded: &str) -> bool {
-    matches!(folded, "aws:currenttime" | "aws:epochtime")
-}
-
-/// Returns the key and its folded form, without allocating for the keys of every message.
-fn both_forms(key: &str) -> (Cow<'static, str>, Cow<'static, str>) {
-    match KNOWN_KEYS.binary_search_by(|(known, _)| (*known).cmp(key)) {
-        Ok(at) => KNOWN_KEYS
-            .get(at)
-            .map_or_else(Default::default, |(key, folded)| ((*key).into(), (*folded).into())),
-        Err(_) => (key.to_owned().into(), fold_key(key).into_owned().into()),
-    }
-}
-
 impl Entry<'_> {
     /// Tells whether the key holds a list, for which plain operators never hold.
     pub(super) fn is_list(&self) -> bool {
@@ -376,15 +303,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    #[test]
-    fn known_keys_are_sorted_and_folded() {
-        assert!(KNOWN_KEYS.is_sorted());
-        for (key, folded) in KNOWN_KEYS {
-            assert_eq!(fold_key(key), folded);
-            assert_eq!(both_forms(key), (key.into(), folded.into()));
-        }
-    }
 
     #[test]
     fn keys_are_one_in_any_case() {

@@ -7,8 +7,9 @@
 use std::borrow::Cow;
 
 use super::error::Problem;
+use super::keys::{fold_key, is_list_key};
 use super::pattern::{Pattern, Piece, Reach};
-use super::request::{Context, fold_key, is_list_key};
+use super::request::Context;
 use super::rules;
 use super::words::quoted;
 

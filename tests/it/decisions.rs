@@ -21,7 +21,7 @@ use sesgate::trace::TransactionTimes;
 
 use crate::support::{account, manner, outbox, pace, path, principal};
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "name",
     "identities",
     "authoritative",
@@ -29,6 +29,7 @@ const KEYS: [&str; 20] = [
     "statements",
     "boundary",
     "user",
+    "user_id",
     "client",
     "from",
     "to",
@@ -152,6 +153,7 @@ fn client(case: &Value) -> Client {
         .as_array()
         .map(|statements| vec![document(PolicyKind::Boundary, statements)]);
     user.envelope_recipients_only = case["recipients"] == "envelope";
+    user.user_id = case["user_id"].as_str().map(str::to_owned);
     user.x_ses = x_ses_rules(case);
     let granted = case["granted"].as_array().into_iter().flatten();
     user.delegated = granted.map(|arn| IdentityArn::parse(string(arn)).unwrap()).collect();

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use super::super::budget::StepBudget;
 use super::super::condition::Condition;
+use super::super::keys::{fold_key, is_list_key};
 use super::super::operator::{Family, Operator, Qualifier};
 use super::super::pattern::{Pattern, Piece};
-use super::super::request::{Context, Request, fold_key, is_list_key};
+use super::super::request::{Context, Request};
 use super::super::statement::Statement;
 use super::super::variable::{Syntax, Template};
 

@@ -3,8 +3,9 @@
 use super::super::budget::StepBudget;
 use super::super::compare::Operands;
 use super::super::effect::Effect;
+use super::super::keys::is_list_key;
 use super::super::operator::{Family, Qualifier};
-use super::super::request::{Context, is_list_key};
+use super::super::request::Context;
 use super::super::words::quoted;
 use super::key::{Key, Type};
 use super::view::{Condition, Document, Statement};
@@ -175,7 +176,7 @@ fn fits(family: Family, kind: Type) -> bool {
         Family::Null => true,
         Family::Binary => false,
         Family::StringEquals | Family::StringEqualsIgnoreCase | Family::StringLike => {
-            matches!(kind, Type::Text | Type::Arn)
+            matches!(kind, Type::Text | Type::Texts | Type::Arn)
         }
         Family::Numeric(_) => matches!(kind, Type::Number | Type::Epoch),
         Family::Date(_) => matches!(kind, Type::Date | Type::Epoch),
@@ -187,7 +188,7 @@ fn fits(family: Family, kind: Type) -> bool {
 
 fn described(kind: Type) -> &'static str {
     match kind {
-        Type::Text => "text",
+        Type::Text | Type::Texts => "text",
         Type::Date | Type::Epoch => "a date",
         Type::Number => "a number",
         Type::Boolean => "a boolean",
@@ -198,7 +199,7 @@ fn described(kind: Type) -> &'static str {
 
 fn fitting(kind: Type) -> &'static str {
     match kind {
-        Type::Text => "String",
+        Type::Text | Type::Texts => "String",
         Type::Date => "Date",
         Type::Epoch => "Date or Numeric",
         Type::Number => "Numeric",

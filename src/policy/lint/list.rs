@@ -1,7 +1,7 @@
 //! Findings about conditions on lists: with the wrong qualifier one recipient decides for all.
 
+use super::super::keys::is_list_key;
 use super::super::operator::{Family, Qualifier};
-use super::super::request::is_list_key;
 use super::super::words::quoted;
 use super::key::{Key, Presence};
 use super::view::{Condition, Statement};

@@ -1,7 +1,7 @@
 //! Findings about `Resource` and `NotResource`.
 
+use super::super::keys::is_list_key;
 use super::super::kind::PolicyKind;
-use super::super::request::is_list_key;
 use super::super::words::{nearest, quoted};
 use super::action::is_guardrail;
 use super::arn::{FIELDS, Field, SesArn, fields};

@@ -7,9 +7,9 @@ use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
 
 use super::super::effect::Effect;
+use super::super::keys::fold_key;
 use super::super::kind::PolicyKind;
 use super::super::operator::{Family, Operator, Qualifier};
-use super::super::request::fold_key;
 use super::Attached;
 use super::purpose::Purpose;
 

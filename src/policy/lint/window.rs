@@ -1,8 +1,8 @@
 //! Findings about the time in which the conditions of a statement can hold.
 
 use super::super::date;
+use super::super::keys::is_time_key;
 use super::super::operator::{Family, Relation};
-use super::super::request::is_time_key;
 use super::view::{Condition, Statement};
 use super::{Findings, rules};
 
