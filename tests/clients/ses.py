@@ -17,10 +17,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
@@ -149,6 +145,11 @@ class Answer(BaseHTTPRequestHandler):
 
     def is_signed(self, body: bytes) -> bool:
         """Whether botocore signs this request the same, and it is of this hour."""
+        # Not above: `faults` uses this module in programs that need the standard library alone.
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+
         header = self.headers["Authorization"] or ""
         parts = re.fullmatch(
             r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/ses/aws4_request, SignedHeaders=([^,]+), Signature=(\w+)",
