@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +61,18 @@ def sesgate(*arguments: str | Path, **options: Any) -> subprocess.CompletedProce
     return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=30, **options)
 
 
+def processor_seconds(pid: int) -> float:
+    """What a process has used of processors, in its own code and in the kernel."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> dict[str, float]:
+    """Resident memory of a process now (`VmRSS`) and at most (`VmHWM`), in MiB."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {what: int(fields[what].split()[0]) / 1024 for what in ("VmRSS", "VmHWM")}
+
+
 @dataclass
 class Gate:
     """`sesgate serve` in a directory of its own, with the default file but for some lines of it."""
@@ -71,6 +83,8 @@ class Gate:
     clear: int = field(default_factory=free_port)
     admin: int = field(default_factory=free_port)
     environment: Mapping[str, str] = field(default_factory=dict)
+    # The program, behind a tool that watches it if there is one.
+    command: Sequence[str | Path] = (BINARY,)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -106,22 +120,27 @@ class Gate:
 
     def start(self, greets: bool = True) -> None:
         """Starts it and waits for the banner, or where that needs a header for the readiness."""
+        self.launch()
+        try:
+            wait_until("the banner", self.greets if greets else self._is_ready)
+        except BaseException:
+            self.kill()
+            raise
+
+    def launch(self) -> None:
+        """Starts it and waits for nothing."""
         environment = {"PATH": os.environ["PATH"], **self.environment}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "serve", "--config", self.config],
+                [*self.command, "serve", "--config", self.config],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=environment,
             )
-        try:
-            wait_until("the banner", self._greets if greets else self._is_ready)
-        except BaseException:
-            self.kill()
-            raise
 
-    def _greets(self) -> bool:
+    def greets(self) -> bool:
+        """Whether it says its banner yet; fails once it has ended."""
         assert self.process is not None
         status = self.process.poll()
         assert status is None, f"sesgate ended with {status}:\n{self.log.read_text()}"
@@ -139,6 +158,11 @@ class Gate:
                 return answer.status == 200
         except OSError:
             return False
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
 
     def descriptors(self) -> int:
         """How many it has open; it lets nobody but root count them under /proc."""

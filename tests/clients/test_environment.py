@@ -57,7 +57,7 @@ class Sidecar(Gate):
                 stderr=log,
                 env=self.environment,
             )
-        wait_until("the banner", self._greets)
+        wait_until("the banner", self.greets)
 
     def connect(self) -> smtplib.SMTP:
         return smtplib.SMTP("127.0.0.1", self.starttls, timeout=20)

@@ -37,7 +37,7 @@ class Activated(Gate):
     def start(self, greets: bool = True) -> None:
         self.launch()
         try:
-            wait_until("the banner", self._greets)
+            wait_until("the banner", self.greets)
         except BaseException:
             self.kill()
             raise
