@@ -35,8 +35,6 @@ pub struct Nearest {
 }
 
 impl Verdict {
-    pub(super) const ALLOWED: &str = "Allowed";
-
     /// Whether a statement says no, and not only no statement yes.
     #[must_use]
     pub fn is_explicit(&self) -> bool {
@@ -46,14 +44,9 @@ impl Verdict {
     /// Tells of a decision.
     #[must_use]
     pub fn of(decision: &Decision<'_>) -> Self {
-        let name = match decision {
-            Decision::Allowed(_) => Self::ALLOWED,
-            Decision::ExplicitlyDenied(_) => "ExplicitlyDenied",
-            Decision::ImplicitlyDenied => "ImplicitlyDenied",
-        };
         let settled = decision.settled();
         Self {
-            decision: name,
+            decision: decision.name(),
             statement: settled.map(place_of),
             spelling: settled.and_then(Settled::spelling).map(|spelling| spelling.to_string()),
             nearest: None,

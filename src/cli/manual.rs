@@ -248,7 +248,7 @@ pub(super) const PAGES: &[Page] = &[
         command: "policy test",
         exit_status: &[
             ("0", "all cases passed"),
-            ("1", "some failed"),
+            ("1", "some failed, or less of the policies is reached than --coverage asks for"),
             (
                 "2",
                 "a file cannot be read, there are no cases, or the command line cannot be\n      understood",
@@ -257,8 +257,9 @@ pub(super) const PAGES: &[Page] = &[
         examples: &[
             ("sesgate policy test cases/", "every file *.json of a folder, at any depth"),
             ("sesgate policy test --format junit cases/ > report.xml", "for CI"),
+            ("sesgate policy test --coverage=90 cases/", "which statements does no case reach?"),
         ],
-        environment: &[NO_COLOR],
+        environment: &[SETTINGS, NO_COLOR],
         files: &[],
     },
     Page {

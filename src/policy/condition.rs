@@ -25,6 +25,8 @@ pub struct Condition {
     folded_key: Box<str>,
     operands: Operands,
     written: Vec<Box<str>>,
+    /// Whether the document has variables.
+    variables: bool,
     line: usize,
 }
 
@@ -109,6 +111,7 @@ impl Condition {
                     folded_key: fold_key(key).into(),
                     operands,
                     written,
+                    variables,
                     line,
                 });
             }
@@ -134,6 +137,35 @@ impl Condition {
     /// Returns the line of the context key, counted from 1.
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// Returns for each operand a condition of its own, which holds for a request with a value that is
+    /// this operand, is like it, or stands to it as the operator says: also where the operator is
+    /// negated, and so asks for other values.
+    ///
+    /// None has anything to say of a request without the key, except of `Null`.
+    #[must_use]
+    pub fn each_operand(&self) -> Vec<Condition> {
+        let operator = Operator {
+            qualifier: self.operator.qualifier.map(|_| Qualifier::ForAnyValue),
+            negated: false,
+            if_exists: false,
+            ..self.operator
+        };
+        let alone = |text: &Box<str>| {
+            let mut operands = Operands::none(operator.family);
+            // It was taken with the others.
+            let _ = operands.add(text, operator, self.variables);
+            operands.build_index();
+            Condition { operator, operands, written: vec![text.clone()], ..self.clone() }
+        };
+        self.written.iter().map(alone).collect()
+    }
+
+    /// Tells whether the condition holds for a request, in a statement of the given effect.
+    #[must_use]
+    pub fn holds(&self, context: &Context<'_>, effect: Effect) -> bool {
+        self.held(context, effect, &StepBudget::unbounded()) != Held::No
     }
 
     /// The context keys that decide it: its own, and those whose values its operands hold.

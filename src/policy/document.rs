@@ -7,7 +7,7 @@ use jsonc_parser::common::Ranged;
 
 use super::error::{PolicyErrors, Problems};
 use super::json;
-use super::keys::is_time_key;
+use super::keys::{fold_key, is_time_key};
 use super::kind::PolicyKind;
 use super::rules;
 use super::statement::{Dialect, Statement, check_members};
@@ -64,6 +64,13 @@ impl Policy {
     /// Returns the statements in the order of the document.
     pub fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    /// Tells whether a condition or a variable asks for a context key, whose letter case does not count.
+    #[must_use]
+    pub fn asks_for(&self, key: &str) -> bool {
+        let folded = fold_key(key);
+        self.statements.iter().flat_map(Statement::keys).any(|asked| asked == folded.as_ref())
     }
 
     /// Tells whether a condition or a variable asks for the moment of the request.

@@ -76,6 +76,15 @@ impl<'a> Decision<'a> {
         matches!(self, Decision::Allowed(_))
     }
 
+    /// Returns its name, in the words of AWS.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Decision::Allowed(_) => "Allowed",
+            Decision::ExplicitlyDenied(_) => "ExplicitlyDenied",
+            Decision::ImplicitlyDenied => "ImplicitlyDenied",
+        }
+    }
+
     /// Returns the statement that settled it, if one did.
     pub fn settled(&self) -> Option<&Settled<'a>> {
         match self {

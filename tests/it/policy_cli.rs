@@ -169,10 +169,28 @@ fn team() -> tempfile::TempDir {
     "Condition": {"StringEquals": {"ses:FromAddress": "app@example.com"}}}
 ]}"#,
     );
+    write(
+        "sesgate.toml",
+        r#"
+[account]
+id = "123456789012"
+[upstream]
+kind = "outbox"
+directory = "outbox"
+[[listeners]]
+address = "127.0.0.1:2525"
+tls = "off"
+user = "app"
+source_ip = "10.1.2.3"
+[[users]]
+name = "app"
+policies = ["policies/app.json"]
+"#,
+    );
     for name in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evaluate")).unwrap()
     {
         let name = name.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".json") {
+        if name.ends_with(".json") || name.ends_with(".eml") {
             write(&format!("cases/{name}"), &data(&name));
         }
     }
@@ -187,6 +205,56 @@ fn failures_are_told_with_what_came() {
     let (status, stdout, stderr) = test(folder.path(), &["cases/pass.json", "cases/fail.json"]);
     assert_eq!((status, &*stderr), (1, ""));
     assert_eq!(stdout, data("fail.txt"));
+}
+
+#[test]
+fn messages_are_decided_as_the_relay_would() {
+    let folder = team();
+    let (status, stdout, stderr) = test(folder.path(), &["cases/messages.json"]);
+    assert_eq!((status, &*stdout, &*stderr), (0, "9 passed, 0 failed\n", ""));
+    let (status, stdout, stderr) = test(folder.path(), &["cases/messages-fail.json"]);
+    assert_eq!((status, &*stderr), (1, ""));
+    assert_eq!(stdout, data("messages-fail.txt"));
+}
+
+/// A policy of which cases reach a part, and what is left.
+#[test]
+fn what_no_case_reaches_is_told_with_its_place() {
+    let folder = team();
+    fs::write(folder.path().join("policies/wide.json"), data("coverage/wide.txt")).unwrap();
+    fs::write(folder.path().join("cases/wide.json"), data("coverage/cases.txt")).unwrap();
+    let all = data("coverage/missed.txt");
+    let told = |arguments: &[&str]| {
+        let (status, stdout, stderr) =
+            test(folder.path(), &[&["cases/wide.json"], arguments].concat());
+        assert_eq!(stderr, "");
+        (status, stdout)
+    };
+    let counts = "coverage 50.0 %: 6 of 12 statements and operands";
+    let passed = "3 passed, 0 failed\n";
+    assert_eq!(told(&[]), (0, passed.to_owned()));
+    for enough in ["--coverage", "--coverage=50"] {
+        assert_eq!(told(&[enough]), (0, format!("{all}{counts}\n{passed}")), "{enough}");
+    }
+    assert_eq!(told(&["--coverage=51"]), (1, format!("{all}{counts}, less than 51 %\n{passed}")));
+    let (status, report) = told(&["--coverage", "--format", "junit"]);
+    assert_eq!(status, 0);
+    assert!(report.contains(r#"tests="4" failures="0""#), "{report}");
+    assert!(report.contains("<system-out>policies/wide.json:9:"), "{report}");
+    let (status, report) = told(&["--coverage=51", "--format", "junit"]);
+    assert_eq!(status, 1);
+    let failure = format!(r#"<failure message="{counts}, less than 51 %" type="coverage">"#);
+    assert!(report.contains(&failure), "{report}");
+    assert!(report.contains(r#"tests="4" failures="1""#), "{report}");
+    // Every policy of a configuration counts, also where no case concerns its user.
+    let configured = folder.path().join("cases/configured.json");
+    fs::write(&configured, r#"{"config": "../sesgate.toml", "cases": [{"name": "a",
+        "message": {"from": "b@example.com", "to": "c@example.net"}, "expect": {"decision": "deny"}}]}"#)
+        .unwrap();
+    let (status, stdout, _) = test(folder.path(), &["cases/configured.json", "--coverage=1"]);
+    assert_eq!(status, 1);
+    let app = "policies/app.json:2:3: no case reaches statement `App`\n";
+    assert!(stdout.starts_with(app), "{stdout}");
 }
 
 #[test]
@@ -216,7 +284,83 @@ fn what_cannot_be_read_is_told() {
 }
 
 /// A file of cases with a mistake, and where that is.
-const MISTAKES: [(&str, &str); 14] = [
+const MISTAKES: [(&str, &str); 33] = [
+    (
+        "[{\"name\": \"a\", \"request\": {\"context\": {\"ses:FromAdress\": \"b\"}}, \"expect\": {\"decision\": \"allow\"}}]",
+        "1:40: context key `ses:FromAdress` is not among those that are known here; did you mean `ses:FromAddress`?",
+    ),
+    (
+        "[{\"name\": \"a\", \"request\": {\"context\": {\"s3:prefix\": \"b\"}}, \"expect\": {\"decision\": \"allow\"}}]",
+        "1:40: context key `s3:prefix` is of another service",
+    ),
+    (
+        "[{\"name\": \"a\", \"condition\": {}, \"holds\": {\"FromAddress\": \"b\"}}]",
+        "1:43: context key `FromAddress` has no service; did you mean `ses:FromAddress`?",
+    ),
+    (
+        "[{\"name\": \"a\", \"expect\": {\"decision\": \"Allowed\", \"reply\": \"554\"}}]",
+        "1:59: `reply` is of a `message`",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"expect\": {\"decision\": \"deny\"}}]",
+        "1:27: a message without `from`",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {\"from\": \"b\"}, \"expect\": {\"decision\": \"deny\"}}]",
+        "1:36: `b` is no address",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {\"from\": \"b@c.test\", \"to\": []}, \"expect\": {\"decision\": \"deny\"}}]",
+        "1:54: `to` is empty",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {\"from\": \"b@c.test\", \"to\": \"b@c.test\", \"eml\": \"no.eml\"}, \"expect\": {\"decision\": \"deny\"}}]",
+        "1:73: no.eml: No such file",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {\"subject\": \"b\"}, \"expect\": {\"decision\": \"deny\"}}]",
+        "1:28: unknown member `subject`",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"scps\": [], \"expect\": {\"decision\": \"deny\"}}]",
+        "1:39: `scps` beside a `message`",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"at\": \"noon\", \"expect\": {\"decision\": \"deny\"}}]",
+        "1:37: `at` is a moment",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"client\": {\"source_ip\": \"b\"}, \"expect\": {\"decision\": \"deny\"}}]",
+        "1:55: `source_ip` is an IP address",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"client\": {\"tls\": 1}, \"expect\": {\"decision\": \"deny\"}}]",
+        "1:49: `tls` is a boolean",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"client\": {\"listener\": \"25\"}, \"expect\": {\"decision\": \"deny\"}}]",
+        "1:54: `listener` of a `config` without `listeners`",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"config\": \"none.toml\", \"expect\": {\"decision\": \"deny\"}}]",
+        "1:41: none.toml: cannot be read",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"config\": {\"account\": {\"id\": \"1\"}}, \"expect\": {\"decision\": \"deny\"}}]",
+        "1:60: `config`: `id` must be",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"config\": {\n\"users\": [{\"name\": \"app\", \"polices\": []}]}, \"expect\": {\"decision\": \"deny\"}}]",
+        "2:27: `config`: unknown key `polices`",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"config\": {\"users\": [{\"name\": \"app\", \"policies\": [{\"Statement\": []}]}]}, \"expect\": {\"decision\": \"deny\"}}]",
+        "1:81: `config`: policy 1 of `config`:1:15: `Statement` is empty",
+    ),
+    (
+        "[{\"name\": \"a\", \"message\": {}, \"config\": {\"users\": [{\"name\": \"b\"}]}, \"user\": \"c\", \"expect\": {\"decision\": \"deny\"}}]",
+        "1:77: there is no user `c`",
+    ),
     ("", "1:1: not valid JSON"),
     ("[\n{},]", "2:3: not valid JSON: trailing comma"),
     ("7", "1:1: a file of cases is a list or an object"),
@@ -226,8 +370,8 @@ const MISTAKES: [(&str, &str); 14] = [
     ("[{\"nam\": 1}]", "1:3: unknown member `nam` in a case"),
     ("[{\"name\": \"a\", \"name\": \"b\"}]", "1:16: `name` is given twice"),
     ("[\n{\"name\": \"a\"}]", "2:1: a case without `expect`"),
-    ("[{\"name\": \"a\", \"expect\": {}}]", "1:26: `expect` has neither"),
-    ("[{\"name\": \"a\", \"expect\": {\"decision\": \"Allow\"}}]", "1:26: `Allow` is no decision"),
+    ("[{\"name\": \"a\", \"expect\": {}}]", "1:26: `expect` has neither `decision` nor `error`"),
+    ("[{\"name\": \"a\", \"expect\": {\"decision\": \"Allow\"}}]", "1:39: `Allow` is no decision"),
     (
         "[{\"name\": \"a\", \"policy_files\": [\"no.json\"], \"expect\": {\"decision\": \"allow\"}}]",
         "1:33: no.json: No such file",
@@ -237,7 +381,7 @@ const MISTAKES: [(&str, &str); 14] = [
         "1:41: `app` is not a principal",
     ),
     (
-        "[{\"name\": \"a\", \"request\": {\"context\": {\"k:a\": null}}, \"expect\": {\"decision\": \"allow\"}}]",
-        "1:47: context key `k:a` has `null` as a value",
+        "[{\"name\": \"a\", \"request\": {\"context\": {\"ses:FromAddress\": null}}, \"expect\": {\"decision\": \"allow\"}}]",
+        "1:59: context key `ses:FromAddress` has `null` as a value",
     ),
 ];

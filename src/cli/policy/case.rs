@@ -14,13 +14,18 @@ pub(super) struct Case<'v, 't> {
     pub(super) shared: Option<&'v Object<'t>>,
     /// Of the file.
     pub(super) text: &'t str,
-    /// Of the file.
-    pub(super) folder: &'v Path,
+    /// The file.
+    pub(super) path: &'v Path,
 }
 
 impl<'v, 't> Case<'v, 't> {
     pub(super) fn member(&self, name: &str) -> Option<&'v Value<'t>> {
         json::member(self.own, name).or_else(|| json::member(self.shared?, name))
+    }
+
+    /// The folder of the file, which paths are relative to.
+    pub(super) fn folder(&self) -> &'v Path {
+        self.path.parent().unwrap_or(self.path)
     }
 
     pub(super) fn string(&self, name: &str) -> Result<Option<&'v str>, Mistake> {

@@ -31,7 +31,7 @@ use super::documents::{Compiled, LineDocuments};
 use super::json::{self, Mistake, excerpt, kind};
 use super::layers::Policies;
 use super::question::{self, Spellings, Who, is_account};
-use crate::policy::{Decision, Request, evaluate};
+use crate::policy::{Request, evaluate};
 
 /// Longest line, in bytes without its end.
 const MOST_LINE_BYTES: usize = 4 * 1024 * 1024;
@@ -252,12 +252,7 @@ fn decide(line: &Value<'_>, text: &str, compiled: &mut Compiled) -> Result<Decid
         let sid = statement.sid().map(str::to_owned);
         (documents.place(settled.policy()).to_owned(), sid, statement.index())
     });
-    let decision = match decision {
-        Decision::Allowed(_) => "Allowed",
-        Decision::ExplicitlyDenied(_) => "ExplicitlyDenied",
-        Decision::ImplicitlyDenied => "ImplicitlyDenied",
-    };
-    Ok(Decided { decision, statement })
+    Ok(Decided { decision: decision.name(), statement })
 }
 
 /// Takes an action, which is never a pattern.

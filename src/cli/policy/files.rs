@@ -41,3 +41,18 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<(PathBuf, St
         }
     }
 }
+
+/// A path without `x/..`, as a reader would write it.
+pub(super) fn plain(path: &Path) -> PathBuf {
+    use std::path::Component::{Normal, ParentDir};
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            ParentDir if matches!(plain.components().next_back(), Some(Normal(_))) => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}

@@ -7,6 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::cases::Played;
+use super::coverage::{Counted, Reached};
 use crate::redact::printable;
 
 /// A file of cases and what came of it.
@@ -46,19 +47,28 @@ impl Suite {
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) fn write(suites: &[Suite], out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write(
+    suites: &[Suite],
+    coverage: Option<&Reached>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut xml = Writer::new_with_indent(&mut *out, b' ', 2);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let total = |count: fn(&Suite) -> usize| suites.iter().map(count).sum::<usize>().to_string();
+    let sum = |count: fn(&Suite) -> usize| suites.iter().map(count).sum::<usize>();
+    let files = coverage.map_or(0, |it| it.files.len());
+    let missing = coverage.map_or(0, |it| it.failures().count());
     xml.create_element("testsuites")
         .with_attributes([
             ("name", "sesgate policy test"),
-            ("tests", &total(Suite::tests)),
-            ("failures", &total(Suite::failures)),
-            ("errors", &total(Suite::errors)),
+            ("tests", &(sum(Suite::tests) + files).to_string()),
+            ("failures", &(sum(Suite::failures) + missing).to_string()),
+            ("errors", &sum(Suite::errors).to_string()),
             ("time", &seconds(suites.iter().map(Suite::took).sum())),
         ])
-        .write_inner_content(|xml| suites.iter().try_for_each(|suite| write_suite(suite, xml)))?;
+        .write_inner_content(|xml| {
+            suites.iter().try_for_each(|suite| write_suite(suite, xml))?;
+            coverage.map_or(Ok(()), |coverage| write_coverage(coverage, xml))
+        })?;
     writeln!(out)
 }
 
@@ -122,6 +132,56 @@ fn write_problem<W: Write>(problem: &str, file: &str, xml: &mut Writer<W>) -> io
                 .write_text_content(BytesText::new(&problem))?;
             Ok(())
         })?;
+    Ok(())
+}
+
+/// What cases reach of the policies: a test a file, which fails when that is too little in all.
+fn write_coverage<W: Write>(coverage: &Reached, xml: &mut Writer<W>) -> io::Result<()> {
+    let (tests, failures) = (coverage.files.len(), coverage.failures().count());
+    xml.create_element("testsuite")
+        .with_attributes([
+            ("name", "coverage"),
+            ("tests", tests.to_string().as_str()),
+            ("failures", &failures.to_string()),
+            ("errors", "0"),
+            ("skipped", "0"),
+            ("time", &seconds(Duration::ZERO)),
+        ])
+        .write_inner_content(|xml| {
+            coverage.files.iter().try_for_each(|file| write_covered(file, coverage, xml))
+        })?;
+    Ok(())
+}
+
+fn write_covered<W: Write>(
+    file: &Counted,
+    coverage: &Reached,
+    xml: &mut Writer<W>,
+) -> io::Result<()> {
+    let name = allowed(&file.file);
+    let element = xml.create_element("testcase").with_attributes([
+        ("classname", "coverage"),
+        ("name", name.as_str()),
+        ("file", &name),
+        ("time", &seconds(Duration::ZERO)),
+    ]);
+    if file.missed.is_empty() {
+        element.write_empty()?;
+        return Ok(());
+    }
+    let lines: Vec<_> = file.missed.iter().map(|line| allowed(line)).collect();
+    let (text, message) = (lines.join("\n"), coverage.to_string());
+    element.write_inner_content(|xml| {
+        let text = BytesText::new(&text);
+        if coverage.is_enough() {
+            xml.create_element("system-out").write_text_content(text)?;
+        } else {
+            xml.create_element("failure")
+                .with_attributes([("message", message.as_str()), ("type", "coverage")])
+                .write_text_content(text)?;
+        }
+        Ok(())
+    })?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::policy::{Layers, Policy, PolicyKind};
 #[derive(Debug, Default)]
 pub(super) struct Policies {
     pub(super) identity: Vec<Arc<Policy>>,
-    boundary: Option<Vec<Arc<Policy>>>,
+    pub(super) boundary: Option<Vec<Arc<Policy>>>,
     session: Option<Vec<Arc<Policy>>>,
     scps: Vec<Vec<Arc<Policy>>>,
     rcps: Vec<Arc<Policy>>,
@@ -58,6 +58,13 @@ impl Policies {
             policies.resource = documents.read("resource_policy", PolicyKind::Resource, value)?;
         }
         Ok(policies)
+    }
+
+    /// Iterates over all policies.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        let limits = self.boundary.iter().chain(&self.session).flatten();
+        let scps = self.scps.iter().flatten();
+        self.identity.iter().chain(limits).chain(scps).chain(&self.rcps).chain(&self.resource)
     }
 
     pub(super) fn layers(&self) -> Layers<'_> {

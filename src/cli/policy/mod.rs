@@ -1,7 +1,10 @@
 //! `sesgate policy`: the tools to live with policies.
 
+mod asker;
 mod case;
 mod cases;
+mod configuration;
+mod coverage;
 mod documents;
 mod evaluate;
 mod expect;
@@ -12,6 +15,8 @@ mod json;
 mod junit;
 mod layers;
 mod lint;
+mod mail;
+mod message;
 mod question;
 mod sarif;
 mod sources;
@@ -43,13 +48,16 @@ pub(super) enum Command {
     /// Each finding has a place, a kind, and mostly what to write instead. Of a folder all files
     /// `*.json` are taken, at any depth; files of cases among them are passed over.
     Lint(lint::Arguments),
-    /// Plays files of cases: policies, a request, and the decision expected.
+    /// Plays files of cases: policies, a message or a request, and the decision expected.
     ///
     /// A file is a JSON list of cases, or an object with `cases` and members that all of them share.
-    /// A case has `name`, `policy_files` (paths relative to the file) or `policies`, `request` with
-    /// `action`, `resource`, `principal` and `context`, and `expect` with `decision` (allow, explicit
-    /// deny or implicit deny) and perhaps the Sid of the `statement` that settles it. Of a folder all
-    /// files `*.json` are taken, at any depth; policies among them are passed over.
+    /// A case has `name`, `policy_files` (paths relative to the file) or `policies`, and `expect` with
+    /// `decision` (Allowed, Denied, ExplicitlyDenied or ImplicitlyDenied) and perhaps the Sid of the
+    /// `statement` that settles it. It asks about a `message` with `from`, `to` and `header` (or a file
+    /// in `eml`), sent by `user` from a `client` at a moment `at`, as the relay would decide it under
+    /// `config`, a file of the relay or an object with its sections; or it asks about a bare `request`
+    /// with `action`, `resource`, `principal` and `context`. Of a folder all files `*.json` are taken,
+    /// at any depth; policies among them are passed over.
     Test(test::Arguments),
 }
 

@@ -7,6 +7,8 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
 use super::json::{self, Mistake, excerpt, kind};
+use super::layers::Policies;
+use crate::policy::lint::unknown_key;
 use crate::policy::{Context, Principal, Spelled};
 
 /// Most context keys of a request.
@@ -174,6 +176,25 @@ pub(super) fn context<'v>(
         (member.name.range().start, excerpt(member.name.as_str()))
     });
     Err(Mistake::new(at, format!("context key `{key}` is given twice; letter case does not count")))
+}
+
+/// Checks that the keys of a context exist, so that none is misspelt: known here, or of a service that
+/// nothing is known of here and asked for by a policy.
+pub(super) fn check_keys(context: &Value<'_>, policies: &Policies) -> Result<(), Mistake> {
+    let members = context.as_object().map_or(&[][..], |object| &object.properties);
+    for member in members {
+        let key = member.name.as_str();
+        let is_ours =
+            |service: &str| ["aws", "ses"].iter().any(|it| service.eq_ignore_ascii_case(it));
+        let is_foreign = key.split_once(':').is_some_and(|(service, _)| !is_ours(service));
+        if is_foreign && policies.all().any(|policy| policy.asks_for(key)) {
+            continue;
+        }
+        if let Some(problem) = unknown_key(key).filter(|_| !key.is_empty()) {
+            return Err(Mistake::new(member.name.range().start, problem));
+        }
+    }
+    Ok(())
 }
 
 fn spelled<'v>(

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jsonc_parser::ast::Value;
 
 use super::case::Case;
+use super::coverage::Coverage;
 use super::json::{self, Mistake, kind, one_or_list};
 use super::layers::{Documents, Policies};
 use crate::policy::{Policy, PolicyKind};
@@ -17,8 +18,11 @@ use crate::policy::{Policy, PolicyKind};
 /// # Errors
 ///
 /// What is wrong with the case itself, or a file that cannot be read.
-pub(super) fn load(case: &Case<'_, '_>) -> Result<Result<Policies, Vec<String>>, Mistake> {
-    let mut documents = CaseDocuments { text: case.text, problems: Vec::new() };
+pub(super) fn load(
+    case: &Case<'_, '_>,
+    coverage: &mut Option<Coverage>,
+) -> Result<Result<Policies, Vec<String>>, Mistake> {
+    let mut documents = CaseDocuments { text: case.text, problems: Vec::new(), coverage };
     let mut beside = Vec::new();
     if let Some(condition) = case.member("condition") {
         if let Some(both) = case.member("policies") {
@@ -29,8 +33,9 @@ pub(super) fn load(case: &Case<'_, '_>) -> Result<Result<Policies, Vec<String>>,
     }
     for file in case.member("policy_files").map_or(&[][..], one_or_list) {
         let path = json::string(file, "a path")?;
-        let text = read(&case.folder.join(path), file)?;
-        beside.extend(documents.parse(path, PolicyKind::Identity, &text));
+        let place = case.folder().join(path);
+        let text = read(&place, file)?;
+        beside.extend(documents.of_file(path, &place, PolicyKind::Identity, &text));
     }
     let mut policies = Policies::load(|name| case.member(name), &mut documents)?;
     policies.identity.extend(beside);
@@ -42,6 +47,7 @@ struct CaseDocuments<'a> {
     /// Of the case file.
     text: &'a str,
     problems: Vec<String>,
+    coverage: &'a mut Option<Coverage>,
 }
 
 impl Documents for CaseDocuments<'_> {
@@ -62,7 +68,7 @@ impl Documents for CaseDocuments<'_> {
                     let file = json::member(object, "file").unwrap_or(document);
                     let path = json::string(file, "`file`")?;
                     let text = read(Path::new(path), file)?;
-                    self.parse(path, kind_of, &text)
+                    self.of_file(path, Path::new(path), kind_of, &text)
                 }
                 Value::Object(_) => {
                     let mut text = String::new();
@@ -85,6 +91,20 @@ impl Documents for CaseDocuments<'_> {
 }
 
 impl CaseDocuments<'_> {
+    fn of_file(
+        &mut self,
+        name: &str,
+        path: &Path,
+        kind_of: PolicyKind,
+        text: &str,
+    ) -> Option<Arc<Policy>> {
+        let policy = self.parse(name, kind_of, text)?;
+        if let Some(coverage) = self.coverage {
+            coverage.add(&policy, path, text);
+        }
+        Some(policy)
+    }
+
     fn parse(&mut self, name: &str, kind_of: PolicyKind, text: &str) -> Option<Arc<Policy>> {
         match Policy::parse(kind_of, name, text) {
             Ok(policy) => Some(Arc::new(policy)),

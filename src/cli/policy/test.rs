@@ -1,6 +1,6 @@
 //! `sesgate policy test`: plays case files, for a team's own checks of its policies.
 //!
-//! Exit status 0 when all passed, 1 when some failed, 2 when there were none or a file could not be
+//! Exit status 0 when all passed, 1 when some failed or the coverage is less than asked for, 2 when there were none or a file could not be
 //! read. Of a folder all files `*.json` are taken, at any depth; policy documents among them are
 //! passed over. What a case file holds is told in [`super::cases`].
 
@@ -12,9 +12,11 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::super::problems::tell;
 use super::super::progress::{Progress, Quiet};
-use super::cases;
+use super::cases::Player;
+use super::coverage::{Coverage, Reached};
 use super::files::{self, Found};
 use super::junit::{self, Suite};
+use super::message::Configurations;
 use crate::redact::printable;
 
 const FAILED: u8 = 1;
@@ -28,6 +30,11 @@ pub(in crate::cli) struct Arguments {
     /// How the results look.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Lists the statements and operands of policies in files that no case reaches, and fails when less
+    /// than so many percent are reached.
+    #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true,
+        default_missing_value = "0", value_parser = clap::value_parser!(u8).range(0..=100))]
+    coverage: Option<u8>,
     #[command(flatten)]
     quiet: Quiet,
 }
@@ -43,11 +50,17 @@ enum Format {
 pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
     let mut suites = Vec::new();
     let progress = Progress::start(&arguments.quiet, "{spinner} {pos} cases, {wide_msg}");
-    let played = play(arguments, &progress, &mut suites);
+    let mut player = Player {
+        progress: &progress,
+        configurations: Configurations::default(),
+        coverage: arguments.coverage.map(|_| Coverage::default()),
+    };
+    let played = play(arguments, &mut player, &mut suites);
     progress.clear();
+    let reached = player.coverage.map(|it| Reached::new(&it, arguments.coverage.unwrap_or(0)));
     let printed = played.and_then(|()| match arguments.format {
-        Format::Text => print_counts(&suites),
-        Format::Junit => junit::write(&suites, &mut io::stdout().lock()),
+        Format::Text => print_counts(&suites, reached.as_ref()),
+        Format::Junit => junit::write(&suites, reached.as_ref(), &mut io::stdout().lock()),
     });
     if printed.is_err() {
         return ExitCode::from(NOT_RUN);
@@ -60,15 +73,17 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
     if is_read && passed + failed == 0 {
         tell("there are no cases");
     }
+    let is_enough = reached.is_none_or(|reached| reached.is_enough());
     match (is_read, passed, failed) {
         (false, ..) | (true, 0, 0) => ExitCode::from(NOT_RUN),
-        (true, _, 0) => ExitCode::SUCCESS,
+        (true, _, 0) if is_enough => ExitCode::SUCCESS,
         (true, ..) => ExitCode::from(FAILED),
     }
 }
 
 /// Plays all files. Only what cannot be written is an error.
-fn play(arguments: &Arguments, progress: &Progress, suites: &mut Vec<Suite>) -> io::Result<()> {
+fn play(arguments: &Arguments, player: &mut Player<'_>, suites: &mut Vec<Suite>) -> io::Result<()> {
+    let progress = player.progress;
     for path in &arguments.paths {
         let mut problems = Vec::new();
         let (files, is_folder) = match files::find(path, &mut problems) {
@@ -79,7 +94,7 @@ fn play(arguments: &Arguments, progress: &Progress, suites: &mut Vec<Suite>) -> 
         for (number, file) in files.into_iter().enumerate() {
             let name = file.display().to_string();
             progress.say(&format!("file {} of {of}: {name}", number + 1));
-            let played = match cases::play(&file, progress) {
+            let played = match player.play(&file) {
                 Ok(None) if is_folder => continue,
                 Ok(None) => Err(format!("{name}: a policy document, not a file of cases")),
                 Ok(Some(played)) => Ok(played),
@@ -110,9 +125,16 @@ fn print_failures(suite: &Suite, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn print_counts(suites: &[Suite]) -> io::Result<()> {
+fn print_counts(suites: &[Suite], reached: Option<&Reached>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if let Some(reached) = reached {
+        for line in reached.files.iter().flat_map(|file| &file.missed) {
+            writeln!(out, "{}", printable(line))?;
+        }
+        writeln!(out, "{reached}")?;
+    }
     let (passed, failed) = counts(suites);
-    writeln!(io::stdout(), "{passed} passed, {failed} failed")
+    writeln!(out, "{passed} passed, {failed} failed")
 }
 
 /// How many cases passed, and how many failed.

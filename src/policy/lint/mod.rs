@@ -149,6 +149,15 @@ pub fn lint<'a>(
     findings.finish()
 }
 
+/// Returns what is wrong with the name of a context key that no mail can have, and what to write.
+#[must_use]
+pub fn unknown_key(name: &str) -> Option<String> {
+    let mut findings = Findings::new("", "");
+    key::check_name(name, 0, &mut findings);
+    let finding = findings.found.into_iter().next()?;
+    Some(format!("{}; {}", finding.message, finding.fix))
+}
+
 /// Iterates over every name of SES and AWS that is known here: what it is (`action`, `key` or
 /// `resource`), the name, and its type: `*` for an action that works on no resource, what AWS calls
 /// the type of a key, else nothing.

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
+use super::super::asker::Asker;
 use super::asking::Asking;
-use super::client::Asker;
 use crate::redact::{printable, printable_json};
 
 /// Statements that are no near miss and still shown, the nearest ones.

@@ -2,11 +2,9 @@
 
 mod answer;
 mod asking;
-mod client;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -14,18 +12,13 @@ use std::time::SystemTime;
 use clap::{Args, ValueHint};
 
 use super::super::problems;
-use crate::address::Address;
+use super::asker::{self, Asker, Wanted};
+use super::mail;
 use crate::authorize::{Authorizer, Client, Denial, Message, Occasion, STEPS};
-use crate::config::Config;
-use crate::gateway;
 use crate::message::HeaderSection;
-use crate::policy::{self, Policy, Request, Spelled, StepBudget};
-use crate::principals::Principal;
-use crate::relay::Refusal;
-use crate::smtp::{Envelope, RECIPIENTS, Reply};
+use crate::policy::{self, Request, Spelled, StepBudget};
 use answer::{Answer, Remarks};
 use asking::Asking;
-use client::Asker;
 
 /// Requests of each outcome that are explained; of a message with many authors and recipients there
 /// are thousands, all alike.
@@ -42,13 +35,8 @@ const NOT_VERIFIED: &str = "SES takes no mail of an address that no identity of 
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     config: super::super::ConfigFile,
-    /// The user of the relay. Default: the one for whom the listener speaks, or the only one.
-    #[arg(long)]
-    user: Option<String>,
-    /// The listener that the client comes through, by its address or port. What it states of its
-    /// clients counts. Default: the first that takes the user.
-    #[arg(long, value_name = "ADDRESS")]
-    listener: Option<String>,
+    #[command(flatten)]
+    client: Wanted,
     /// The moment of the decision, such as 2026-12-31T23:59:59Z. Default: now.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<SystemTime>,
@@ -72,15 +60,6 @@ pub(in crate::cli) struct Arguments {
     /// With --context, the action.
     #[arg(long, default_value = "ses:SendRawEmail", requires = "context")]
     action: String,
-    /// The client's address. Default: one that the listener takes, such as 127.0.0.1.
-    #[arg(long, value_name = "ADDRESS")]
-    source_ip: Option<IpAddr>,
-    /// The endpoint of a VPC that a PROXY header names.
-    #[arg(long, value_name = "VPCE")]
-    vpc_endpoint: Option<String>,
-    /// The client has no TLS, on a listener that offers it.
-    #[arg(long)]
-    no_tls: bool,
     /// The client's EHLO name.
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     ehlo: String,
@@ -95,7 +74,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the moment of the decision (decision 8)")]
     let now = SystemTime::now();
     let explainer = loaded.parts.into_explainer(&config, now);
-    let asker = match Asker::find(arguments, &config, &explainer.users) {
+    let asker = match Asker::find(&arguments.client, &config, &explainer.users) {
         Ok(asker) => asker,
         Err(problem) => {
             // What is missing may be what could not be read.
@@ -104,7 +83,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(EX_USAGE);
         }
     };
-    if !is_enough(&config, &asker.client.principal) {
+    if !asker::is_enough(&config, &asker.client.principal) {
         return super::super::refuse(&problems);
     }
     let at = arguments.at.unwrap_or(now);
@@ -130,58 +109,23 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Whether a configuration with mistakes says enough to decide about this user's mail: whose account
-/// it is, and every policy that counts.
-fn is_enough(config: &Config, principal: &Principal) -> bool {
-    let user = config.users.iter().find(|user| user.name.value == principal.name);
-    let groups: Vec<_> =
-        user.into_iter().flat_map(|user| &user.groups).map(|name| name.value.as_str()).collect();
-    let counts = |used: &gateway::Used<'_>| match used.by {
-        gateway::By::All => true,
-        gateway::By::User(name) => name == principal.name,
-        gateway::By::Group(name) => groups.contains(&name),
-    };
-    let is_readable = |used: &gateway::Used<'_>| {
-        let text = used.document.value.read();
-        text.is_ok_and(|text| Policy::parse(used.kind, "", &text).is_ok())
-    };
-    let known = config.groups.iter().map(|group| group.name.value.as_str());
-    let known: Vec<_> = known.collect();
-    ![&config.account.id, &config.account.region, &principal.account].iter().any(|it| it.is_empty())
-        && groups.iter().all(|group| known.contains(group))
-        && gateway::documents(config).iter().filter(|used| counts(used)).all(is_readable)
-}
-
 fn of_message(
     arguments: &Arguments,
     authorizer: &Authorizer,
     client: &Client,
     now: SystemTime,
 ) -> Result<Answer, String> {
-    let address = |text: &str| {
-        Address::parse(text).map_err(|error| format!("`{text}` is no address: {error}"))
-    };
     let from = arguments.from.as_deref().unwrap_or_default();
-    let mut forward_paths = Vec::new();
-    for path in &arguments.rcpt {
-        let path = address(path)?;
-        if !forward_paths.contains(&path) {
-            forward_paths.push(path);
-        }
-    }
-    if forward_paths.len() > RECIPIENTS {
-        let reply = Some(Reply::too_many_recipients().to_string());
-        return Ok(Answer { reply, ..Answer::default() });
-    }
-    let envelope = Envelope {
-        reverse_path: address(from)?,
-        forward_paths,
-        ehlo: arguments.ehlo.clone(),
-        body_8bit: false,
+    let paths = arguments.rcpt.iter().map(|path| mail::address(path)).collect::<Result<_, _>>()?;
+    let envelope = match mail::envelope(mail::address(from)?, paths, &arguments.ehlo) {
+        Ok(envelope) => envelope,
+        Err(reply) => return Ok(Answer { reply: Some(reply.to_string()), ..Answer::default() }),
     };
     let section = match &arguments.message {
-        Some(file) => section(file).map_err(|error| format!("{}: {error}", file.display()))?,
-        None => format!("From: {from}\r\n\r\n").into_bytes(),
+        Some(file) => {
+            mail::section(&bytes(file).map_err(|error| format!("{}: {error}", file.display()))?)
+        }
+        None => mail::only_from(from),
     };
     let header = HeaderSection::parse(&section)
         .map_err(|error| format!("the message cannot be read: {error}"))?;
@@ -212,7 +156,7 @@ fn of_message(
         _ => None,
     });
     let uncovered = authorizer.uncovered(message);
-    let (allowed, reply) = (denial.is_none(), denial.map(reply));
+    let (allowed, reply) = (denial.is_none(), denial.map(mail::reply));
     Ok(Answer { allowed, reply, reason, uncovered, requests, more })
 }
 
@@ -253,29 +197,12 @@ fn moment(text: &str) -> Result<SystemTime, String> {
     })
 }
 
-/// The reply, without the decision id that only a real transaction has.
-fn reply(source: Denial) -> String {
-    let id = uuid::Uuid::nil();
-    Reply::from(&Refusal::Denied { id, source }).to_string().replace(&format!(" [{id}]"), "")
-}
-
-/// Header section of a file, its line ends made CRLF: an editor's file is as good as the wire's.
-fn section(file: &PathBuf) -> io::Result<Vec<u8>> {
+/// The bytes of a file, or of standard input for `-`.
+fn bytes(file: &PathBuf) -> io::Result<Vec<u8>> {
+    if file.as_os_str() != "-" {
+        return std::fs::read(file);
+    }
     let mut bytes = Vec::new();
-    if file.as_os_str() == "-" {
-        io::stdin().read_to_end(&mut bytes)?;
-    } else {
-        bytes = std::fs::read(file)?;
-    }
-    let mut section = Vec::new();
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        section.extend_from_slice(line);
-        section.extend_from_slice(b"\r\n");
-        if line.is_empty() {
-            return Ok(section);
-        }
-    }
-    section.extend_from_slice(b"\r\n");
-    Ok(section)
+    io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -4,13 +4,35 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::Arguments;
 use crate::authorize::{Client, Clients, Connected};
 use crate::config::{Config, Listener, ListenerTls};
 use crate::gateway;
+use crate::policy::Policy;
 use crate::principals::Principal;
+
+/// Which client is meant.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Wanted {
+    /// The user of the relay. Default: the one for whom the listener speaks, or the only one.
+    #[arg(long)]
+    pub(super) user: Option<String>,
+    /// The listener that the client comes through, by its address or port. What it states of its
+    /// clients counts. Default: the first that takes the user.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listener: Option<String>,
+    /// The client's address. Default: one that the listener takes, such as 127.0.0.1.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) source_ip: Option<IpAddr>,
+    /// The endpoint of a VPC that a PROXY header names.
+    #[arg(long, value_name = "VPCE")]
+    pub(super) vpc_endpoint: Option<String>,
+    /// The client has no TLS, on a listener that offers it.
+    #[arg(long)]
+    pub(super) no_tls: bool,
+}
 
 /// The client, and what there is to say about how it was found.
 pub(super) struct Asker {
@@ -27,35 +49,31 @@ impl Asker {
     /// # Errors
     /// When the relay would not take such a client, with why and what to say instead.
     pub(super) fn find(
-        arguments: &Arguments,
+        wanted: &Wanted,
         config: &Config,
         users: &[Principal],
     ) -> Result<Self, String> {
-        let listener = match &arguments.listener {
+        let listener = match &wanted.listener {
             Some(name) => Some(named(config, name)?),
             None => None,
         };
-        let name = user_name(arguments, config, listener)?;
+        let name = user_name(wanted, config, listener)?;
         let principal = users.iter().find(|user| user.name == name);
         let principal =
             principal.ok_or_else(|| format!("there is no user `{name}` in the configuration"))?;
         match listener {
-            Some(listener) => Self::through(arguments, config, listener, principal)
+            Some(listener) => Self::through(wanted, config, listener, principal)
                 .map_err(|problem| format!("listener {}: {problem}", gateway::name(listener))),
-            None => Self::anywhere(arguments, config, principal),
+            None => Self::anywhere(wanted, config, principal),
         }
     }
 
     /// Through the first listener that takes the user.
-    fn anywhere(
-        arguments: &Arguments,
-        config: &Config,
-        principal: &Principal,
-    ) -> Result<Self, String> {
+    fn anywhere(wanted: &Wanted, config: &Config, principal: &Principal) -> Result<Self, String> {
         let mut found: Option<Self> = None;
         let mut problem = None;
         for listener in &config.listeners {
-            match Self::through(arguments, config, listener, principal) {
+            match Self::through(wanted, config, listener, principal) {
                 Ok(other) => match &mut found {
                     None => found = Some(other),
                     Some(first) => {
@@ -75,18 +93,18 @@ impl Asker {
         match (found, problem) {
             (Some(found), _) => Ok(found),
             (None, Some(problem)) => Err(problem),
-            (None, None) => Ok(Self::nowhere(arguments, principal)),
+            (None, None) => Ok(Self::nowhere(wanted, principal)),
         }
     }
 
     /// Without a listener: what the command line says is what policies see.
-    fn nowhere(arguments: &Arguments, principal: &Principal) -> Self {
-        let ip = arguments.source_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
+    pub(super) fn nowhere(wanted: &Wanted, principal: &Principal) -> Self {
+        let ip = wanted.source_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
         let connected = Connected {
             client: (ip, 0).into(),
             vpc: None,
             listener: "".into(),
-            is_tls: !arguments.no_tls,
+            is_tls: !wanted.no_tls,
             tls: None,
         };
         let client = Clients::default().client(Arc::new(principal.clone()), None, connected);
@@ -98,7 +116,7 @@ impl Asker {
     }
 
     fn through(
-        arguments: &Arguments,
+        wanted: &Wanted,
         config: &Config,
         listener: &Listener,
         principal: &Principal,
@@ -111,7 +129,7 @@ impl Asker {
             });
         }
         let mut remarks = Vec::new();
-        let ip = match arguments.source_ip {
+        let ip = match wanted.source_ip {
             Some(ip) => ip.to_canonical(),
             None => {
                 let (ip, remark) = likely_address(&clients, listener, user);
@@ -125,21 +143,21 @@ impl Asker {
             Ok(Some(other)) => return Err(format!("a client from {ip} speaks for `{other}`")),
             Err(_) => return Err(format!("`clients` names no network of {ip}")),
         }
-        if let (Some(given), Some(stated)) = (arguments.source_ip, clients.source_ip) {
+        if let (Some(given), Some(stated)) = (wanted.source_ip, clients.source_ip) {
             remarks.push(format!(
                 "policies see {stated}, the `source_ip` that the listener states, and not {given}"
             ));
         }
-        if arguments.vpc_endpoint.is_some() && clients.proxies.is_empty() {
+        if wanted.vpc_endpoint.is_some() && clients.proxies.is_empty() {
             return Err("only a PROXY header names an endpoint of a VPC, and it takes none; \
                         `vpc_endpoint` of the listener states one"
                 .to_owned());
         }
         let connected = Connected {
             client: (ip, 0).into(),
-            vpc: clients.vpc_behind(arguments.vpc_endpoint.clone()),
+            vpc: clients.vpc_behind(wanted.vpc_endpoint.clone()),
             listener: gateway::name(listener).into(),
-            is_tls: is_tls(arguments, listener, &clients, ip)?,
+            is_tls: is_tls(wanted, listener, &clients, ip)?,
             tls: None,
         };
         if clients.secure_transport.is_some_and(|stated| stated != connected.is_tls) {
@@ -183,6 +201,28 @@ impl Asker {
     }
 }
 
+/// Whether a configuration with mistakes says enough to decide about this user's mail: whose account
+/// it is, and every policy that counts.
+pub(super) fn is_enough(config: &Config, principal: &Principal) -> bool {
+    let user = config.users.iter().find(|user| user.name.value == principal.name);
+    let groups: Vec<_> =
+        user.into_iter().flat_map(|user| &user.groups).map(|name| name.value.as_str()).collect();
+    let counts = |used: &gateway::Used<'_>| match used.by {
+        gateway::By::All => true,
+        gateway::By::User(name) => name == principal.name,
+        gateway::By::Group(name) => groups.contains(&name),
+    };
+    let is_readable = |used: &gateway::Used<'_>| {
+        let text = used.document.value.read();
+        text.is_ok_and(|text| Policy::parse(used.kind, "", &text).is_ok())
+    };
+    let known = config.groups.iter().map(|group| group.name.value.as_str());
+    let known: Vec<_> = known.collect();
+    ![&config.account.id, &config.account.region, &principal.account].iter().any(|it| it.is_empty())
+        && groups.iter().all(|group| known.contains(group))
+        && gateway::documents(config).iter().filter(|used| counts(used)).all(is_readable)
+}
+
 /// The listener of that address, or of that port.
 fn named<'c>(config: &'c Config, name: &str) -> Result<&'c Listener, String> {
     let port = |it: &Listener| it.address.value.port().to_string();
@@ -198,15 +238,15 @@ fn named<'c>(config: &'c Config, name: &str) -> Result<&'c Listener, String> {
 
 /// The user that is meant: the one that was named, else the only one.
 fn user_name(
-    arguments: &Arguments,
+    wanted: &Wanted,
     config: &Config,
     listener: Option<&Listener>,
 ) -> Result<String, String> {
-    if let Some(user) = &arguments.user {
+    if let Some(user) = &wanted.user {
         return Ok(user.clone());
     }
     let clients = listener.map(gateway::clients).unwrap_or_default();
-    if let (Some(ip), false) = (arguments.source_ip, clients.speaks_for.is_empty()) {
+    if let (Some(ip), false) = (wanted.source_ip, clients.speaks_for.is_empty()) {
         let user = clients.user(ip.to_canonical());
         let user =
             user.map_err(|_| format!("`clients` of the listener names no network of {ip}"))?;
@@ -257,12 +297,12 @@ fn likely_address(clients: &Clients, listener: &Listener, user: &str) -> (IpAddr
 }
 
 fn is_tls(
-    arguments: &Arguments,
+    wanted: &Wanted,
     listener: &Listener,
     clients: &Clients,
     ip: IpAddr,
 ) -> Result<bool, String> {
-    match (listener.tls, arguments.no_tls) {
+    match (listener.tls, wanted.no_tls) {
         (ListenerTls::Off, _) => Ok(false),
         (_, false) => Ok(true),
         (ListenerTls::Implicit, true) => Err("it has TLS from the first byte".to_owned()),
