@@ -9,6 +9,7 @@ use crate::identities::{Account, Delegated, Identities};
 use crate::message::{HeaderSection, IdentityArn, XSes};
 use crate::principals::XSesRules;
 use crate::smtp::Envelope;
+use crate::smtp::reply::Unsupported;
 
 /// What is known of identities, here and elsewhere.
 #[derive(Clone, Copy)]
@@ -38,7 +39,7 @@ impl<'a> Delegates<'a> {
         rules: &XSesRules,
         envelope: &Envelope,
         header: &HeaderSection,
-    ) -> Result<(), String> {
+    ) -> Result<(), Unsupported> {
         let covers_from = |arn: &IdentityArn| {
             let from = &mut header.from().iter();
             from.all(|mailbox| self.covering(arn, &mailbox.address).is_some())
@@ -61,7 +62,7 @@ impl<'a> Delegates<'a> {
                 _ => ("the reverse-path", covers_feedback(arn)),
             };
             if !covers {
-                return Err(format!("{field} does not cover {what} of the message."));
+                return Err(Unsupported::NotCovered { field, what });
             }
         }
         // Over SMTP the source is the reverse-path (SES guide).
@@ -91,18 +92,18 @@ impl<'a> Delegates<'a> {
         arn.as_str() == self.account.arn("identity", arn.name())
     }
 
-    fn check(&self, field: &str, arn: &IdentityArn) -> Result<(), String> {
+    fn check(&self, field: &'static str, arn: &IdentityArn) -> Result<(), Unsupported> {
         let Account { id, region, partition, .. } = self.account;
         let here = format!("arn:{partition}:ses:{region}:{}:identity/", arn.account());
         if arn.account() == id || !arn.as_str().starts_with(&here) {
-            return Err(format!("{field} must name an identity in {region}."));
+            return Err(Unsupported::ElsewhereIdentity { field, region: region.clone() });
         }
         match self.identities.delegated(arn) {
             Some(_) => Ok(()),
-            None => Err(format!(
-                "{field} names an identity of account {} that is not delegated to {id}.",
-                arn.account()
-            )),
+            None => {
+                let (owner, account) = (arn.account().to_owned(), id.clone());
+                Err(Unsupported::NotDelegated { field, owner, account })
+            }
         }
     }
 }

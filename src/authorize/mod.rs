@@ -27,6 +27,7 @@ use crate::identities::{Account, Identities, Unsure};
 use crate::message::{HeaderSection, XSes};
 use crate::policy::{self, Context, Decision, Layers, Policy, StepBudget};
 use crate::principals::{Chosen, Matched, Principal};
+use crate::smtp::reply::Unsupported;
 use crate::smtp::{Envelope, Transaction};
 pub use claims::Claim;
 use claims::Claims;
@@ -126,8 +127,8 @@ pub enum Denial {
     #[error("{0}")]
     Unsure(Unsure),
     /// The message asks for something that the relay does not do for this user.
-    #[error("{0}")]
-    Unsupported(String),
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
 }
 
 /// Decides about messages.
@@ -227,7 +228,7 @@ impl Authorizer {
         }
         self.verified(envelope, header, &chosen.x_ses)?;
         // There is a request for each author, and at least one author.
-        allowed.ok_or_else(|| Denial::Unsupported("Missing required header 'From'.".to_owned()))
+        allowed.ok_or_else(|| Unsupported::NoAuthor.into())
     }
 
     /// Finds the Allow that came nearest, of the request of that rank and claim. That it is told must
@@ -340,14 +341,10 @@ impl Authorizer {
         envelope: &Envelope,
         header: &HeaderSection,
     ) -> Result<Chosen, Denial> {
-        let mut chosen = client.principal.x_ses.apply(header.xses()).map_err(|field| {
-            Denial::Unsupported(format!("{field} is not allowed for this user."))
-        })?;
+        let mut chosen = client.principal.x_ses.apply(header.xses()).map_err(Unsupported::Field)?;
         let delegates = Delegates { account: &self.account, identities: &self.identities };
         let granted = &client.principal.delegated;
-        delegates
-            .settle(&mut chosen.x_ses, granted, &client.principal.x_ses, envelope, header)
-            .map_err(Denial::Unsupported)?;
+        delegates.settle(&mut chosen.x_ses, granted, &client.principal.x_ses, envelope, header)?;
         Ok(chosen)
     }
 

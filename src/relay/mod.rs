@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub use clients::CLIENTS;
 pub use refusal::Refusal;
 
-use crate::authorize::{Client, Denial, Screened};
+use crate::authorize::{Client, Screened};
 use crate::clock;
 use crate::decision_log::{DecisionLog, Unwritten};
 use crate::inventory::Inventory;
@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::pace::{Budget, Pace, Turn};
 use crate::redact::Redaction;
 use crate::rules::Rules;
+use crate::smtp::reply::Unsupported;
 use crate::smtp::{Envelope, Reply, Transaction};
 use crate::trace::{self, Kind, Trace, TransactionTimes};
 use crate::upstream::{Held, Upstream, UpstreamError};
@@ -249,9 +250,7 @@ impl Relay {
             Budget { per_second: user.recipients_per_second, per_day: user.recipients_per_day };
         let recipients = envelope.forward_paths.len();
         if budget.per_day.is_some_and(|most| u64::try_from(recipients).unwrap_or(u64::MAX) > most) {
-            // It would never fit (decision 14).
-            let text = "Recipient count exceeds the daily budget of this user.";
-            return Err(Refusal::Denied { id, source: Denial::Unsupported(text.to_owned()) });
+            return Err(Refusal::Denied { id, source: Unsupported::OverDailyBudget.into() });
         }
         Ok(self.pace.turn(&user.name, budget, recipients, by).await?)
     }

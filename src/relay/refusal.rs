@@ -166,25 +166,16 @@ impl From<&Refusal> for Reply {
                 Denial::Policy { user, resource, .. } => {
                     Self::access_denied(user, resource, &id.to_string())
                 }
-                Denial::NotVerified { region, identities } => Self::message_rejected(&format!(
-                    "Email address is not verified. The following identities failed the check in \
-                     region {}: {}",
-                    region.to_ascii_uppercase(),
-                    identities.join(", ")
-                )),
-                Denial::TooManySteps => Self::transaction_failed(
-                    "The message has too many addresses for the policies of this user.",
-                ),
+                Denial::NotVerified { region, identities } => {
+                    Self::not_verified(region, identities)
+                }
+                Denial::TooManySteps => Self::too_many_addresses(),
                 Denial::Unsure(_) => Self::temporary_failure(),
-                Denial::Unsupported(text) => Self::transaction_failed(text),
+                Denial::Unsupported(why) => Self::unsupported(why),
             },
             Refusal::NoUser => Self::authentication_required(),
-            Refusal::Exceeded(Exceeded::Rate | Exceeded::UserRate) => {
-                Self::throttled("Maximum sending rate exceeded.")
-            }
-            Refusal::Exceeded(Exceeded::Quota | Exceeded::UserQuota) => {
-                Self::throttled("Daily message quota exceeded.")
-            }
+            Refusal::Exceeded(Exceeded::Rate | Exceeded::UserRate) => Self::rate_exceeded(),
+            Refusal::Exceeded(Exceeded::Quota | Exceeded::UserQuota) => Self::quota_exceeded(),
             Refusal::Upstream(error) => match error {
                 UpstreamError::Throttled(text) => Self::throttled(text),
                 UpstreamError::Rejected(text)

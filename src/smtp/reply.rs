@@ -1,13 +1,16 @@
 //! Every word that a client reads, with its code and its source.
 //!
 //! The words are those of the SES SMTP endpoint where they are known (decision 12), else those of
-//! SubEthaSMTP, whose replies the endpoint shares, else of an RFC. Text that comes from a client or
+//! SubEthaSMTP, whose replies the endpoint shares, else of an RFC. What is wrong with a header section is told
+//! in the words of `message/error.rs`, which reads it. Text that comes from a client or
 //! from SES is made one line of printable ASCII and cut, by `form`.
 
 mod form;
+mod unsupported;
 
 use self::form::TEXT_BYTES;
 pub use self::form::{Reply, printable};
+pub use self::unsupported::Unsupported;
 
 /// Longest piece of client text inside a reply.
 const CLIENT_TEXT_BYTES: usize = 64;
@@ -319,9 +322,45 @@ impl Reply {
         Reply::composed(554, &format!("Message rejected: {text}"))
     }
 
+    /// Refuses a message from addresses that no identity covers. SES.
+    pub fn not_verified(region: &str, identities: &[String]) -> Reply {
+        Reply::message_rejected(&format!(
+            "Email address is not verified. The following identities failed the check in region {}: {}",
+            region.to_ascii_uppercase(),
+            identities.join(", ")
+        ))
+    }
+
     /// Refuses a message that cannot be read or sent as it is; `text` says why. SES.
     pub fn transaction_failed(text: &str) -> Reply {
         Reply::composed(554, &format!("Transaction failed: {text}"))
+    }
+
+    /// Refuses a message that asks for what this user does not get.
+    pub fn unsupported(why: &Unsupported) -> Reply {
+        Reply::transaction_failed(&why.to_string())
+    }
+
+    /// Refuses a message whose decision would take too long.
+    pub fn too_many_addresses() -> Reply {
+        Reply::transaction_failed(
+            "The message has too many addresses for the policies of this user.",
+        )
+    }
+
+    /// Refuses content with a NUL. SES.
+    pub fn nul_in_content() -> Reply {
+        Reply::transaction_failed("Message contains a NUL character.")
+    }
+
+    /// Refuses content with a CR that no LF follows. RFC 5321 section 2.3.8.
+    pub fn bare_cr_in_content() -> Reply {
+        Reply::transaction_failed("Message contains a bare CR: lines must end with CRLF.")
+    }
+
+    /// Refuses content with a LF that no CR precedes. RFC 5321 section 2.3.8.
+    pub fn bare_lf_in_content() -> Reply {
+        Reply::transaction_failed("Message contains a bare LF: lines must end with CRLF.")
     }
 
     /// Refuses more than 50 recipients (decision 2). SES.
@@ -353,6 +392,17 @@ impl Reply {
     /// Asks for a pause, for rate or quota; `text` is of SES (decision 14). SES.
     pub fn throttled(text: &str) -> Reply {
         Reply::composed(454, &format!("Throttling failure: {text}"))
+    }
+
+    /// Asks for a pause: the rate is used up, of the account or of the user (decision 14). SES.
+    pub fn rate_exceeded() -> Reply {
+        Reply::throttled("Maximum sending rate exceeded.")
+    }
+
+    /// Asks for a longer pause: the quota of 24 hours is used up, of the account or of the user
+    /// (decision 14). SES.
+    pub fn quota_exceeded() -> Reply {
+        Reply::throttled("Daily message quota exceeded.")
     }
 
     /// Reports trouble of ours or of SES that may pass (decision 14). SES.

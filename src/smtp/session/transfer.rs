@@ -199,13 +199,9 @@ impl Session {
 
 fn refusal(fault: Fault) -> Reply {
     match fault {
-        Fault::Nul => Reply::transaction_failed("Message contains a NUL character."),
-        Fault::BareCr => {
-            Reply::transaction_failed("Message contains a bare CR: lines must end with CRLF.")
-        }
-        Fault::BareLf => {
-            Reply::transaction_failed("Message contains a bare LF: lines must end with CRLF.")
-        }
+        Fault::Nul => Reply::nul_in_content(),
+        Fault::BareCr => Reply::bare_cr_in_content(),
+        Fault::BareLf => Reply::bare_lf_in_content(),
         Fault::TooLong => Reply::message_too_long(),
     }
 }

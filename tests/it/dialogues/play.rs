@@ -173,7 +173,7 @@ fn answer(answers: &mut Vec<String>) -> Result<(), Reply> {
         )),
         "closing" => Err(Reply::service_closing()),
         "temporary-failure" => Err(Reply::temporary_failure()),
-        "throttled" => Err(Reply::throttled("Maximum sending rate exceeded.")),
+        "throttled" => Err(Reply::rate_exceeded()),
         other => panic!("unknown answer `{other}`"),
     }
 }
