@@ -92,7 +92,7 @@ pub struct Connection {
     spoken_for: Option<String>,
     client: Option<Client>,
     /// The reply to a message that was taken, while it is not written.
-    unsent_250: Option<String>,
+    unsent_acceptance: Option<String>,
     /// Whether the client has said nothing under TLS yet.
     is_unheard: bool,
     out: Vec<u8>,
@@ -198,7 +198,7 @@ impl Connection {
             tls: None,
             spoken_for,
             client: None,
-            unsent_250: None,
+            unsent_acceptance: None,
             is_unheard: false,
             out: Vec::new(),
             slot,
@@ -267,10 +267,6 @@ impl Connection {
                 }
                 Step::Reply(reply) => {
                     self.note_refused(&reply);
-                    if reply.code() == 354 {
-                        // Content begins: its deadline is its own.
-                        self.content = None;
-                    }
                     if self.session.is_slowed() {
                         self.flush(stream).await?;
                         let _ = timeout(SLOWED, self.drain.shutdown.cancelled()).await;
@@ -309,6 +305,8 @@ impl Connection {
                 Step::Data(envelope) => {
                     self.flush(stream).await?;
                     let answer = self.make_room(&envelope).await;
+                    // The deadline of this content is its own, also when it came with the last one.
+                    self.content = None;
                     self.transaction.data = Some(clock::now());
                     self.session.data_answered(answer);
                 }
@@ -348,8 +346,8 @@ impl Connection {
                         }
                         None => Reply::authentication_required(),
                     };
-                    self.unsent_250 = (reply.code() == 250).then(|| reply.to_string());
-                    self.session.relayed(reply);
+                    let told = reply.to_string();
+                    self.unsent_acceptance = self.session.relayed(reply).then_some(told);
                 }
                 Step::Refused(envelope, reply) => {
                     if let Some(client) = &self.client {

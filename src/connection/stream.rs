@@ -95,9 +95,9 @@ impl Connection {
             stream.flush().await
         });
         let written = written.await.map_err(|_| Ended::TooSlow("writing a reply", bound));
-        let unsent_250 = self.unsent_250.take();
+        let unsent_acceptance = self.unsent_acceptance.take();
         if let Err(ended) = written.and_then(|written| written.map_err(Ended::from)) {
-            if let Some(reply) = unsent_250 {
+            if let Some(reply) = unsent_acceptance {
                 let error = ended.to_string();
                 tracing::warn!(
                     reply,

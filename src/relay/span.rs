@@ -24,9 +24,12 @@ pub(super) struct TransactionSpan<'a> {
     pub(super) id: Uuid,
 }
 
+/// What became of a message that was not taken.
+const REFUSED: &str = "refused";
+
 impl TransactionSpan<'_> {
     pub(super) fn relayed(&self, sent: &Sent, reply: &Reply) {
-        self.end(reply, None, || {
+        self.end("relayed", reply, None, || {
             let mut more = vec![
                 ("messaging.message.id", Value::from(sent.message_id.as_str())),
                 ("messaging.message.envelope.size", sent.bytes.into()),
@@ -49,7 +52,7 @@ impl TransactionSpan<'_> {
         let told = refusal.told();
         // What is the message's fault is no error of a server.
         let failure = told.class.filter(|_| told.is_ours).map(Cow::into_owned);
-        self.end(reply, failure, || {
+        self.end(REFUSED, reply, failure, || {
             let mut more = vec![("error.type", Value::from(told.name))];
             more.extend(bytes.map(|bytes| ("messaging.message.envelope.size", bytes.into())));
             match refusal {
@@ -77,10 +80,16 @@ impl TransactionSpan<'_> {
     /// A message about which nothing could be decided, and why in one word.
     pub(super) fn unread(&self, outcome: &'static str, reply: &Reply) {
         let failure = (outcome == MEMORY).then(|| "too little memory".to_owned());
-        self.end(reply, failure, || vec![("error.type", outcome.into())]);
+        self.end(REFUSED, reply, failure, || vec![("error.type", outcome.into())]);
     }
 
-    fn end(&self, reply: &Reply, failure: Option<String>, more: impl FnOnce() -> Vec<Attribute>) {
+    fn end(
+        &self,
+        outcome: &'static str,
+        reply: &Reply,
+        failure: Option<String>,
+        more: impl FnOnce() -> Vec<Attribute>,
+    ) {
         if !self.trace.is_recorded() {
             return;
         }
@@ -89,14 +98,13 @@ impl TransactionSpan<'_> {
         };
         let Envelope { reverse_path, forward_paths, ehlo, .. } = self.envelope;
         let from = self.header.map_or(&[][..], HeaderSection::from);
-        let code = reply.code();
         let mut attributes = vec![
             ("network.protocol.name", "smtp".into()),
             ("client.address", self.client.source_ip.to_string().into()),
             ("user.name", self.client.principal.name.as_str().into()),
             ("sesgate.decision", self.id.to_string().into()),
-            ("sesgate.outcome", if code == 250 { "relayed" } else { "refused" }.into()),
-            ("sesgate.reply_code", Value::Number(code.into())),
+            ("sesgate.outcome", outcome.into()),
+            ("sesgate.reply_code", Value::Number(reply.code().into())),
             ("sesgate.reply", shown(self.redaction, reply).into()),
             ("sesgate.secure_transport", self.client.secure_transport.into()),
             ("sesgate.ehlo", ehlo.as_str().into()),

@@ -269,11 +269,11 @@ impl Session {
         }
     }
 
-    /// Says what became of the message.
-    pub fn relayed(&mut self, reply: Reply) {
-        if self.answered(|waiting| matches!(waiting, Waiting::Relay).then_some(())).is_some() {
-            self.finish_transaction(reply);
-        }
+    /// Says what became of the message. Returns whether the reply tells the client that it was accepted: from
+    /// then on it must not get lost on the way.
+    pub fn relayed(&mut self, reply: Reply) -> bool {
+        let waiting = self.answered(|waiting| matches!(waiting, Waiting::Relay).then_some(()));
+        waiting.is_some() && self.finish_transaction(reply)
     }
 
     /// Returns what the session waits for.

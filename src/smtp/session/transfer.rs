@@ -142,17 +142,20 @@ impl Session {
     }
 
     /// Answers a message, and clears the way for the next one. A message refused for good is an error
-    /// like any other; that it cannot be taken now is none of the client's.
-    pub(super) fn finish_transaction(&mut self, reply: Reply) {
+    /// like any other; that it cannot be taken now is none of the client's. Returns whether it was accepted.
+    pub(super) fn finish_transaction(&mut self, reply: Reply) -> bool {
         self.draft = None;
         self.counters.idle_commands = 0;
         if reply.code() >= 500 {
-            return self.reject(reply);
+            self.reject(reply);
+            return false;
         }
-        if reply.code() == 250 {
+        let is_accepted = reply.code() == 250;
+        if is_accepted {
             self.counters.errors = 0;
         }
         self.reply(reply);
+        is_accepted
     }
 
     /// Has the header section read, once.

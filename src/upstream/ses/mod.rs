@@ -180,8 +180,6 @@ impl Ses {
         let (bound, pace) = (self.finish, self.pace.clone());
         let metrics = Arc::clone(&self.metrics);
         async move {
-            // Whole: naming its fields alone would leave the share outside, given back at once.
-            let held = held;
             let turn = tokio::time::timeout(TURN, turns.acquire_owned()).await;
             let Ok(Ok(_turn)) = turn else {
                 return Err(UpstreamError::Temporary {
@@ -212,9 +210,7 @@ impl Ses {
             if outcome.is_err() && !progress.is_written() && !held.in_force.holds() {
                 return Err(InForce::overtaken());
             }
-            if outcome.as_ref().err().is_none_or(UpstreamError::is_possible_duplicate) {
-                held.turn.taken();
-            }
+            held.settle(outcome.as_ref().err().is_none_or(UpstreamError::is_possible_duplicate));
             outcome
         }
     }
