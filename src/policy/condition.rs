@@ -152,14 +152,14 @@ impl Condition {
             if_exists: false,
             ..self.operator
         };
-        let alone = |text: &Box<str>| {
+        let alone = |text: &str| {
             let mut operands = Operands::none(operator.family);
             // It was taken with the others.
             let _ = operands.add(text, operator, self.variables);
             operands.build_index();
-            Condition { operator, operands, written: vec![text.clone()], ..self.clone() }
+            Condition { operator, operands, written: vec![text.into()], ..self.clone() }
         };
-        self.written.iter().map(alone).collect()
+        self.operands().map(alone).collect()
     }
 
     /// Tells whether the condition holds for a request, in a statement of the given effect.
