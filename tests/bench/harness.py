@@ -42,8 +42,12 @@ LENGTHS = (40, 240)
 ENVIRONMENT = {**AS_IN_THE_IMAGE, **CREDENTIALS, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-def policy(statements: int) -> str:
-    """A policy of that many statements: one allows, and every other has to be looked at and does not hold."""
+# What fits into the 64 KiB of a policy.
+STATEMENTS_OF_A_POLICY = 200
+
+
+def policies(statements: int) -> list[str]:
+    """Policies with that many statements: one allows, and every other has to be looked at and does not hold."""
     allow = {
         "Effect": "Allow",
         "Action": "ses:SendRawEmail",
@@ -62,7 +66,9 @@ def policy(statements: int) -> str:
         }
         for number in range(statements - 1)
     ]
-    return json.dumps({"Version": "2012-10-17", "Statement": [allow, *denials]}, indent=1)
+    every = [allow, *denials]
+    parts = [every[at : at + STATEMENTS_OF_A_POLICY] for at in range(0, statements, STATEMENTS_OF_A_POLICY)]
+    return [json.dumps({"Version": "2012-10-17", "Statement": part}, indent=1) for part in parts]
 
 
 def password_hash() -> str:
@@ -82,7 +88,9 @@ class Relay(Gate):
         in clear and speaks for the user.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "policy.json").write_text(policy(statements))
+        files = {f"policy-{number}.json": text for number, text in enumerate(policies(statements))}
+        for name, text in files.items():
+            (self.directory / name).write_text(text)
         listener = 'tls = "starttls"' if tls else f'tls = "off"\nuser = "{USER}"'
         password = f'password_hash = "{password_hash()}"\n' if tls else ""
         self.config.write_text(f"""\
@@ -108,7 +116,7 @@ connections_before_login = 2000
 enabled = false
 [[users]]
 name = "{USER}"
-{password}policies = ["policy.json"]
+{password}policies = {json.dumps(list(files))}
 """)
 
 

@@ -76,6 +76,8 @@ class Ses(ThreadingHTTPServer):
 
 class Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # An answer is two writes: the second would wait for the acknowledgement of the first, which is delayed.
+    disable_nagle_algorithm = True
     server: Ses
 
     def do_POST(self) -> None:
