@@ -203,8 +203,8 @@ def test_junit_counts_what_text_counts(tmp_path: Path) -> None:
     assert suite.time == pytest.approx(sum(each.time for each in suite), abs=1e-5)
     [failure] = list(suite)[1].result
     assert isinstance(failure, Failure)
-    assert failure.message.startswith("expected implicit deny, got allow by ")
-    assert "fails\nexpected implicit deny\ngot      allow" in failure.text
+    assert failure.message.startswith("expected ImplicitlyDenied, got Allowed by ")
+    assert "fails\nexpected ImplicitlyDenied\ngot      Allowed" in failure.text
 
 
 @pytest.mark.parametrize("decision", ["allow", "explicit deny"])
