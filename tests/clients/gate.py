@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SESGATE", REPOSITORY / "target/debug/sesgate"))
+# Variables for the tests are no settings of sesgate. Read once: pytest changes one between tests, while threads run.
+OURS = {name: value for name, value in os.environ.items() if not name.startswith("SESGATE_")}
 DEFAULT_CONFIG = REPOSITORY / "config/sesgate.toml"
 
 Found = TypeVar("Found")
@@ -56,8 +58,7 @@ def accepts(port: int) -> bool:
 
 def sesgate(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Runs a command of sesgate that ends by itself; variables for the tests are no settings of it."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("SESGATE_")}
-    options.setdefault("env", ours)
+    options.setdefault("env", OURS)
     return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=30, **options)
 
 
