@@ -140,30 +140,28 @@ impl Connection {
                 return;
             }
         };
-        match service.clients.user(origin.client.ip()) {
-            Ok(spoken_for) => {
-                let spoken_for = spoken_for.map(str::to_owned);
-                let mut connection =
-                    Self::new((service, listener), peer, origin, spoken_for, drain, slot);
-                if !connection.spoken_for_has_slot() {
-                    connection.count("user");
-                    return connection.turn_away(socket, &Reply::too_many_connections()).await;
-                }
-                connection.count("accepted");
-                if let Err(ended) = connection.run(socket).await {
-                    connection.note(&ended);
-                    tracing::debug!(reason = %ended, "connection ended");
-                }
-            }
-            Err(NotNamed) => {
-                tracing::warn!(
-                    "refused: `clients` of the listener names no network of this peer; add one, or keep \
-                     the peer out",
-                );
-                let connection = Self::new((service, listener), peer, origin, None, drain, slot);
-                connection.count("no_network");
-                connection.turn_away(socket, &Reply::no_service()).await;
-            }
+        let named = service.clients.user(origin.client.ip());
+        let (is_named, spoken_for) = match named {
+            Ok(spoken_for) => (true, spoken_for.map(str::to_owned)),
+            Err(NotNamed) => (false, None),
+        };
+        let mut connection = Self::new((service, listener), peer, origin, spoken_for, drain, slot);
+        if !is_named {
+            tracing::warn!(
+                "refused: `clients` of the listener names no network of this peer; add one, or keep \
+                 the peer out",
+            );
+            connection.count("no_network");
+            return connection.turn_away(socket, &Reply::no_service()).await;
+        }
+        if !connection.spoken_for_has_slot() {
+            connection.count("user");
+            return connection.turn_away(socket, &Reply::too_many_connections()).await;
+        }
+        connection.count("accepted");
+        if let Err(ended) = connection.run(socket).await {
+            connection.note(&ended);
+            tracing::debug!(reason = %ended, "connection ended");
         }
     }
 
@@ -173,7 +171,7 @@ impl Connection {
     }
 
     /// Ends a connection before it begins. Before a TLS handshake there are no words.
-    async fn turn_away(self, mut socket: TcpStream, reply: &Reply) {
+    async fn turn_away(&self, mut socket: TcpStream, reply: &Reply) {
         if !self.service.implicit_tls {
             let mut out = Vec::new();
             reply.write_to(&mut out);
@@ -340,9 +338,10 @@ impl Connection {
                                 std::mem::replace(&mut self.share, self.service.memory.nothing());
                             let (abort, begun) = (&self.drain.abort, self.transaction);
                             let screened = self.screened.take();
-                            relay
-                                .carry_out(client, transaction, screened, share, abort, begun)
-                                .await
+                            // In memory of its own: a connection that only waits needs no room for it.
+                            let carried =
+                                relay.carry_out(client, transaction, screened, share, abort, begun);
+                            Box::pin(carried).await
                         }
                         None => Reply::authentication_required(),
                     };
