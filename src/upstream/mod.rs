@@ -118,12 +118,12 @@ impl Upstream {
         }
     }
 
-    /// How many bytes a byte of content takes in all: for SES the message, its base64 form, and what
-    /// the allocator needs while they come and go.
+    /// How many bytes a byte of content takes in all: for SES the message, the pieces of its base64
+    /// that are under way, and what the allocator needs while they come and go.
     #[must_use]
     pub fn weight(&self) -> usize {
         match self {
-            Self::Ses(_) => 3,
+            Self::Ses(_) => 2,
             Self::Outbox(_) => 1,
         }
     }

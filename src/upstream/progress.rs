@@ -11,16 +11,13 @@ use std::task::{Context, Poll};
 
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 
 use super::InForce;
 
 const WRITING: u8 = 0;
 const WRITTEN: u8 = 1;
 const CANCELLED: u8 = 2;
-
-/// Bytes handed to the HTTP client at a time.
-const PIECE: usize = 64 * 1024;
 
 /// How far the current attempt of one call got.
 #[derive(Debug, Clone, Default)]
@@ -94,10 +91,13 @@ impl Progress {
         }
     }
 
-    /// Returns a request body that goes out only as far as the attempt may get.
-    pub(super) fn body(&self, whole: Bytes) -> SdkBody {
+    /// Returns a request body of these pieces that goes out only as far as the attempt may get.
+    pub(super) fn body<P>(&self, pieces: P) -> SdkBody
+    where
+        P: ExactSizeIterator<Item = Bytes> + Send + Sync + Unpin + 'static,
+    {
         let attempt = self.attempt();
-        SdkBody::from_body_1_x(Pieces { left: whole, attempt, progress: self.clone() })
+        SdkBody::from_body_1_x(Pieces { left: pieces, attempt, progress: self.clone() })
     }
 
     /// SES said that it did not take what was written.
@@ -107,9 +107,9 @@ impl Progress {
     }
 }
 
-/// The request body in pieces.
-struct Pieces {
-    left: Bytes,
+/// The request body in pieces. How long it is says the header of the request.
+struct Pieces<P> {
+    left: P,
     attempt: u32,
     progress: Progress,
 }
@@ -119,7 +119,7 @@ struct Pieces {
 #[error("given up before the request was written")]
 struct GivenUp;
 
-impl Body for Pieces {
+impl<P: ExactSizeIterator<Item = Bytes> + Unpin> Body for Pieces<P> {
     type Data = Bytes;
     type Error = aws_smithy_types::body::Error;
 
@@ -130,23 +130,15 @@ impl Body for Pieces {
         if self.progress.is_over(self.attempt) {
             return Poll::Ready(Some(Err(GivenUp.into())));
         }
-        if self.left.is_empty() {
-            return Poll::Ready(None);
-        }
-        let at = self.left.len().min(PIECE);
-        let piece = self.left.split_to(at);
-        if self.left.is_empty() && !self.progress.finish() {
+        let Some(piece) = self.left.next() else { return Poll::Ready(None) };
+        if self.left.len() == 0 && !self.progress.finish() {
             return Poll::Ready(Some(Err(GivenUp.into())));
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(u64::try_from(self.left.len()).unwrap_or(u64::MAX))
+        self.left.len() == 0
     }
 }
 
@@ -154,18 +146,23 @@ impl Body for Pieces {
 mod tests {
     use super::*;
 
-    async fn pieces(progress: &Progress, length: usize, cancel_after: usize) -> Vec<usize> {
-        let mut body = progress.body(vec![b'x'; length].into());
-        let mut lengths = Vec::new();
+    fn body(progress: &Progress, pieces: usize) -> SdkBody {
+        progress.body((0..pieces).map(|_| Bytes::from_static(b"x")))
+    }
+
+    /// Returns how many of these pieces went out.
+    async fn written(progress: &Progress, pieces: usize, cancel_after: usize) -> usize {
+        let mut body = body(progress, pieces);
+        let mut written = 0;
         loop {
-            if lengths.len() == cancel_after {
+            if written == cancel_after {
                 progress.cancel();
             }
             let next =
                 std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
             match next {
-                Some(Ok(frame)) => lengths.push(frame.into_data().unwrap().len()),
-                _ => return lengths,
+                Some(Ok(_)) => written += 1,
+                _ => return written,
             }
         }
     }
@@ -173,8 +170,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_piece_is_the_gate() {
         let progress = Progress::default();
-        let lengths = pieces(&progress, 2 * PIECE + 1, usize::MAX).await;
-        assert_eq!(lengths, [PIECE, PIECE, 1]);
+        assert_eq!(written(&progress, 3, usize::MAX).await, 3);
         assert!(progress.is_written());
         assert!(!progress.cancel(), "what is written cannot be cancelled");
     }
@@ -183,8 +179,7 @@ mod tests {
     async fn a_cancelled_request_never_becomes_whole() {
         for cancel_after in 0..3 {
             let progress = Progress::default();
-            let lengths = pieces(&progress, 2 * PIECE + 1, cancel_after).await;
-            assert_eq!(lengths.len(), cancel_after);
+            assert_eq!(written(&progress, 3, cancel_after).await, cancel_after);
             assert!(!progress.is_written());
         }
     }
@@ -192,8 +187,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_rules_have_overtaken_never_becomes_whole() {
         let progress = Progress::new(InForce::new(|| false));
-        let lengths = pieces(&progress, 2 * PIECE + 1, usize::MAX).await;
-        assert_eq!(lengths, [PIECE, PIECE]);
+        assert_eq!(written(&progress, 3, usize::MAX).await, 2);
         assert!(!progress.is_written());
     }
 
@@ -202,23 +196,23 @@ mod tests {
     async fn an_earlier_attempt_writes_nothing_for_a_later_one() {
         let progress = Progress::default();
         progress.restart();
-        let mut earlier = progress.body(vec![b'x'; 10].into());
+        let mut earlier = body(&progress, 1);
         progress.restart();
         let next = std::future::poll_fn(|context| Pin::new(&mut earlier).poll_frame(context)).await;
         assert!(next.is_some_and(|frame| frame.is_err()));
         assert!(!progress.is_written());
-        assert_eq!(pieces(&progress, 10, usize::MAX).await, [10]);
+        assert_eq!(written(&progress, 1, usize::MAX).await, 1);
         assert!(progress.is_written());
     }
 
     #[tokio::test]
     async fn an_abandoned_call_makes_no_further_attempt() {
         let progress = Progress::default();
-        pieces(&progress, 10, usize::MAX).await;
+        written(&progress, 1, usize::MAX).await;
         assert!(!progress.abandon(), "what is written is left to finish");
         progress.not_taken();
         progress.restart();
-        assert_eq!(pieces(&progress, 10, usize::MAX).await, [0; 0]);
+        assert_eq!(written(&progress, 1, usize::MAX).await, 0);
         assert!(!progress.is_written());
     }
 }

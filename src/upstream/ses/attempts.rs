@@ -1,6 +1,7 @@
 //! The attempts of one call. Another is made only after a failure that proves that SES did not take the
 //! message (decision 15).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use tokio::time::Instant;
 use super::super::credentials::Refreshing;
 use super::super::progress::Progress;
 use super::answer::Failure;
+use super::body::Payload;
 use super::client::{ATTEMPTS, BACKOFF};
-use super::endpoint::{Endpoint, Payload};
+use super::endpoint::Endpoint;
 use crate::causes::causes;
 use crate::pace::Pace;
 use crate::trace::{self, Value};
@@ -39,7 +41,7 @@ impl Attempts {
     /// Returns the message id in SES's answer, if it has one, or the failure of the last attempt.
     pub(super) async fn send(
         &self,
-        payload: &Payload,
+        payload: &Arc<Payload>,
         progress: &Progress,
         since: Instant,
     ) -> Result<Option<String>, Failure> {
@@ -81,7 +83,7 @@ impl Attempts {
 
     async fn attempt(
         &self,
-        payload: &Payload,
+        payload: &Arc<Payload>,
         progress: &Progress,
     ) -> Result<Option<String>, Failure> {
         let answer = match self.credentials.current().await {

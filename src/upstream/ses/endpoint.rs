@@ -3,11 +3,11 @@
 //! The SDK's parts do the work, without its orchestration, which builds every call anew and costs more
 //! than all of them: its endpoint rules, its connections and its reading of answers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_lc_rs::digest;
 use aws_sdk_sesv2::error::ProvideErrorMetadata;
 use aws_sdk_sesv2::operation::send_email::{SendEmail, SendEmailError, SendEmailOutput};
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -20,17 +20,16 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::{ConfigBag, FrozenLayer};
 use aws_smithy_types::date_time::Format;
 use axum::http::Uri;
-use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use tokio::sync::OnceCell;
 
 use super::super::progress::Progress;
 use super::SesSettings;
 use super::answer::Failure;
+use super::body::Payload;
 use super::client::endpoint;
 use super::signature::{CONTENT_TYPE, Signed, Signer};
 use crate::causes::causes;
-use crate::trace::hex;
 
 /// The path of `SendEmail` (SESv2 API reference).
 const PATH: &str = "/v2/email/outbound-emails";
@@ -38,19 +37,6 @@ const PATH: &str = "/v2/email/outbound-emails";
 const LONGEST_ANSWER: usize = 256 * 1024;
 /// What CloudTrail shows as the caller's program.
 const USER_AGENT: &str = concat!("sesgate/", env!("CARGO_PKG_VERSION"));
-
-/// The body of a request, and its SHA-256 in hexadecimal.
-pub(super) struct Payload {
-    bytes: Bytes,
-    hash: String,
-}
-
-impl Payload {
-    pub(super) fn new(body: Vec<u8>) -> Self {
-        let hash = hex(digest::digest(&digest::SHA256, &body).as_ref());
-        Self { bytes: body.into(), hash }
-    }
-}
 
 /// An answer that was read to its end.
 pub(super) struct Answer {
@@ -100,7 +86,7 @@ impl Endpoint {
     /// Makes one attempt. Its body goes out as far as `progress` lets it.
     pub(super) async fn attempt(
         &self,
-        payload: &Payload,
+        payload: &Arc<Payload>,
         credentials: Credentials,
         progress: &Progress,
     ) -> Result<Answer, Failure> {
@@ -144,20 +130,22 @@ impl Endpoint {
     fn request(
         &self,
         url: &Url,
-        payload: &Payload,
+        payload: &Arc<Payload>,
         credentials: &Credentials,
         progress: &Progress,
     ) -> Result<HttpRequest, BoxError> {
-        let (host, path, payload_hash) = (&url.host, &url.path, &payload.hash);
+        let (host, path, payload_hash) = (&url.host, &url.path, payload.hash());
         let signed = Signed { host, path, payload_hash };
         let signature = self.signer.sign(signed, credentials, self.now())?;
-        let mut request = HttpRequest::new(progress.body(payload.bytes.clone()));
+        let pieces = Arc::clone(payload);
+        let pieces = (0..payload.piece_count()).map(move |number| pieces.piece(number));
+        let mut request = HttpRequest::new(progress.body(pieces));
         request.set_method("POST")?;
         request.set_uri(url.whole.as_str())?;
         let headers = request.headers_mut();
         headers.try_insert("host", host.clone())?;
         headers.insert("content-type", CONTENT_TYPE);
-        headers.insert("content-length", payload.bytes.len().to_string());
+        headers.insert("content-length", payload.length().to_string());
         headers.insert("user-agent", USER_AGENT);
         headers.insert("x-amz-date", signature.date);
         if let Some(token) = credentials.session_token() {

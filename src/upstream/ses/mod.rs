@@ -29,9 +29,10 @@ use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::trace::{self, Kind};
 use attempts::Attempts;
+use body::Payload;
 use call::Call;
 pub use client::{client, credential_chain, endpoint};
-use endpoint::{Endpoint, Payload};
+use endpoint::Endpoint;
 
 /// How long a message waits for its turn among the calls in flight.
 const TURN: Duration = Duration::from_secs(5);
@@ -189,8 +190,7 @@ impl Ses {
                     possible_duplicate: false,
                 });
             };
-            let payload = Payload::new(body::body(&permit));
-            drop(permit);
+            let payload = Arc::new(Payload::new(permit));
             let sent = attempts.send(&payload, &progress, since);
             let outcome = match tokio::time::timeout(bound, sent).await {
                 Ok(Ok(message_id)) => answer::taken(message_id, &progress),
