@@ -322,7 +322,8 @@ fn ci_runs_each_part() {
         .filter_map(|line| line.strip_prefix("#   .ci/run "))
         .filter_map(|line| line.trim_start().split_once(' '))
         .map(|(part, _)| part)
-        .filter(|part| *part != "everything")
+        // For a release, says CONTRIBUTING.md.
+        .filter(|part| !["everything", "long"].contains(part))
         .collect();
     assert!(parts.len() > 3, "{parts:?}");
     let workflow = std::fs::read_to_string(path(".github/workflows/ci.yml")).unwrap();
