@@ -92,7 +92,7 @@ impl Delegated {
     /// Returns whether an address may be sent from with this identity.
     #[must_use]
     pub fn covers(&self, address: &Address) -> bool {
-        let name = key(self.arn.name());
+        let name = folded(self.arn.name());
         find_name(address, |candidate| (candidate == name).then_some(())).is_some()
     }
 }
@@ -116,7 +116,7 @@ impl Identities {
         let has_policies = identities.iter().any(|identity| !identity.policies.is_empty());
         let has_unsure = identities.iter().any(|identity| identity.unsure.is_some());
         let known =
-            identities.into_iter().map(|identity| (key(&identity.name), identity)).collect();
+            identities.into_iter().map(|identity| (folded(&identity.name), identity)).collect();
         let delegated = Vec::new();
         Self { known, delegated, authoritative, unread: None, has_policies, has_unsure }
     }
@@ -154,7 +154,7 @@ impl Identities {
     #[must_use]
     pub fn delegated(&self, arn: &IdentityArn) -> Option<&Delegated> {
         let same = |known: &&Delegated| {
-            known.arn.account() == arn.account() && key(known.arn.name()) == key(arn.name())
+            known.arn.account() == arn.account() && folded(known.arn.name()) == folded(arn.name())
         };
         self.delegated.iter().find(same)
     }
@@ -183,7 +183,7 @@ impl Identities {
     /// Returns whether an identity of that name is known.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Identity> {
-        self.known.get(&key(name))
+        self.known.get(&folded(name))
     }
 
     /// Returns the policies of every known identity under one of these names.
@@ -214,9 +214,9 @@ fn find_name<T>(address: &Address, found: impl Fn(&str) -> Option<T>) -> Option<
 #[must_use]
 pub fn merged(from_ses: Vec<Identity>, listed: &[Identity]) -> Vec<Identity> {
     let mut all: HashMap<String, Identity> =
-        from_ses.into_iter().map(|identity| (key(&identity.name), identity)).collect();
+        from_ses.into_iter().map(|identity| (folded(&identity.name), identity)).collect();
     for mine in listed {
-        match all.get_mut(&key(&mine.name)) {
+        match all.get_mut(&folded(&mine.name)) {
             Some(known) => {
                 known.policies.extend(mine.policies.iter().cloned());
                 if known.configuration_set.is_none() {
@@ -227,7 +227,7 @@ pub fn merged(from_ses: Vec<Identity>, listed: &[Identity]) -> Vec<Identity> {
                 }
             }
             None => {
-                all.insert(key(&mine.name), mine.clone());
+                all.insert(folded(&mine.name), mine.clone());
             }
         }
     }
@@ -272,8 +272,10 @@ fn parents(domain: &str) -> impl Iterator<Item = &str> {
         .filter(|domain| domain.contains('.'))
 }
 
-/// Domains are compared without letter case, local parts with it.
-fn key(name: &str) -> String {
+/// Returns the name of an identity as SES compares names: domains without letter case, local parts with
+/// it.
+#[must_use]
+pub fn folded(name: &str) -> String {
     match name.rsplit_once('@') {
         Some((local, domain)) => [local, "@", &domain.to_ascii_lowercase()].concat(),
         None => name.to_ascii_lowercase(),

@@ -5,31 +5,21 @@ use std::collections::HashSet;
 use super::reader::Reader;
 use super::{Delegated, Identities, Identity};
 use crate::address::{Address, check_domain};
+use crate::identities::folded;
 
 pub(super) fn identities(mut table: Reader<'_, '_>) -> Identities {
     let identities = Identities {
         authoritative: table.flag("authoritative", false),
-        from_ses: table.choice("source", &[("config", false), ("ses", true)]).unwrap_or(false),
+        from_ses: table.choice("source", ("config", false), &[("ses", true)]),
         cache: table.path("cache").map(|directory| directory.value),
         known: table.sections("known").into_iter().map(identity).collect(),
         delegated: table.sections("delegated").into_iter().map(delegated).collect(),
     };
     let mut names = HashSet::new();
-    for identity in &identities.known {
-        if !identity.name.value.is_empty() && !names.insert(folded(&identity.name.value)) {
-            table.source().note_at(
-                identity.name.place,
-                format!("identity `{}` is there twice", identity.name.value),
-            );
-        }
-    }
-    let mut arns = HashSet::new();
-    for delegated in &identities.delegated {
-        if !delegated.arn.value.is_empty() && !arns.insert(folded(&delegated.arn.value)) {
-            table.source().note_at(
-                delegated.arn.place,
-                format!("identity `{}` is there twice", delegated.arn.value),
-            );
+    let known = identities.known.iter().map(|identity| &identity.name);
+    for name in known.chain(identities.delegated.iter().map(|identity| &identity.arn)) {
+        if !name.value.is_empty() && !names.insert(folded(&name.value)) {
+            table.note_at(name.place, format!("identity `{}` is there twice", name.value));
         }
     }
     table.finish();
@@ -38,12 +28,7 @@ pub(super) fn identities(mut table: Reader<'_, '_>) -> Identities {
 
 fn identity(mut table: Reader<'_, '_>) -> Identity {
     let name = table.required("name");
-    if !name.value.is_empty() && !is_identity(&name.value) {
-        table.source().note_at(
-            name.place,
-            format!("`name` must be a domain or an address, not `{}`", name.value),
-        );
-    }
+    table.must("name", "be a domain or an address", &name, |it| it.is_empty() || is_identity(it));
     let set = table.string("configuration_set");
     if let Some(set) = &set
         && !is_set_name(&set.value)
@@ -71,12 +56,6 @@ fn delegated(mut table: Reader<'_, '_>) -> Delegated {
 
 fn is_identity(name: &str) -> bool {
     if name.contains('@') { Address::parse(name).is_ok() } else { check_domain(name).is_ok() }
-}
-
-/// As SES compares identities: domains without letter case, local parts with it.
-fn folded(name: &str) -> String {
-    let (local, domain) = name.rsplit_once('@').unwrap_or(("", name));
-    format!("{local}@{}", domain.to_ascii_lowercase())
 }
 
 fn is_set_name(name: &str) -> bool {

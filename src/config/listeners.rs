@@ -20,25 +20,17 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
             value: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             place: table.place(),
         });
-    let tls = table
-        .choice(
-            "tls",
-            &[
-                ("starttls", ListenerTls::StartTls),
-                ("implicit", ListenerTls::Implicit),
-                ("off", ListenerTls::Off),
-            ],
-        )
-        .unwrap_or(ListenerTls::StartTls);
+    let others = [("implicit", ListenerTls::Implicit), ("off", ListenerTls::Off)];
+    let tls = table.choice("tls", ("starttls", ListenerTls::StartTls), &others);
     let certificate = match (table.path("certificate"), table.path("key")) {
         (Some(chain), Some(key)) => Some(Certificate { chain, key }),
         (None, None) => None,
         (Some(only), None) => {
-            table.source().note_at(only.place, "`certificate` needs a `key` beside it");
+            table.note_at(only.place, "`certificate` needs a `key` beside it");
             None
         }
         (None, Some(only)) => {
-            table.source().note_at(only.place, "`key` needs a `certificate` beside it");
+            table.note_at(only.place, "`key` needs a `certificate` beside it");
             None
         }
     };
@@ -56,9 +48,7 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
             .parsed::<IpAddr>("source_ip", "an IP address")
             .map(|address| address.value),
         secure_transport: table.boolean("secure_transport"),
-        normalize_bare_lf: table
-            .choice("bare_lf", &[("refuse", false), ("normalize", true)])
-            .unwrap_or(false),
+        normalize_bare_lf: table.choice("bare_lf", ("refuse", false), &[("normalize", true)]),
     };
     let loopback = listener.address.value.ip().is_loopback();
     if auth_in_clear && !loopback {
@@ -82,17 +72,16 @@ pub(super) fn networks(table: &mut Reader<'_, '_>, key: &'static str) -> Vec<IpN
     let mut networks = Vec::new();
     for name in table.strings(key) {
         match name.value.parse::<IpNet>() {
-            Ok(network) if network.trunc() != network => table.source().note_at(
-                name.place,
-                format!("`{network}` has bits behind its prefix; write `{}`", network.trunc()),
-            ),
-            Ok(network) if is_nearly_everybody(network) => table.source().note_at(
+            Ok(network) if network.trunc() != network => {
+                table.note_at(name.place, bits_behind(network));
+            }
+            Ok(network) if is_nearly_everybody(network) => table.note_at(
                 name.place,
                 "so large a network is nearly everybody; name networks of your own, at most a /8 \
                  (IPv4) or a /16 (IPv6)",
             ),
             Ok(network) => networks.push(network),
-            Err(_) => table.source().note_at(
+            Err(_) => table.note_at(
                 name.place,
                 format!("`{key}` must list networks such as `10.0.0.0/8`, not `{}`", name.value),
             ),
@@ -104,14 +93,11 @@ pub(super) fn networks(table: &mut Reader<'_, '_>, key: &'static str) -> Vec<IpN
 /// The id of a VPC or of its endpoint.
 fn vpc(table: &mut Reader<'_, '_>, key: &'static str, prefix: &str) -> Option<String> {
     let id = table.string(key)?;
-    let digits = id.value.strip_prefix(prefix).unwrap_or_default();
-    let is_id = (8..=32).contains(&digits.len())
-        && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if !is_id {
-        let message =
-            format!("`{key}` must look like `{prefix}0123456789abcdef0`, not `{}`", id.value);
-        table.source().note_at(id.place, message);
-    }
+    table.must(key, &format!("look like `{prefix}0123456789abcdef0`"), &id, |id| {
+        let digits = id.strip_prefix(prefix).unwrap_or_default();
+        (8..=32).contains(&digits.len())
+            && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    });
     Some(id.value)
 }
 
@@ -121,13 +107,13 @@ fn clients(table: &mut Reader<'_, '_>, address: &Placed<SocketAddr>) -> Vec<Clie
     for client in table.sections("clients").into_iter().filter_map(client) {
         if clients.iter().any(|earlier| earlier.network == client.network) {
             let message = format!("network `{}` is there twice", client.network);
-            table.source().note_at(client.user.place, message);
+            table.note_at(client.user.place, message);
         }
         clients.push(client);
     }
     if let Some(user) = table.string("user") {
         if !clients.is_empty() {
-            table.source().note_at(user.place, "write `user` or `clients`, not both");
+            table.note_at(user.place, "write `user` or `clients`, not both");
         } else if address.value.ip().is_loopback() {
             let networks = [
                 IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
@@ -135,7 +121,7 @@ fn clients(table: &mut Reader<'_, '_>, address: &Placed<SocketAddr>) -> Vec<Clie
             ];
             clients.extend(networks.map(|network| ClientNetwork { network, user: user.clone() }));
         } else {
-            table.source().note_at(
+            table.note_at(
                 user.place,
                 "a listener that is not on loopback and speaks for a user would be an open relay; \
                  name the `clients`, each network with its user",
@@ -149,13 +135,11 @@ fn client(mut table: Reader<'_, '_>) -> Option<ClientNetwork> {
     let user = table.required("user");
     let network = table.required("network");
     let parsed = network.value.parse::<IpNet>().ok();
-    let note = |message: String| table.source().note_at(network.place, message);
+    let note = |message: String| table.note_at(network.place, message);
     match parsed {
         None if network.value.is_empty() => {}
         None => note(format!("`network` must look like `10.0.0.0/8`, not `{}`", network.value)),
-        Some(parsed) if parsed.trunc() != parsed => {
-            note(format!("`{parsed}` has bits behind its prefix; write `{}`", parsed.trunc()));
-        }
+        Some(parsed) if parsed.trunc() != parsed => note(bits_behind(parsed)),
         Some(IpNet::V6(v6)) if v6.addr().to_ipv4_mapped().is_some() => {
             note("IPv4 clients are matched as IPv4; write the network as such".to_owned());
         }
@@ -168,6 +152,10 @@ fn client(mut table: Reader<'_, '_>) -> Option<ClientNetwork> {
     }
     table.finish();
     Some(ClientNetwork { network: parsed?, user })
+}
+
+fn bits_behind(network: IpNet) -> String {
+    format!("`{network}` has bits behind its prefix; write `{}`", network.trunc())
 }
 
 fn is_nearly_everybody(network: IpNet) -> bool {

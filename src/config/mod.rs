@@ -39,10 +39,12 @@ pub use print::Settings;
 use reader::Reader;
 use source::Source;
 pub use values::{
-    Account, Certificate, ClientNetwork, DecisionLog, Delegated, Group, Identities, Identity,
-    Level, Limits, Lint, Listener, ListenerTls, Log, LogAddresses, LogFormat, Organization, Otlp,
-    Password, Rate, Server, Ses, Upstream, User, XSes,
+    Certificate, ClientNetwork, DecisionLog, Delegated, Group, Identities, Identity, Level, Limits,
+    Lint, Listener, ListenerTls, Log, LogAddresses, LogFormat, Otlp, Password, Rate, Server, Ses,
+    Upstream, User, XSes,
 };
+
+use crate::identities::Account;
 
 /// Everything the operator said, with defaults filled in.
 #[derive(Debug, Clone)]
@@ -51,8 +53,11 @@ pub struct Config {
     pub origin: Origin,
     /// The process as a whole.
     pub server: Server,
-    /// The AWS account that mail is sent from.
+    /// The AWS account that mail is sent from. Whether it is in the sandbox is for SES to say where
+    /// nothing is said here (decision 9).
     pub account: Account,
+    /// Service control policies, by level from the root to the account. Every level must allow.
+    pub service_control_policies: Vec<Level>,
     /// The SES identities of the account (decision 9).
     pub identities: Identities,
     /// Where mail is taken.
@@ -186,7 +191,7 @@ impl Config {
         let groups = self.groups.iter().flat_map(|group| &group.policies);
         let known = self.identities.known.iter().flat_map(|identity| &identity.policies);
         let delegated = self.identities.delegated.iter().flat_map(|identity| &identity.policies);
-        let scps = self.account.service_control_policies.iter().flat_map(|level| &level.value);
+        let scps = self.service_control_policies.iter().flat_map(|level| &level.value);
         let policies = users.chain(groups).chain(known).chain(delegated).chain(scps);
         let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
         let certificates = certificates.flat_map(|it| [&it.chain.value, &it.key.value]);

@@ -1,16 +1,14 @@
 //! The organization that the account is a member of: its ids, as AWS Organizations makes them.
 
-use super::Organization;
 use super::reader::Reader;
+use crate::identities::Organization;
 
 /// Reads `organization` and `organization_paths` of a table.
 pub(super) fn organization(table: &mut Reader<'_, '_>) -> Option<Organization> {
     let id = table.string("organization");
     let paths = table.strings("organization_paths");
-    let source = table.source();
-    if let Some(id) = id.as_ref().filter(|id| !is_organization(&id.value)) {
-        let message = format!("`organization` must look like `o-a1b2c3d4e5`, not `{}`", id.value);
-        source.note_at(id.place, message);
+    if let Some(id) = &id {
+        table.must("organization", "look like `o-a1b2c3d4e5`", id, is_organization);
     }
     for path in &paths {
         let organization = path.value.split('/').next().unwrap_or_default();
@@ -27,7 +25,7 @@ pub(super) fn organization(table: &mut Reader<'_, '_>) -> Option<Organization> {
             }
             Some(_) => continue,
         };
-        source.note_at(path.place, message);
+        table.note_at(path.place, message);
     }
     let paths = paths.into_iter().map(|path| path.value).collect();
     id.map(|id| Organization { id: id.value, paths })

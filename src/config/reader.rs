@@ -48,6 +48,24 @@ impl<'s, 't> Reader<'s, 't> {
         self.source.note(self.span, message);
     }
 
+    /// Notes a problem at a place.
+    pub(super) fn note_at(&self, place: Place, message: impl Into<String>) {
+        self.source.note_at(place, message);
+    }
+
+    /// Notes a text that is not as it must be; `what` completes "`key` must …".
+    pub(super) fn must(
+        &self,
+        key: &str,
+        what: &str,
+        text: &Placed<String>,
+        is_right: impl Fn(&str) -> bool,
+    ) {
+        if !is_right(&text.value) {
+            self.note_at(text.place, format!("`{key}` must {what}, not `{}`", text.value));
+        }
+    }
+
     /// Notes that a key is missing: where nothing is read but variables, under the name of its own.
     pub(super) fn missing(&self, key: &'static str, message: impl Into<String>) {
         if self.source.misses_variables(self.span) {
@@ -246,21 +264,16 @@ impl<'s, 't> Reader<'s, 't> {
         self.source.note_at(place, message);
     }
 
-    /// One of a few words; the first is the default.
+    /// One of a few words, or the default.
     pub(super) fn choice<T: Copy>(
         &mut self,
         key: &'static str,
-        choices: &[(&str, T)],
-    ) -> Option<T> {
-        let default = choices.first().map_or("", |(word, _)| *word);
-        let text = self.with_default(key, written::string(default), |table| table.string(key))?;
-        let found = choices.iter().find(|(word, _)| *word == text.value);
-        if found.is_none() {
-            let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-            let message = format!("`{key}` must be {}, not `{}`", words.join(" or "), text.value);
-            self.wrong(text.place, message);
-        }
-        found.map(|(_, value)| *value)
+        default: (&str, T),
+        others: &[(&str, T)],
+    ) -> T {
+        let text = self.with_default(key, written::string(default.0), |table| table.string(key));
+        let choices = [&[default], others].concat();
+        text.and_then(|text| self.chosen(key, &text, &choices)).unwrap_or(default.1)
     }
 
     /// One of a few words that has to be there.
@@ -269,12 +282,23 @@ impl<'s, 't> Reader<'s, 't> {
         key: &'static str,
         choices: &[(&str, T)],
     ) -> Option<T> {
-        let is_there = self.has(key);
-        let chosen = self.choice(key, choices);
-        if !is_there {
-            self.source.amend(Shown::Absent);
+        let text = self.string(key)?;
+        self.chosen(key, &text, choices)
+    }
+
+    fn chosen<T: Copy>(
+        &self,
+        key: &str,
+        text: &Placed<String>,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let found = choices.iter().find(|(word, _)| *word == text.value);
+        if found.is_none() {
+            let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+            let message = format!("`{key}` must be {}, not `{}`", words.join(" or "), text.value);
+            self.wrong(text.place, message);
         }
-        chosen
+        found.map(|(_, value)| *value)
     }
 
     fn in_table(&self) -> String {

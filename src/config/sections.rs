@@ -12,9 +12,13 @@ use super::organization::organization;
 use super::reader::Reader;
 use super::users::{group, user};
 use super::{
-    Account, Config, DecisionLog, Limits, Lint, Log, LogAddresses, LogFormat, Origin, Otlp, Rate,
+    Config, DecisionLog, Level, Limits, Lint, Log, LogAddresses, LogFormat, Origin, Otlp, Rate,
     Server, Ses, Upstream,
 };
+use crate::admission::AdmissionLimits;
+use crate::connection::Deadlines;
+use crate::identities::Account;
+use crate::login::{FailureRule, GuardSettings};
 
 /// A shorter token could be guessed.
 const TOKEN_BYTES: usize = 16;
@@ -22,10 +26,13 @@ const TOKEN_BYTES: usize = 16;
 pub(super) fn config(origin: Origin, mut root: Reader<'_, '_>) -> Config {
     let (upstream, answer) = upstream(root.section("upstream"));
     let (admin, admin_token, admin_hosts) = admin(root.section("admin"));
+    let server = server(root.section("server"));
+    let (account, service_control_policies) = account(root.section("account"));
     let config = Config {
         origin,
-        server: server(root.section("server")),
-        account: account(root.section("account")),
+        server,
+        account,
+        service_control_policies,
         identities: identities(root.section("identities")),
         listeners: root.sections("listeners").into_iter().map(listener).collect(),
         admin,
@@ -113,12 +120,7 @@ fn lint(mut table: Reader<'_, '_>) -> Lint {
 
 fn server(mut table: Reader<'_, '_>) -> Server {
     let hostname = table.string_or("hostname", "localhost");
-    if !is_hostname(&hostname.value) {
-        table.source().note_at(
-            hostname.place,
-            format!("`hostname` must be a host name, not `{}`", hostname.value),
-        );
-    }
+    table.must("hostname", "be a host name", &hostname, is_hostname);
     let server = Server {
         hostname: hostname.value,
         certificate_directory: table.path("certificate_directory"),
@@ -128,33 +130,25 @@ fn server(mut table: Reader<'_, '_>) -> Server {
     server
 }
 
-fn account(mut table: Reader<'_, '_>) -> Account {
+fn account(mut table: Reader<'_, '_>) -> (Account, Vec<Level>) {
     let id = table.required_or("id", "the `arn` of a user says it too");
-    if !id.value.is_empty() && !is_account(&id.value) {
-        table
-            .source()
-            .note_at(id.place, format!("`id` must be twelve digits in quotes, not `{}`", id.value));
-    }
+    table.must("id", "be twelve digits in quotes", &id, |id| id.is_empty() || is_account(id));
     let region = table.required_or("region", "AWS_REGION says it too");
     let region_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if !region.value.chars().all(region_char) {
-        table.source().note_at(
-            region.place,
-            format!("`region` must look like `eu-west-1`, not `{}`", region.value),
-        );
-    }
-    let partition = table
-        .choice("partition", &[("aws", "aws"), ("aws-cn", "aws-cn"), ("aws-us-gov", "aws-us-gov")]);
+    let is_region = |region: &str| region.chars().all(region_char);
+    table.must("region", "look like `eu-west-1`", &region, is_region);
+    let others = ["aws-cn", "aws-us-gov"].map(|partition| (partition, partition));
+    let partition = table.choice("partition", ("aws", "aws"), &others);
     let account = Account {
         id: id.value,
         region: region.value,
-        partition: partition.unwrap_or("aws").to_owned(),
+        partition: partition.to_owned(),
         sandbox: table.boolean("sandbox"),
         organization: organization(&mut table),
-        service_control_policies: table.levels("service_control_policies"),
     };
+    let service_control_policies = table.levels("service_control_policies");
     table.finish();
-    account
+    (account, service_control_policies)
 }
 
 fn admin(mut table: Reader<'_, '_>) -> (Option<SocketAddr>, Option<[u8; 32]>, Vec<String>) {
@@ -164,18 +158,15 @@ fn admin(mut table: Reader<'_, '_>) -> (Option<SocketAddr>, Option<[u8; 32]>, Ve
     let address = table.parsed_or("address", what, default);
     let token = table.secret("token");
     if let Some(short) = token.as_ref().filter(|token| token.value.len() < TOKEN_BYTES) {
-        table.source().note_at(
+        table.note_at(
             short.place,
             format!("`token` must have {TOKEN_BYTES} characters or more: `openssl rand -hex 32`"),
         );
     }
     let hosts = table.strings("hosts");
-    for wrong in hosts.iter().filter(|host| !is_hostname(&host.value)) {
-        let message = format!(
-            "`hosts` must list host names without a port, such as `sesgate.example.com`, not `{}`",
-            wrong.value
-        );
-        table.source().note_at(wrong.place, message);
+    for host in &hosts {
+        let what = "list host names without a port, such as `sesgate.example.com`";
+        table.must("hosts", what, host, is_hostname);
     }
     table.finish();
     // The token itself is kept nowhere.
@@ -199,12 +190,10 @@ fn upstream(mut table: Reader<'_, '_>) -> (Upstream, Duration) {
     let endpoint_url = table.url("endpoint_url");
     let ses = Ses {
         endpoint_url: endpoint_url.map(|url| url.value),
-        calls: table.number("calls", 256, 1..=10_000),
+        calls: table.number_or("calls", 256, 1..=10_000),
         connect: table.seconds("connect_seconds", 5, 1..=30),
         finish: table.seconds("finish_seconds", 120, 1..=120),
-        defer_when_paused: table
-            .choice("when_paused", &[("reject", false), ("defer", true)])
-            .unwrap_or(false),
+        defer_when_paused: table.choice("when_paused", ("reject", false), &[("defer", true)]),
     };
     let answer = table.seconds("answer_seconds", 55, 1..=55);
     let upstream = match (kind, directory) {
@@ -231,77 +220,75 @@ fn rate(mut table: Reader<'_, '_>) -> Rate {
 }
 
 fn limits(mut table: Reader<'_, '_>) -> Limits {
-    let connections = table.number("connections", 1_000, 1..=1_000_000);
-    let memory_mib = table.number_if_any("memory_mib", 8..=1_048_576);
-    let limits = Limits {
-        memory: memory_mib.map(|mib| mib * 1024 * 1024),
-        message_bytes: table.number("message_bytes", 41_943_040, 1_024..=41_943_040),
+    let connections = table.number_or("connections", 1_000, 1..=1_000_000);
+    let memory_mib = table.number("memory_mib", 8..=1_048_576);
+    let message_bytes = table.number_or("message_bytes", 41_943_040, 1_024..=41_943_040);
+    let admission = AdmissionLimits {
         connections,
-        connections_per_client: table.number("connections_per_client", 50, 0..=1_000_000),
-        connections_before_login: table.number(
+        per_network: table.number_or("connections_per_client", 50, 0..=1_000_000),
+        unauthenticated: table.number_or(
             "connections_before_login",
             connections.div_ceil(4),
             1..=1_000_000,
         ),
-        connections_per_user: table.number("connections_per_user", 0, 0..=1_000_000),
-        connections_per_minute: table.number("connections_per_minute", 300, 0..=1_000_000),
-        messages_per_connection: table.number("messages_per_connection", 1_000, 1..=1_000_000),
-        errors_per_connection: table.number("errors_per_connection", 20, 1..=1_000),
-        handshake: table.seconds("handshake_seconds", 10, 1..=600),
-        login: table.seconds("login_seconds", 60, 1..=3_600),
-        command: table.seconds("command_seconds", 300, 1..=3_600),
-        lifetime: table.seconds("connection_seconds", 3_600, 1..=86_400),
-        content: table.seconds("content_seconds", 180, 1..=3_600),
-        content_total: table.seconds("content_total_seconds", 900, 1..=36_000),
-        reply: table.seconds("reply_seconds", 30, 1..=600),
-        password_queue: table.number("password_queue", 32, 0..=10_000),
-        login_failures_per_client: table.number("login_failures_per_client", 10, 1..=100_000),
-        login_failures_per_user: table.number("login_failures_per_user", 10, 1..=100_000),
-        login_lock: table.seconds("login_lock_seconds", 60, 1..=86_400),
-        login_lock_max: table.seconds("login_lock_max_seconds", 900, 1..=86_400),
-        trusted_networks: networks(&mut table, "trusted_networks"),
+        per_user: table.number_or("connections_per_user", 0, 0..=1_000_000),
+        per_minute: table.number_or("connections_per_minute", 300, 0..=1_000_000),
+    };
+    let limits = Limits {
+        memory: memory_mib.map(|mib: usize| mib * 1024 * 1024),
+        message_bytes,
+        admission,
+        messages_per_connection: table.number_or("messages_per_connection", 1_000, 1..=1_000_000),
+        errors_per_connection: table.number_or("errors_per_connection", 20, 1..=1_000),
+        deadlines: Deadlines {
+            handshake: table.seconds("handshake_seconds", 10, 1..=600),
+            login: table.seconds("login_seconds", 60, 1..=3_600),
+            command: table.seconds("command_seconds", 300, 1..=3_600),
+            lifetime: table.seconds("connection_seconds", 3_600, 1..=86_400),
+            content: table.seconds("content_seconds", 180, 1..=3_600),
+            content_total: table.seconds("content_total_seconds", 900, 1..=36_000),
+            reply: table.seconds("reply_seconds", 30, 1..=600),
+        },
+        logins: logins(&mut table),
     };
     table.finish();
     limits
 }
 
+fn logins(table: &mut Reader<'_, '_>) -> GuardSettings {
+    let queue = table.number_or("password_queue", 32, 0..=10_000);
+    let of_client = table.number_or("login_failures_per_client", 10, 1..=100_000);
+    let of_user = table.number_or("login_failures_per_user", 10, 1..=100_000);
+    let lock = table.seconds("login_lock_seconds", 60, 1..=86_400);
+    let lock_max = table.seconds("login_lock_max_seconds", 900, 1..=86_400).max(lock);
+    let rule = |rule: FailureRule, failures| FailureRule { failures, lock, lock_max, ..rule };
+    GuardSettings {
+        queue,
+        network: rule(FailureRule::NETWORK, of_client),
+        user: rule(FailureRule::USER, of_user),
+        trusted: networks(table, "trusted_networks"),
+    }
+}
+
 fn log(mut table: Reader<'_, '_>) -> Log {
+    let formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
+    let levels = [
+        ("error", tracing::Level::ERROR),
+        ("warn", tracing::Level::WARN),
+        ("debug", tracing::Level::DEBUG),
+        ("trace", tracing::Level::TRACE),
+    ];
+    let addresses = [("domain", LogAddresses::Domain), ("hash", LogAddresses::Hash)];
     let log = Log {
-        format: table
-            .choice(
-                "format",
-                &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)],
-            )
-            .unwrap_or(LogFormat::Auto),
-        level: table
-            .choice(
-                "level",
-                &[
-                    ("info", tracing::Level::INFO),
-                    ("error", tracing::Level::ERROR),
-                    ("warn", tracing::Level::WARN),
-                    ("debug", tracing::Level::DEBUG),
-                    ("trace", tracing::Level::TRACE),
-                ],
-            )
-            .unwrap_or(tracing::Level::INFO),
-        addresses: table
-            .choice(
-                "addresses",
-                &[
-                    ("full", LogAddresses::Full),
-                    ("domain", LogAddresses::Domain),
-                    ("hash", LogAddresses::Hash),
-                ],
-            )
-            .unwrap_or(LogAddresses::Full),
+        format: table.choice("format", ("auto", LogFormat::Auto), &formats),
+        level: table.choice("level", ("info", tracing::Level::INFO), &levels),
+        addresses: table.choice("addresses", ("full", LogAddresses::Full), &addresses),
         hash_key: table.path("hash_key_file"),
     };
     if let Some(key) = &log.hash_key
         && log.addresses != LogAddresses::Hash
     {
-        let message = "`hash_key_file` needs `addresses = \"hash\"`";
-        table.source().note_at(key.place, message);
+        table.note_at(key.place, "`hash_key_file` needs `addresses = \"hash\"`");
     }
     table.finish();
     log
@@ -310,9 +297,7 @@ fn log(mut table: Reader<'_, '_>) -> Log {
 fn decision_log(mut table: Reader<'_, '_>) -> DecisionLog {
     let log = DecisionLog {
         file: table.path("file").map(|file| file.value),
-        required: table
-            .choice("audit", &[("best-effort", false), ("required", true)])
-            .unwrap_or(false),
+        required: table.choice("audit", ("best-effort", false), &[("required", true)]),
         sync: table.flag("sync", false),
         is_in_log: table.flag("in_log", true),
     };

@@ -5,19 +5,15 @@ use super::{Group, Password, Placed, Secret, User, XSes};
 
 pub(super) fn user(mut table: Reader<'_, '_>) -> User {
     let name = table.required("name");
-    if !name.value.chars().all(|c| c.is_ascii_graphic()) {
-        table.source().note_at(
-            name.place,
-            format!("`name` must be printable ASCII without blanks, not `{}`", name.value),
-        );
-    }
+    let is_plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_graphic());
+    table.must("name", "be printable ASCII without blanks", &name, is_plain);
     let only = secret(&mut table);
     let mut passwords: Vec<_> = table.sections("passwords").into_iter().map(password).collect();
     if let Some(secret) = only {
         if passwords.is_empty() {
             passwords.push(Password { secret, expires: None });
         } else {
-            table.source().note_at(secret.place, "write `password_hash` or `passwords`, not both");
+            table.note_at(secret.place, "write `password_hash` or `passwords`, not both");
         }
     }
     let user = User {
@@ -31,13 +27,13 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
         groups: table.strings("groups"),
         boundary: table.document("boundary"),
         recipients_per_second: table.rate("recipients_per_second"),
-        recipients_per_day: table
-            .number_if_any("recipients_per_day", 1..=usize::MAX)
-            .map(|number| u64::try_from(number).unwrap_or(u64::MAX)),
+        recipients_per_day: table.number("recipients_per_day", 1..=u64::MAX),
         delegated: table.strings("delegated"),
-        envelope_recipients_only: table
-            .choice("recipients", &[("envelope-and-header", false), ("envelope", true)])
-            .unwrap_or(false),
+        envelope_recipients_only: table.choice(
+            "recipients",
+            ("envelope-and-header", false),
+            &[("envelope", true)],
+        ),
     };
     table.finish();
     user

@@ -1,16 +1,16 @@
-//! What each part of the configuration says, checked: plain values without a check of their own.
+//! What each part of the configuration says, checked: plain values without a check of their own. What a
+//! part has settings for (`AdmissionLimits`, `Deadlines`, `GuardSettings`, `Account`) is filled in as that.
 
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 
-use super::Document;
-use super::Placed;
-use super::Secret;
+use super::{Document, Placed, Secret};
+use crate::admission::AdmissionLimits;
+use crate::connection::Deadlines;
+use crate::login::GuardSettings;
 
 /// Settings of the process as a whole.
 #[derive(Debug, Clone)]
@@ -30,33 +30,6 @@ pub struct Certificate {
     pub chain: Placed<PathBuf>,
     /// Its private key.
     pub key: Placed<PathBuf>,
-}
-
-/// The AWS account that mail is sent from.
-#[derive(Debug, Clone)]
-pub struct Account {
-    /// Twelve digits.
-    pub id: String,
-    /// For example `eu-west-1`.
-    pub region: String,
-    /// `aws`, `aws-cn` or `aws-us-gov`.
-    pub partition: String,
-    /// In the SES sandbox the recipients' identities are resources too (decision 9); none is for SES to
-    /// say.
-    pub sandbox: Option<bool>,
-    /// The organization that it is a member of, if the configuration says so.
-    pub organization: Option<Organization>,
-    /// Service control policies, by level from the root to the account. Every level must allow.
-    pub service_control_policies: Vec<Level>,
-}
-
-/// The organization of the account, at AWS Organizations.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Organization {
-    /// For example `o-a1b2c3d4e5`.
-    pub id: String,
-    /// Where in it the account is, for example `o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/`.
-    pub paths: Vec<String>,
 }
 
 /// The policies of one level, which allow what any of them allows; never empty.
@@ -251,46 +224,16 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Bytes of all messages in flight; none is half of what the container may have.
     pub memory: Option<usize>,
-    /// Connections at once, over all listeners.
-    pub connections: usize,
-    /// Connections of one client network; four times as many on loopback. 0: no limit.
-    pub connections_per_client: usize,
-    /// Connections that have not logged in.
-    pub connections_before_login: usize,
-    /// Connections of one user. 0: no limit.
-    pub connections_per_user: usize,
-    /// Connections that one client network begins within a minute, loopback aside. 0: no limit.
-    pub connections_per_minute: usize,
+    /// How many connections there may be.
+    pub admission: AdmissionLimits,
     /// Messages of one connection.
-    pub messages_per_connection: usize,
+    pub messages_per_connection: u32,
     /// Errors of one connection.
-    pub errors_per_connection: usize,
-    /// TLS handshake.
-    pub handshake: Duration,
-    /// From connecting to a successful login.
-    pub login: Duration,
-    /// Silence between commands.
-    pub command: Duration,
-    /// A connection, but for the message that it is in the middle of.
-    pub lifetime: Duration,
-    /// Silence within content.
-    pub content: Duration,
-    /// Content as a whole.
-    pub content_total: Duration,
-    /// Writing a reply.
-    pub reply: Duration,
-    /// Password checks that wait for a processor before `454`.
-    pub password_queue: usize,
-    /// Failed logins of one client network within a minute that lock it.
-    pub login_failures_per_client: usize,
-    /// Failed logins of one user from one client network within 15 minutes that lock both.
-    pub login_failures_per_user: usize,
-    /// The first lock.
-    pub login_lock: Duration,
-    /// The longest lock.
-    pub login_lock_max: Duration,
-    /// Networks that many apps share: no limit for the network as a whole.
-    pub trusted_networks: Vec<IpNet>,
+    pub errors_per_connection: u32,
+    /// How long each thing of a connection may take.
+    pub deadlines: Deadlines,
+    /// What logins are guarded by.
+    pub logins: GuardSettings,
 }
 
 /// How the log looks.

@@ -31,10 +31,6 @@ pub enum By<'c> {
 #[must_use]
 pub fn documents(config: &Config) -> Vec<Used<'_>> {
     let account = &config.account;
-    let arn = |name: &str| {
-        let (partition, region, id) = (&account.partition, &account.region, &account.id);
-        format!("arn:{partition}:ses:{region}:{id}:identity/{name}")
-    };
     let used = |kind, by| move |document| Used { kind, document, identity: None, by };
     // Of an account that is not known nothing is said.
     let is_known = !account.id.is_empty() && !account.region.is_empty();
@@ -47,10 +43,12 @@ pub fn documents(config: &Config) -> Vec<Used<'_>> {
         }
     };
     let mut all = Vec::new();
-    let scps = account.service_control_policies.iter().flat_map(|level| &level.value);
+    let scps = config.service_control_policies.iter().flat_map(|level| &level.value);
     all.extend(scps.map(used(PolicyKind::ServiceControl, By::All)));
     for identity in &config.identities.known {
-        all.extend(identity.policies.iter().map(attached(arn(&identity.name.value))));
+        all.extend(
+            identity.policies.iter().map(attached(account.arn("identity", &identity.name.value))),
+        );
     }
     for identity in &config.identities.delegated {
         all.extend(identity.policies.iter().map(attached(identity.arn.value.clone())));

@@ -20,7 +20,7 @@ use super::documents::documents;
 use crate::authorize::Authorizer;
 use crate::clock;
 use crate::config::{self, Config, Document, Level, Placed, Problem};
-use crate::identities::{Account, Organization};
+use crate::identities::Account;
 use crate::inventory::{self, Snapshot};
 use crate::login::{Guard, Principals};
 use crate::policy::lint::{Attached, Rule, Severity, grouped, lint};
@@ -38,9 +38,8 @@ const LEAST_KEY: usize = 16;
 /// What decisions are made from, beside the users and what SES says.
 #[derive(Debug, Clone)]
 pub(super) struct DecisionInputs {
+    /// Whether it is in the sandbox is for SES to say where it is not known.
     account: Account,
-    /// Whether the account is in the sandbox; none is for SES to say.
-    sandbox: Option<bool>,
     listed: ConfiguredIdentities,
     service_control_policies: Vec<Vec<Arc<Policy>>>,
 }
@@ -52,7 +51,7 @@ impl DecisionInputs {
         let said = snapshot.map_or(Some(false), |snapshot| {
             snapshot.account.as_ref().map(|state| !state.production_access)
         });
-        let sandbox = self.sandbox.or(said);
+        let sandbox = self.account.sandbox.or(said);
         let mut identities = self.listed.identities(snapshot);
         if sandbox.is_none() && self.listed.is_from_ses() {
             identities = identities.unread(
@@ -109,7 +108,7 @@ impl Parts {
             basis.listed.without_ses();
         }
         if account.is_none() {
-            basis.sandbox.get_or_insert(false);
+            basis.account.sandbox.get_or_insert(false);
         }
         let authorizer = basis.authorizer(kept.as_ref());
         let users = self.users.into_iter().map(|user| user.principal).collect();
@@ -180,21 +179,10 @@ pub(super) fn load_again(config: &Config, kept: Carried) -> Loaded {
     let files = PolicyFiles::default();
     let (problems, warnings) = (Vec::new(), Vec::new());
     let mut loader = Loader { kept, config, files, problems, warnings };
-    let account = &config.account;
-    let scps = account.service_control_policies.iter().map(|level| loader.level(level)).collect();
+    let scps = config.service_control_policies.iter().map(|level| loader.level(level)).collect();
     let parts = Parts {
         basis: DecisionInputs {
-            account: Account {
-                id: account.id.clone(),
-                region: account.region.clone(),
-                partition: account.partition.clone(),
-                sandbox: account.sandbox,
-                organization: account
-                    .organization
-                    .clone()
-                    .map(|config::Organization { id, paths }| Organization { id, paths }),
-            },
-            sandbox: account.sandbox,
+            account: config.account.clone(),
             listed: loader.listed(),
             service_control_policies: scps,
         },
@@ -211,7 +199,7 @@ pub(super) fn load_again(config: &Config, kept: Carried) -> Loaded {
     loader.unknown_identities(&parts);
     loader.warnings.extend(exposed::warnings(config));
     loader.silent(&parts);
-    if let Some(found) = config.origin.found_file(&account.region) {
+    if let Some(found) = config.origin.found_file(&config.account.region) {
         loader.warnings.push(config.origin.problem_of_all(found));
     }
     loader.problems.sort();

@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::file_watch::FileStamps;
 use super::load::{Carried, DecisionInputs, load_again};
-use super::service::{admission_limits, guard_settings, pace_settings, service};
+use super::service::{pace_settings, service};
 use super::status::{ActiveConfig, GatewayStatus};
 use crate::admission::Admission;
 use crate::clock;
-use crate::config::{Account, Config, Identities, Limits, Listener, Placed, Problem, Rate, Server};
+use crate::config::{Config, Identities, Limits, Listener, Placed, Problem, Rate, Server};
 use crate::connection::Service;
+use crate::identities::Account;
 use crate::inventory::{AccountState, Inventory, Snapshot};
 use crate::memory::Memory;
 use crate::pace::{Pace, Quota};
@@ -137,7 +138,7 @@ impl Reloader {
             tokio::task::block_in_place(|| ActiveConfig::new(&config, &tls, clock::time_of_day()));
         // Failures, locks and what was right are not forgotten with the users.
         let guard = Arc::clone(self.relay.rules().principals.guard());
-        guard.configure(guard_settings(&config.limits));
+        guard.configure(config.limits.logins.clone());
         let basis = loaded.parts.basis.clone();
         let mut rules = loaded.parts.into_rules(guard);
         rules.authorizer = tokio::task::block_in_place(|| basis.authorizer(self.snapshot()));
@@ -157,7 +158,7 @@ impl Reloader {
             )));
         }
         self.shared.pace.configure(&pace_settings(&config));
-        self.shared.admission.configure(admission_limits(&config.limits));
+        self.shared.admission.configure(config.limits.admission);
         self.kept = kept;
         self.config = config;
         self.shared.status.renewed(in_use);
@@ -228,15 +229,7 @@ impl Reloader {
         // Every key is named, so that none is added without a decision.
         let Config {
             server: Server { hostname: _, certificate_directory, drain },
-            account:
-                Account {
-                    id,
-                    region,
-                    partition: _,
-                    sandbox: _,
-                    organization: _,
-                    service_control_policies: _,
-                },
+            account: Account { id, region, partition: _, sandbox: _, organization: _ },
             identities: Identities { authoritative: _, from_ses, cache, known: _, delegated: _ },
             listeners,
             admin,
@@ -247,32 +240,18 @@ impl Reloader {
                 Limits {
                     memory,
                     message_bytes: _,
-                    connections: _,
-                    connections_per_client: _,
-                    connections_before_login: _,
-                    connections_per_user: _,
-                    connections_per_minute: _,
+                    admission: _,
                     messages_per_connection: _,
                     errors_per_connection: _,
-                    handshake: _,
-                    login: _,
-                    command: _,
-                    lifetime: _,
-                    content: _,
-                    content_total: _,
-                    reply: _,
-                    password_queue: _,
-                    login_failures_per_client: _,
-                    login_failures_per_user: _,
-                    login_lock: _,
-                    login_lock_max: _,
-                    trusted_networks: _,
+                    deadlines: _,
+                    logins: _,
                 },
             log,
             decision_log,
             otlp,
             admin_token: _,
             admin_hosts: _,
+            service_control_policies: _,
             users: _,
             groups: _,
             lint: _,

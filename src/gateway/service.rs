@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use tokio_rustls::TlsAcceptor;
 
-use crate::admission::AdmissionLimits;
 use crate::authorize::{Clients, Vpc};
 use crate::config::{self, Config, ListenerTls};
-use crate::connection::{Deadlines, Service};
-use crate::login::{FailureRule, GuardSettings};
+use crate::connection::Service;
 use crate::memory::Memory;
 use crate::pace::PaceSettings;
 use crate::relay::Relay;
@@ -34,7 +32,6 @@ pub(super) fn service(
     let implicit_tls = listener.tls == ListenerTls::Implicit;
     let starttls = listener.tls == ListenerTls::StartTls;
     let asks_for_login = listener.clients.is_empty();
-    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let settings = |in_clear: bool| SessionSettings {
         hostname: config.server.hostname.clone(),
         message_bytes: limits.message_bytes.min(memory.largest() / relay.weight()),
@@ -43,9 +40,9 @@ pub(super) fn service(
         auth: if asks_for_login { Auth::Offered { in_clear } } else { Auth::None },
         bare_lf: if listener.normalize_bare_lf { BareLf::Normalize } else { BareLf::Refuse },
         limits: SessionLimits {
-            errors: small(limits.errors_per_connection),
-            errors_before_delay: small(limits.errors_per_connection / 2),
-            messages: small(limits.messages_per_connection),
+            errors: limits.errors_per_connection,
+            errors_before_delay: limits.errors_per_connection / 2,
+            messages: limits.messages_per_connection,
             ..SessionLimits::default()
         },
     };
@@ -56,15 +53,7 @@ pub(super) fn service(
         tls: tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config))),
         implicit_tls,
         clients: clients(listener),
-        deadlines: Deadlines {
-            handshake: limits.handshake,
-            login: limits.login,
-            command: limits.command,
-            lifetime: limits.lifetime,
-            content: limits.content,
-            content_total: limits.content_total,
-            reply: limits.reply,
-        },
+        deadlines: limits.deadlines.clone(),
         memory: memory.clone(),
         relay: Arc::clone(relay),
     }
@@ -91,34 +80,6 @@ pub fn name(listener: &config::Listener) -> String {
     let address = listener.address.value;
     // A port that the system chooses says nothing.
     if address.port() == 0 { address.ip().to_string() } else { address.to_string() }
-}
-
-/// Returns how many connections there may be.
-pub(super) fn admission_limits(limits: &config::Limits) -> AdmissionLimits {
-    AdmissionLimits {
-        connections: limits.connections,
-        per_network: limits.connections_per_client,
-        unauthenticated: limits.connections_before_login,
-        per_user: limits.connections_per_user,
-        per_minute: limits.connections_per_minute,
-    }
-}
-
-/// Returns what logins are guarded by.
-pub(super) fn guard_settings(limits: &config::Limits) -> GuardSettings {
-    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let rule = |rule: FailureRule, failures: usize| FailureRule {
-        failures: small(failures),
-        lock: limits.login_lock,
-        lock_max: limits.login_lock_max.max(limits.login_lock),
-        ..rule
-    };
-    GuardSettings {
-        queue: limits.password_queue,
-        trusted: limits.trusted_networks.clone(),
-        network: rule(FailureRule::NETWORK, limits.login_failures_per_client),
-        user: rule(FailureRule::USER, limits.login_failures_per_user),
-    }
 }
 
 /// Returns the budget of messages in flight: what the operator says, else half of what the container

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use super::reload::{Reloader, Shared};
-use super::service::{admission_limits, guard_settings, memory, pace_settings, service};
+use super::service::{memory, pace_settings, service};
 use super::status::{ActiveConfig, GatewayStatus, Sources};
 use super::{Gateway, Parts, StartError, credential_watch, inventory_settings};
 use crate::admin::{Admin, Pages, Readiness};
@@ -53,12 +53,12 @@ impl Gateway {
         let redaction = redaction(&config, &parts)?;
         let decisions = decision_log(&config.decision_log)?;
         let (tls, kept, basis) = (parts.tls.clone(), parts.kept.clone(), parts.basis.clone());
-        let guard = Guard::new(guard_settings(&config.limits));
+        let guard = Guard::new(config.limits.logins.clone());
         let rules = parts.into_rules(Arc::new(guard.map_err(|_| StartError::NoRandomness)?));
         let Sending { relay, pace, inventory, reader, needs_credentials } =
             sending(&config, rules, redaction, &decisions).await?;
 
-        let mut server = Server::new(admission_limits(&config.limits));
+        let mut server = Server::new(config.limits.admission);
         let (admission, memory) = (Arc::clone(server.admission()), memory(&config.limits));
         announce_made(&config);
         let active = ActiveConfig::new(&config, &tls, clock::time_of_day());

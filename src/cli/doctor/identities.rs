@@ -9,6 +9,7 @@ use super::aws::{Api, Trouble, within};
 use super::policies;
 use super::report::Report;
 use crate::config::{Config, Identity};
+use crate::identities::folded;
 use crate::ses_error::Class;
 
 const CHECK: &str = "identities";
@@ -238,10 +239,4 @@ fn authorization(
 
 fn line(config: &Config, identity: &Identity) -> String {
     config.origin.at(identity.name.place)
-}
-
-/// As SES compares identities: domains without letter case, local parts with it.
-fn folded(name: &str) -> String {
-    let (local, domain) = name.rsplit_once('@').unwrap_or(("", name));
-    format!("{local}@{}", domain.to_ascii_lowercase())
 }

@@ -26,37 +26,11 @@ const SKEW_TOLD: u64 = 30;
 const SKEW_REFUSED: u64 = 300;
 
 /// Regions with an `email` endpoint in botocore 1.43. Used to explain a failure, never to cause one.
-const REGIONS: [&str; 29] = [
-    "af-south-1",
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-south-2",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ap-southeast-3",
-    "ap-southeast-5",
-    "ca-central-1",
-    "ca-west-1",
-    "eu-central-1",
-    "eu-central-2",
-    "eu-north-1",
-    "eu-south-1",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "il-central-1",
-    "me-central-1",
-    "me-south-1",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-gov-east-1",
-    "us-gov-west-1",
-    "us-west-1",
-    "us-west-2",
-];
+const REGIONS: &str = "\
+    af-south-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 ap-southeast-1 \
+    ap-southeast-2 ap-southeast-3 ap-southeast-5 ca-central-1 ca-west-1 eu-central-1 eu- \
+    central-2 eu-north-1 eu-south-1 eu-west-1 eu-west-2 eu-west-3 il-central-1 me-central-1 me- \
+    south-1 sa-east-1 us-east-1 us-east-2 us-gov-east-1 us-gov-west-1 us-west-1 us-west-2";
 
 /// Reports whether SES answers, and whether the clock is right; true when it answers.
 pub(super) async fn check(
@@ -180,14 +154,14 @@ async fn connect(addresses: &[SocketAddr]) -> io::Result<()> {
 
 fn unknown_region(settings: &SesSettings) -> Option<String> {
     let region = settings.region.as_str();
-    if settings.endpoint_url.is_some() || REGIONS.contains(&region) {
+    if settings.endpoint_url.is_some() || REGIONS.split(' ').any(|it| it == region) {
         return None;
     }
-    let near = REGIONS.iter().min_by_key(|it| strsim::damerau_levenshtein(it, region));
+    let near = REGIONS.split(' ').min_by_key(|it| strsim::damerau_levenshtein(it, region));
     let near = near.filter(|it| strsim::damerau_levenshtein(it, region) <= 3);
     Some(match near {
         Some(near) => format!("SES is not known in `{region}`; did you mean `{near}`?"),
-        None => format!("SES is not known in `{region}`; it is in {}", REGIONS.join(", ")),
+        None => format!("SES is not known in `{region}`; it is in {}", REGIONS.replace(' ', ", ")),
     })
 }
 

@@ -81,19 +81,16 @@ pub(super) async fn check(
 /// its default configuration set.
 fn resources(config: &Config, from: &str, said: &str) -> Vec<String> {
     let account = &config.account;
-    let arn = |resource: String| {
-        format!("arn:{}:ses:{}:{}:{resource}", account.partition, account.region, account.id)
-    };
     let identity = covering(config, from);
     let named = said.split(['`', '\'', ' ']).filter(|it| it.starts_with("arn:"));
     let mut found: Vec<_> = named.filter(|it| it.contains(":ses:")).map(str::to_owned).collect();
     match identity {
         Some(identity) => {
-            found.push(arn(format!("identity/{}", identity.name.value)));
+            found.push(account.arn("identity", &identity.name.value));
             let set = identity.configuration_set.iter();
-            found.extend(set.map(|set| arn(format!("configuration-set/{set}"))));
+            found.extend(set.map(|set| account.arn("configuration-set", set)));
         }
-        None if found.is_empty() => found.push(arn(format!("identity/{from}"))),
+        None if found.is_empty() => found.push(account.arn("identity", from)),
         None => {}
     }
     found.sort();

@@ -15,7 +15,7 @@ const ROOM: u64 = 1 << 30;
 
 /// Open files: a connection needs its socket and, as its message goes to SES or to a file, another.
 pub(super) fn limits(config: &Config, report: &mut Report) {
-    let connections = config.limits.connections as u64;
+    let connections = config.limits.admission.connections as u64;
     let calls = match &config.upstream {
         Upstream::Ses(ses) => connections.min(ses.calls as u64),
         Upstream::Outbox { .. } => connections,

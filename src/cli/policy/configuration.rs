@@ -249,7 +249,7 @@ impl Toml {
         let groups = config.groups.iter_mut().flat_map(|it| &mut it.policies);
         let known = config.identities.known.iter_mut().flat_map(|it| &mut it.policies);
         let delegated = config.identities.delegated.iter_mut().flat_map(|it| &mut it.policies);
-        let levels = &mut config.account.service_control_policies;
+        let levels = &mut config.service_control_policies;
         let scps = levels.iter_mut().flat_map(|level| &mut level.value);
         for document in users.chain(groups).chain(known).chain(delegated).chain(scps) {
             let name = document.value.file().and_then(Path::file_name).and_then(|it| it.to_str());

@@ -12,7 +12,7 @@ use super::super::place::Placed;
 use super::Reader;
 
 /// A plain value: read from TOML, or from the text of a variable or a flag.
-trait Setting: Copy + Display + PartialOrd {
+pub(in crate::config) trait Setting: Copy + Display + PartialOrd {
     fn from_toml(value: &ValueInner<'_>) -> Option<Self>;
     fn from_text(text: &str) -> Option<Self>;
     /// What completes "`key` must be …".
@@ -37,20 +37,26 @@ impl Setting for bool {
     }
 }
 
-impl Setting for usize {
-    fn from_toml(value: &ValueInner<'_>) -> Option<Self> {
-        usize::try_from(value.as_integer()?).ok()
-    }
+macro_rules! whole_numbers {
+    ($($number:ty),*) => {$(
+        impl Setting for $number {
+            fn from_toml(value: &ValueInner<'_>) -> Option<Self> {
+                Self::try_from(value.as_integer()?).ok()
+            }
 
-    fn from_text(text: &str) -> Option<Self> {
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        text.parse().ok().filter(|_| is_plain)
-    }
+            fn from_text(text: &str) -> Option<Self> {
+                let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+                text.parse().ok().filter(|_| is_plain)
+            }
 
-    fn must_be(bounds: &RangeInclusive<Self>) -> String {
-        format!("a whole number from {} to {}", bounds.start(), bounds.end())
-    }
+            fn must_be(bounds: &RangeInclusive<Self>) -> String {
+                format!("a whole number from {} to {}", bounds.start(), bounds.end())
+            }
+        }
+    )*};
 }
+
+whole_numbers!(u32, u64, usize);
 
 impl Setting for f64 {
     fn from_toml(value: &ValueInner<'_>) -> Option<Self> {
@@ -68,8 +74,12 @@ impl Setting for f64 {
 }
 
 impl Reader<'_, '_> {
-    /// Reads a value within bounds that may be absent.
-    fn read<T: Setting>(&mut self, key: &'static str, bounds: RangeInclusive<T>) -> Option<T> {
+    /// A value within bounds that may be absent.
+    pub(in crate::config) fn number<T: Setting>(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<T>,
+    ) -> Option<T> {
         let mut value = self.take(key, false)?;
         let found = value.take();
         let text = found.as_str().filter(|_| self.source.is_said(value.span));
@@ -86,53 +96,34 @@ impl Reader<'_, '_> {
         read
     }
 
-    /// Reads a value within bounds, or its default.
-    fn read_or<T: Setting>(
+    /// A value within bounds, or its default.
+    pub(in crate::config) fn number_or<T: Setting>(
         &mut self,
         key: &'static str,
         default: T,
         bounds: RangeInclusive<T>,
     ) -> T {
-        self.with_default(key, default, |table| table.read(key, bounds)).unwrap_or(default)
+        self.with_default(key, default, |table| table.number(key, bounds)).unwrap_or(default)
     }
 
     /// True or false, if it is there.
     pub(in crate::config) fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        self.read(key, false..=true)
+        self.number(key, false..=true)
     }
 
     /// True or false, or its default.
     pub(in crate::config) fn flag(&mut self, key: &'static str, default: bool) -> bool {
-        self.read_or(key, default, false..=true)
-    }
-
-    /// A whole number within bounds, or its default.
-    pub(in crate::config) fn number(
-        &mut self,
-        key: &'static str,
-        default: usize,
-        bounds: RangeInclusive<usize>,
-    ) -> usize {
-        self.read_or(key, default, bounds)
-    }
-
-    /// A whole number within bounds that may be absent.
-    pub(in crate::config) fn number_if_any(
-        &mut self,
-        key: &'static str,
-        bounds: RangeInclusive<usize>,
-    ) -> Option<usize> {
-        self.read(key, bounds)
+        self.number_or(key, default, false..=true)
     }
 
     /// A number of events per second, above zero; it may have a fraction.
     pub(in crate::config) fn rate(&mut self, key: &'static str) -> Option<f64> {
-        self.read(key, 0.001..=1_000_000.0)
+        self.number(key, 0.001..=1_000_000.0)
     }
 
     /// A share of a whole, or its default.
     pub(in crate::config) fn share(&mut self, key: &'static str, default: f64) -> f64 {
-        self.read_or(key, default, 0.0..=1.0)
+        self.number_or(key, default, 0.0..=1.0)
     }
 
     /// A duration in whole seconds within bounds.
@@ -140,11 +131,9 @@ impl Reader<'_, '_> {
         &mut self,
         key: &'static str,
         default: u64,
-        bounds: RangeInclusive<usize>,
+        bounds: RangeInclusive<u64>,
     ) -> Duration {
-        let default = usize::try_from(default).unwrap_or(usize::MAX);
-        let seconds = self.number(key, default, bounds);
-        Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
+        Duration::from_secs(self.number_or(key, default, bounds))
     }
 
     /// A day, which begins at midnight UTC, or a moment.

@@ -28,10 +28,10 @@ impl Loader<'_> {
         let identities = parts.basis.listed.identities(None);
         let levels = &parts.basis.service_control_policies;
         for (user, read) in self.config.users.iter().zip(&parts.users) {
-            let look = FileStamps::new(self.config, &identities, &read.principal);
+            let sender = Sender::new(self.config, &identities, &read.principal);
             // That a user has no policy was told.
             if let Some(reason) =
-                (!read.principal.policies.is_empty()).then(|| look.reason(levels)).flatten()
+                (!read.principal.policies.is_empty()).then(|| sender.reason(levels)).flatten()
             {
                 let message = format!("user `{}` can send nothing: {reason}", user.name.value);
                 self.warn(&user.name, &message);
@@ -40,8 +40,8 @@ impl Loader<'_> {
     }
 }
 
-/// One user and what there is for it.
-struct FileStamps<'a> {
+/// One user, and what its mail can be sent with.
+struct Sender<'a> {
     config: &'a Config,
     identities: &'a Identities,
     principal: &'a Principal,
@@ -51,9 +51,10 @@ struct FileStamps<'a> {
     listeners: Vec<&'a config::Listener>,
 }
 
-impl<'a> FileStamps<'a> {
+impl<'a> Sender<'a> {
     fn new(config: &'a Config, identities: &'a Identities, principal: &'a Principal) -> Self {
-        let own = config.identities.known.iter().map(|it| arn(config, "identity", &it.name.value));
+        let own =
+            config.identities.known.iter().map(|it| config.account.arn("identity", &it.name.value));
         let delegated = config.identities.delegated.iter().map(|it| it.arn.value.clone());
         let speaks = |it: &&config::Listener| {
             it.clients.is_empty() || it.clients.iter().any(|it| it.user.value == principal.name)
@@ -283,11 +284,12 @@ impl<'a> FileStamps<'a> {
             return None;
         }
         let known = self.config.identities.known.iter();
-        let mut used = known.filter(|it| allowed(&arn(self.config, "identity", &it.name.value)));
+        let mut used =
+            known.filter(|it| allowed(&self.config.account.arn("identity", &it.name.value)));
         let first = used.next()?;
         let blocked = |it: &config::Identity| {
             let set = it.configuration_set.as_ref();
-            set.is_some_and(|set| !allowed(&arn(self.config, "configuration-set", set)))
+            set.is_some_and(|set| !allowed(&self.config.account.arn("configuration-set", set)))
         };
         let delegated = self.config.identities.delegated.iter();
         let is_all = blocked(first)
@@ -299,7 +301,7 @@ impl<'a> FileStamps<'a> {
                 "`{}` has the default configuration set `{set}`, which no Allow covers; add `{}` to \
                  `Resource`",
                 first.name.value,
-                arn(self.config, "configuration-set", set)
+                self.config.account.arn("configuration-set", set)
             )
         })
     }
@@ -310,9 +312,4 @@ fn allows(policies: &[Arc<Policy>]) -> impl Iterator<Item = (&Policy, &Statement
         policy.statements().iter().map(move |statement| (policy.as_ref(), statement))
     });
     all.filter(|(_, statement)| statement.effect() == Effect::Allow)
-}
-
-fn arn(config: &Config, kind: &str, name: &str) -> String {
-    let config::Account { partition, region, id, .. } = &config.account;
-    format!("arn:{partition}:ses:{region}:{id}:{kind}/{name}")
 }
