@@ -4,8 +4,10 @@
 //! the file. Where the file is required, a message is sent only when the intention to send it is
 //! written.
 
+mod facts;
 mod file;
 mod record;
+mod recorded;
 mod writer;
 
 use std::io;
@@ -17,7 +19,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Level;
 
+pub use facts::{Author, Facts, VpcFacts};
 pub use record::{Event, Record, VERSION};
+pub use recorded::{Recorded, Unread};
 use writer::{RecordKind, Thread, Writer};
 
 use crate::clock;
@@ -139,6 +143,12 @@ impl DecisionLog {
         if let Some(log) = &self.0 {
             log.writer.reopen();
         }
+    }
+
+    /// Whether records are kept in a file, where they can be read again.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Whether mail can be sent as far as its records go, and when that changes; none where they are

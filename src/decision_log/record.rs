@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use tracing::Level;
 use uuid::Uuid;
 
+use super::Facts;
 use crate::clock;
 
 /// The version of the schema. A field may be added within a version, none is renamed or removed.
@@ -165,6 +166,9 @@ pub struct Record<'a> {
     /// How long the transaction took from the end of its content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elapsed_ms: Option<u64>,
+    /// What a decision needs beside all this; in the file alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<&'a Facts<'a>>,
 }
 
 impl<'a> Record<'a> {

@@ -51,6 +51,26 @@ impl XSes {
         })
     }
 
+    /// Returns the value of a field, as it is written, where a decision depends on it: tags and the list
+    /// that a message belongs to decide nothing.
+    #[must_use]
+    pub fn decisive(&self, name: &str) -> Option<&str> {
+        match name {
+            CONFIGURATION_SET => self.configuration_set.as_deref(),
+            SOURCE_ARN => self.source_arn.as_ref().map(IdentityArn::as_str),
+            FROM_ARN => self.from_arn.as_ref().map(IdentityArn::as_str),
+            RETURN_PATH_ARN => self.return_path_arn.as_ref().map(IdentityArn::as_str),
+            TENANT => self.tenant.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Returns a value that a field may have on which no decision depends.
+    #[must_use]
+    pub fn example(name: &str) -> &'static str {
+        if name == MESSAGE_TAGS { "name=value" } else { "list" }
+    }
+
     /// Whether both have the same value in a field.
     #[must_use]
     pub fn agrees(&self, other: &Self, name: &str) -> bool {

@@ -2,6 +2,7 @@
 
 mod clients;
 mod decisions;
+mod facts;
 mod record;
 mod refusal;
 mod report;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use clients::CLIENTS;
+pub use facts::{Mail, NotDecidable, facts};
 pub use refusal::Refusal;
 
 use crate::authorize::{Client, Screened};
@@ -202,6 +204,7 @@ impl Relay {
         let deciding = trace::step("decide", Kind::Internal);
         let (permit, in_force) = self.permit(client, transaction, screened, id, by).await?;
         drop(deciding);
+        report.decided(permit.verdict());
         tokio::select! {
             biased;
             intended = report.intend(&permit, bytes, by) => intended?,

@@ -1,5 +1,6 @@
 //! The one record of a transaction, with what may be seen of it (decision 21).
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use tokio::time::Instant;
 use tracing::Level;
 use uuid::Uuid;
 
-use super::Refusal;
+use super::{Refusal, facts::facts};
 use crate::authorize::{Client, Denial, Permit, Verdict};
-use crate::decision_log::{DecisionLog, Event, Record, Unwritten};
+use crate::decision_log::{DecisionLog, Event, Facts, Record, Unwritten};
 use crate::memory::Exhausted;
 use crate::message::HeaderSection;
 use crate::redact::{Addresses, Redaction};
@@ -34,6 +35,10 @@ pub(super) struct TransactionLog<'a> {
     recipients: Addresses,
     from: Addresses,
     unknown_x_ses: Vec<String>,
+    /// What other policies can be asked with; only where somebody could read it.
+    facts: Option<Facts<'a>>,
+    /// What the policies said, once they have allowed the message.
+    decided: OnceLock<Verdict>,
     /// Whether the intention to send it is in the file.
     is_intended: AtomicBool,
 }
@@ -44,9 +49,10 @@ impl<'a> TransactionLog<'a> {
         redaction: &'a Redaction,
         client: &'a Client,
         envelope: &'a Envelope,
-        header: Option<&HeaderSection>,
+        header: Option<&'a HeaderSection>,
         id: Uuid,
     ) -> Self {
+        let known = header.filter(|_| log.is_kept() && redaction.is_full());
         let recipients = envelope.forward_paths.iter().map(|address| address.as_str());
         let from = header.map_or(&[][..], HeaderSection::from);
         let unknown = header.map_or(&[][..], HeaderSection::unknown_xses).iter();
@@ -63,6 +69,8 @@ impl<'a> TransactionLog<'a> {
             recipients: redaction.show_each(recipients),
             from: redaction.show_each(from.iter().map(|mailbox| mailbox.address.as_str())),
             unknown_x_ses: unknown.filter(is_shown).cloned().collect(),
+            facts: known.map(|header| facts(client, envelope, header)),
+            decided: OnceLock::new(),
             is_intended: AtomicBool::new(false),
         }
     }
@@ -81,8 +89,16 @@ impl<'a> TransactionLog<'a> {
             from: &self.from.shown,
             from_omitted: self.from.omitted(),
             unknown_x_ses: &self.unknown_x_ses,
+            // The record of the outcome follows.
+            facts: self.facts.as_ref().filter(|_| event != Event::Permitted),
             ..Record::new(event, self.id)
         }
+    }
+
+    /// Notes what the policies said.
+    pub(super) fn decided(&self, verdict: &Verdict) {
+        // A message is decided about once.
+        let _ = self.decided.set(verdict.clone());
     }
 
     /// What may be seen of a text that may hold addresses: all of it, or the reply code.
@@ -138,9 +154,12 @@ impl<'a> TransactionLog<'a> {
         let error =
             if self.redaction.is_full() { Some(refusal.to_string().into()) } else { told.class };
         let mut denied = Denied::default();
+        let decided = self.decided.get();
         let mut record = Record {
             reason: Some(told.name),
             bytes,
+            verdict: decided.map(|verdict| verdict.decision),
+            statement: decided.and_then(|verdict| verdict.statement.as_deref()),
             error: error.as_deref(),
             remedy: told.remedy,
             reply_code: Some(reply.code()),

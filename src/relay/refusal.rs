@@ -63,6 +63,18 @@ impl Refusal {
         self.told().name
     }
 
+    /// Names a denial in the same way.
+    #[must_use]
+    pub fn name_of(denial: &Denial) -> &'static str {
+        match denial {
+            Denial::Policy { .. } => "denied",
+            Denial::NotVerified { .. } => "not_verified",
+            Denial::TooManySteps => "too_many_steps",
+            Denial::Unsupported(_) => "not_supported",
+            Denial::Unsure(_) => "not_known_yet",
+        }
+    }
+
     /// Everything but the reply, in one match: another variant does not compile without all of it.
     pub(super) fn told(&self) -> Told<'_> {
         let theirs =
@@ -76,13 +88,13 @@ impl Refusal {
                          ask AWS for production access, or let the user's policies allow these; see \
                          `sandbox` in `[account]`",
                     ),
-                    ..theirs("denied")
+                    ..theirs(Self::name_of(source))
                 },
-                Denial::NotVerified { .. } => theirs("not_verified"),
-                Denial::TooManySteps => theirs("too_many_steps"),
-                Denial::Unsupported(_) => theirs("not_supported"),
+                Denial::NotVerified { .. } | Denial::TooManySteps | Denial::Unsupported(_) => {
+                    theirs(Self::name_of(source))
+                }
                 Denial::Unsure(_) => ours(
-                    "not_known_yet",
+                    Self::name_of(source),
                     Level::ERROR,
                     Some(
                         "wait until SES was asked; the role needs ses:GetAccount, \

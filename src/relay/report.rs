@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::record::{MEMORY, Sent, TransactionLog};
 use super::span::TransactionSpan;
 use super::{Refusal, Relay};
-use crate::authorize::{Client, Permit};
+use crate::authorize::{Client, Permit, Verdict};
 use crate::decision_log::Unwritten;
 use crate::message::HeaderSection;
 use crate::metrics::{Ending, Metrics};
@@ -48,6 +48,11 @@ impl<'a> Report<'a> {
     /// The decision id.
     pub(super) fn id(&self) -> Uuid {
         self.span.id
+    }
+
+    /// Notes what the policies said, for the case that the message is refused all the same.
+    pub(super) fn decided(&self, verdict: &Verdict) {
+        self.log.decided(verdict);
     }
 
     /// Writes that the message is about to be sent, where that is required.

@@ -235,7 +235,7 @@ def test_every_kind_of_record_is_valid_and_the_same_in_both_places(start: Start,
         {
             name: ",".join(value) if isinstance(value, list) else value
             for name, value in record.items()
-            if name not in ORDINARY
+            if name not in ORDINARY | {"facts"}
         }
         for record in records
         if record["event"] != "permitted"
@@ -246,6 +246,10 @@ def test_every_kind_of_record_is_valid_and_the_same_in_both_places(start: Start,
     assert relayed["principal_arn"] == "arn:aws:iam::123456789012:user/app"
     assert relayed["listener"] == f"127.0.0.1:{gate.starttls}" and relayed["tls"] == "none"
     assert relayed["configuration_set"] == "set"
+    assert relayed["facts"]["x_ses"] == {"X-SES-CONFIGURATION-SET": "set"}
+    assert relayed["facts"]["authors"] == [{"address": app, "name": "Some One"}]
+    rejected = next(record for record in records if record.get("reason") == "rejected")
+    assert rejected["verdict"] == "Allowed" and rejected["statement"].endswith("deny.json:4: statement 1")
     denied = next(record for record in records if record.get("reason") == "denied")
     assert denied["verdict"] == "ExplicitlyDenied" and denied["spelling_decided"] is True
     assert denied["statement"].endswith("deny.json:9: statement `NoLoudCeo`")

@@ -5,12 +5,15 @@
 
 #[path = "properties/configuration.rs"]
 mod configuration;
+#[path = "properties/log_record.rs"]
+mod log_record;
 #[path = "properties/message.rs"]
 mod message;
 
 use std::sync::Arc;
 
 pub(crate) use configuration::configuration;
+pub(crate) use log_record::log_record;
 pub(crate) use message::message;
 use sesgate::address::Address;
 use sesgate::message::{HeaderSection, XSes};
@@ -28,11 +31,12 @@ use sesgate::smtp::{
 pub(crate) type Property = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub(crate) const ALL: [Property; 10] = [
+pub(crate) const ALL: [Property; 11] = [
     ("address", address),
     ("configuration", configuration),
     ("content", content),
     ("header_section", header_section),
+    ("log_record", log_record),
     ("message", message),
     ("policy_document", policy_document),
     ("policy_evaluate", policy_evaluate),

@@ -20,6 +20,7 @@ const MAY_USE: [(&str, &[&str]); 38] = [
             "causes",
             "clock",
             "config",
+            "decision_log",
             "gateway",
             "identities",
             "message",
@@ -88,6 +89,7 @@ const MAY_USE: [(&str, &[&str]); 38] = [
     (
         "relay",
         &[
+            "address",
             "authorize",
             "clock",
             "decision_log",
@@ -96,6 +98,8 @@ const MAY_USE: [(&str, &[&str]); 38] = [
             "message",
             "metrics",
             "pace",
+            "policy",
+            "principals",
             "redact",
             "rules",
             "smtp",
