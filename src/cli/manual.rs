@@ -263,6 +263,33 @@ pub(super) const PAGES: &[Page] = &[
         files: &[],
     },
     Page {
+        command: "policy replay",
+        exit_status: &[
+            ("0", "every decision comes out as before"),
+            ("1", "some come out otherwise"),
+            (
+                "2",
+                "as 0, but records were left out: standard error says which and why; or the\n      command line cannot be understood",
+            ),
+            ("3", "some come out otherwise, and records were left out"),
+            ("64", "there is no such user"),
+            UNUSABLE,
+        ],
+        examples: &[
+            (
+                "sesgate policy replay --log decisions.jsonl --config new/sesgate.toml",
+                "yesterday's mail with another configuration",
+            ),
+            (
+                "sesgate policy replay --log decisions.jsonl --policy new.json --user app",
+                "with another policy for one user",
+            ),
+            ("sesgate policy replay --log decisions.jsonl --format junit > report.xml", "for CI"),
+        ],
+        environment: &[SETTINGS],
+        files: &[CONFIG],
+    },
+    Page {
         command: "user",
         exit_status: &[("…", "each command has its own; see its help")],
         examples: &[],

@@ -5,6 +5,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::support::{path, program};
+use crate::told;
 
 fn explain(config: &str, arguments: &[&str]) -> Output {
     program()
@@ -17,36 +18,10 @@ fn explain(config: &str, arguments: &[&str]) -> Output {
 
 #[test]
 fn cases_are_explained() {
-    let text = std::fs::read_to_string(path("tests/explain/cases.txt")).unwrap();
-    let mut played = 0;
-    for case in text.split("\n== ").skip(1) {
-        let (title, rest) = case.split_once('\n').unwrap();
-        let rest = rest.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let lines: Vec<_> = rest.collect();
-        let [ask, exit, told @ ..] = lines.as_slice() else { panic!("{title}: too short") };
-        let (config, arguments) = ask.strip_prefix("ask ").unwrap().split_once(": ").unwrap();
-        let arguments: Vec<_> = arguments.split(' ').collect();
-        let output = explain(config, &arguments);
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        let status: i32 = exit.strip_prefix("exit ").unwrap().parse().unwrap();
-        assert_eq!(output.status.code(), Some(status), "{title}\n{out}{errors}");
-        assert!(!out.contains('\u{1b}'), "{title}: no colours but on a terminal");
-        let mut unread = out.as_str();
-        for line in told {
-            match line.split_at(2) {
-                ("> ", part) => {
-                    let at = unread.find(part);
-                    let at = at.unwrap_or_else(|| panic!("{title}: no `{part}` in\n{out}"));
-                    unread = &unread[at + part.len()..];
-                }
-                ("! ", part) => assert!(!out.contains(part), "{title}: `{part}` in\n{out}"),
-                ("e ", part) => assert!(errors.contains(part), "{title}: no `{part}` in\n{errors}"),
-                _ => panic!("{title}: what is `{line}`?"),
-            }
-        }
-        played += 1;
-    }
+    let played = told::play("tests/explain/cases.txt", |ask| {
+        let (config, arguments) = ask.split_once(": ").unwrap();
+        explain(config, &arguments.split(' ').collect::<Vec<_>>())
+    });
     assert!(played > 40, "only {played} cases");
 }
 

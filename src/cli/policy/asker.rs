@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::authorize::{Client, Clients, Connected};
 use crate::config::{Config, Listener, ListenerTls};
 use crate::gateway;
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyKind};
 use crate::principals::Principal;
 
 /// Which client is meant.
@@ -202,13 +202,14 @@ impl Asker {
 }
 
 /// Whether a configuration with mistakes says enough to decide about this user's mail: whose account
-/// it is, and every policy that counts.
-pub(super) fn is_enough(config: &Config, principal: &Principal) -> bool {
+/// it is, and every policy that counts; where its identity policies are `replaced`, all others.
+pub(super) fn is_enough(config: &Config, principal: &Principal, replaced: bool) -> bool {
     let user = config.users.iter().find(|user| user.name.value == principal.name);
     let groups: Vec<_> =
         user.into_iter().flat_map(|user| &user.groups).map(|name| name.value.as_str()).collect();
     let counts = |used: &gateway::Used<'_>| match used.by {
         gateway::By::All => true,
+        _ if replaced && used.kind == PolicyKind::Identity => false,
         gateway::By::User(name) => name == principal.name,
         gateway::By::Group(name) => groups.contains(&name),
     };

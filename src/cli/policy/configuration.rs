@@ -30,17 +30,29 @@ pub(super) struct Configuration {
     pub(super) users: Vec<Principal>,
     /// Whether listeners say who their clients are; without any the case does.
     pub(super) has_listeners: bool,
-    problems: Vec<Problem>,
+    /// What the relay may know beyond what is known here.
+    pub(super) unknown: Vec<&'static str>,
+    /// What is wrong with it.
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Configuration {
+    /// Reads what the relay would. With mistakes in it something may be decided by it all the same:
+    /// [`Configuration::is_enough`].
+    ///
+    /// # Errors
+    /// What is wrong with it, when nothing can be decided by it.
+    pub(super) fn read(sources: &Sources) -> Result<Self, Vec<Problem>> {
+        match read_all(sources) {
+            (Some((config, loaded)), problems) => Ok(Self::new(config, loaded, true, problems)),
+            (None, problems) => Err(problems),
+        }
+    }
+
     /// Reads a file of the relay.
     pub(super) fn of_file(path: &Path, named: &Value<'_>) -> Result<Self, Mistake> {
         let sources = Sources::new(Some(path.to_owned()), std::env::vars_os(), Vec::new());
-        match read_all(&sources) {
-            (Some((config, loaded)), problems) => Ok(Self::new(config, loaded, true, problems)),
-            (None, problems) => Err(Mistake::of(named, told(&problems))),
-        }
+        Self::read(&sources).map_err(|problems| Mistake::of(named, told(&problems)))
     }
 
     /// Reads what a case says itself, or nothing; paths are relative to the file of cases.
@@ -113,12 +125,17 @@ impl Configuration {
         let now = SystemTime::now();
         let explainer = loaded.parts.into_explainer(&config, now);
         let (authorizer, users) = (explainer.authorizer, explainer.users);
-        Self { config, authorizer, users, has_listeners, problems }
+        Self { config, authorizer, users, has_listeners, unknown: explainer.unknown, problems }
     }
 
-    /// Says what of a user's mail cannot be decided: that mistakes concern it.
-    pub(super) fn is_enough(&self, principal: &Principal) -> Result<(), String> {
-        if is_enough(&self.config, principal) { Ok(()) } else { Err(told(&self.problems)) }
+    /// Says what of a user's mail cannot be decided: that mistakes concern it. Where its identity
+    /// policies are `replaced`, those do not count.
+    pub(super) fn is_enough(&self, principal: &Principal, replaced: bool) -> Result<(), String> {
+        if is_enough(&self.config, principal, replaced) {
+            Ok(())
+        } else {
+            Err(told(&self.problems))
+        }
     }
 }
 

@@ -22,7 +22,7 @@
 //! settled it, its `index` counted from 0. Where a line or a document is refused there is `error`
 //! instead of both. Spellings and parent domains (decision 7) are the relay's; there are none here.
 
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::process::ExitCode;
 
 use jsonc_parser::ast::{Object, Value};
@@ -30,11 +30,10 @@ use jsonc_parser::ast::{Object, Value};
 use super::documents::{Compiled, LineDocuments};
 use super::json::{self, Mistake, excerpt, kind};
 use super::layers::Policies;
+use super::lines;
 use super::question::{self, Spellings, Who, is_account};
 use crate::policy::{Request, evaluate};
 
-/// Longest line, in bytes without its end.
-const MOST_LINE_BYTES: usize = 4 * 1024 * 1024;
 const BUFFER_BYTES: usize = 64 * 1024;
 
 const MEMBERS: [&str; 12] = [
@@ -69,9 +68,10 @@ pub(in crate::cli) fn run() -> ExitCode {
 fn answer_all(mut input: BufReader<impl Read>, mut output: impl Write) -> io::Result<()> {
     let mut compiled = Compiled::default();
     let mut line = Vec::new();
-    while let Some(length) = next_line(&mut input, &mut output, &mut line)? {
-        let answer = if length > MOST_LINE_BYTES {
-            Answer::refused(None, format!("the line is longer than {MOST_LINE_BYTES} bytes"))
+    // Before it waits for more input it writes out every answer.
+    while let Some(read) = lines::next(&mut input, &mut line, || output.flush())? {
+        let answer = if read.is_too_long() {
+            Answer::refused(None, lines::TOO_LONG.to_owned())
         } else {
             match std::str::from_utf8(&line) {
                 Ok(line) => answer(line, &mut compiled),
@@ -84,43 +84,6 @@ fn answer_all(mut input: BufReader<impl Read>, mut output: impl Write) -> io::Re
         answer.write(&mut output)?;
     }
     output.flush()
-}
-
-/// Reads a line without its end and returns its length, `None` at the end of input. Of a line that
-/// is too long the beginning is kept. Before it waits for more input it writes out every answer.
-fn next_line(
-    input: &mut BufReader<impl Read>,
-    output: &mut impl Write,
-    line: &mut Vec<u8>,
-) -> io::Result<Option<usize>> {
-    line.clear();
-    let mut length = 0_usize;
-    let mut is_begun = false;
-    loop {
-        if input.buffer().is_empty() {
-            output.flush()?;
-        }
-        let bytes = match input.fill_buf() {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        if bytes.is_empty() {
-            return Ok(is_begun.then_some(length));
-        }
-        is_begun = true;
-        let end = memchr::memchr(b'\n', bytes);
-        let part = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes);
-        length = length.saturating_add(part.len());
-        if length <= MOST_LINE_BYTES {
-            line.extend_from_slice(part);
-        }
-        let read = part.len() + usize::from(end.is_some());
-        input.consume(read);
-        if end.is_some() {
-            return Ok(Some(length));
-        }
-    }
 }
 
 /// What is written for a line.

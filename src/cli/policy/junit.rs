@@ -43,11 +43,12 @@ impl Suite {
     }
 }
 
-/// Writes the report.
+/// Writes the report of a command.
 ///
 /// # Errors
 /// When it cannot be written.
 pub(super) fn write(
+    command: &str,
     suites: &[Suite],
     coverage: Option<&Reached>,
     out: &mut impl Write,
@@ -59,7 +60,7 @@ pub(super) fn write(
     let missing = coverage.map_or(0, |it| it.failures().count());
     xml.create_element("testsuites")
         .with_attributes([
-            ("name", "sesgate policy test"),
+            ("name", command),
             ("tests", &(sum(Suite::tests) + files).to_string()),
             ("failures", &(sum(Suite::failures) + missing).to_string()),
             ("errors", &sum(Suite::errors).to_string()),

@@ -23,7 +23,7 @@ use crate::authorize::{Client, Denial, Message, Occasion, STEPS, Verdict, Vpc};
 use crate::message::HeaderSection;
 use crate::policy::{StepBudget, moment};
 use crate::principals::Principal;
-use crate::smtp::Reply;
+use crate::smtp::{Envelope, Reply};
 
 /// Members of a case that only a `request` has; of a message the configuration says them.
 const OF_REQUESTS: [&str; 6] =
@@ -75,6 +75,14 @@ impl Configurations {
     }
 }
 
+/// A message that a case asks about.
+struct Given {
+    client: Client,
+    envelope: Envelope,
+    header: HeaderSection,
+    now: SystemTime,
+}
+
 /// Decides about the message of a case, with its policies in place of the user's where it has any.
 pub(super) fn decide(
     case: &Case<'_, '_>,
@@ -89,13 +97,51 @@ pub(super) fn decide(
         }
     }
     let configuration = configurations.of(case, coverage)?;
-    let (mut client, ehlo) = client(case, &configuration)?;
-    configuration
-        .is_enough(&client.principal)
-        .map_err(|problem| Mistake::of(case.member("config").unwrap_or(case.value), problem))?;
+    let Given { client, envelope, header, now } = match read(case, policies, &configuration)? {
+        Ok(given) => given,
+        Err(refused) => return Ok(refused),
+    };
+
+    let authorizer = &configuration.authorizer;
+    let occasion = Occasion { id: uuid::Uuid::nil(), now, steps: STEPS };
+    let decided = authorizer.decide(&client, &envelope, &header, occasion);
+    let verdict = match &decided {
+        Ok(verdict) => Some(verdict),
+        Err(Denial::Policy { verdict, .. }) => Some(&**verdict),
+        Err(_) => None,
+    };
+    let mut answer = None;
+    if let Ok(chosen) = authorizer.chosen(&client, &envelope, &header) {
+        let message = Message { envelope: &envelope, header: &header, x_ses: &chosen.x_ses };
+        authorizer.ask(&client, message, now, &StepBudget::unbounded(), |asked| {
+            if let Some(coverage) = coverage.as_mut() {
+                coverage.observe(&asked.layers, &asked.request);
+            }
+            let Some(decision) = asked.decision() else { return };
+            if answer.is_none() && verdict.is_some_and(|it| is_of(it, &Verdict::of(&decision))) {
+                answer = Some(Answer::of(&decision));
+            }
+        });
+    }
+    let mut answer = answer.unwrap_or_default();
+    answer.reply = decided.err().map(mail::reply);
+    Ok(answer)
+}
+
+/// Reads the message of a case with whose it is, or the answer to one that cannot be read.
+fn read(
+    case: &Case<'_, '_>,
+    policies: &Policies,
+    configuration: &Configuration,
+) -> Result<Result<Given, Answer>, Mistake> {
+    let (mut client, ehlo) = client(case, configuration)?;
     let has = |name: &str| case.member(name).is_some();
+    let replaced = has("policies") || has("policy_files") || has("condition");
+    configuration
+        .is_enough(&client.principal, replaced)
+        .map_err(|problem| Mistake::of(case.member("config").unwrap_or(case.value), problem))?;
     let mut principal = (*client.principal).clone();
-    if has("policies") || has("policy_files") || has("condition") {
+    if replaced {
         principal.policies.clone_from(&policies.identity);
     }
     if has("boundary") {
@@ -144,40 +190,16 @@ pub(super) fn decide(
     };
     let envelope = match mail::envelope(reverse_path, paths, ehlo) {
         Ok(envelope) => envelope,
-        Err(reply) => return Ok(Answer::refused(reply.to_string())),
+        Err(reply) => return Ok(Err(Answer::refused(reply.to_string()))),
     };
     let header = match HeaderSection::parse(&section) {
         Ok(header) => header,
         Err(error) => {
             let reply = Reply::transaction_failed(&error.to_string());
-            return Ok(Answer::refused(reply.to_string()));
+            return Ok(Err(Answer::refused(reply.to_string())));
         }
     };
-
-    let authorizer = &configuration.authorizer;
-    let occasion = Occasion { id: uuid::Uuid::nil(), now, steps: STEPS };
-    let decided = authorizer.decide(&client, &envelope, &header, occasion);
-    let verdict = match &decided {
-        Ok(verdict) => Some(verdict),
-        Err(Denial::Policy { verdict, .. }) => Some(&**verdict),
-        Err(_) => None,
-    };
-    let mut answer = None;
-    if let Ok(chosen) = authorizer.chosen(&client, &envelope, &header) {
-        let message = Message { envelope: &envelope, header: &header, x_ses: &chosen.x_ses };
-        authorizer.ask(&client, message, now, &StepBudget::unbounded(), |asked| {
-            if let Some(coverage) = coverage.as_mut() {
-                coverage.observe(&asked.layers, &asked.request);
-            }
-            let Some(decision) = asked.decision() else { return };
-            if answer.is_none() && verdict.is_some_and(|it| is_of(it, &Verdict::of(&decision))) {
-                answer = Some(Answer::of(&decision));
-            }
-        });
-    }
-    let mut answer = answer.unwrap_or_default();
-    answer.reply = decided.err().map(mail::reply);
-    Ok(answer)
+    Ok(Ok(Given { client, envelope, header, now }))
 }
 
 /// Tells whether a verdict is of that decision: it may know the nearest statement beside it.
@@ -259,4 +281,76 @@ fn at(case: &Case<'_, '_>) -> Result<SystemTime, Mistake> {
     moment(json::string(value, "`at`")?).ok_or_else(|| {
         Mistake::of(value, "`at` is a moment as policies have it, such as `2026-12-31T23:59:59Z`")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::super::sources;
+    use super::*;
+    use crate::authorize::Authorizer;
+    use crate::decision_log::{Event, Record, Recorded};
+    use crate::relay::{Mail, facts};
+
+    /// What is decided about a message is decided about its record again.
+    #[test]
+    fn records_are_decided_as_their_messages() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/decisions");
+        let mut configurations = Configurations::default();
+        let mut played = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let file = json::parse(&text).unwrap();
+            for value in &file.as_array().unwrap().elements {
+                let own = value.as_object().unwrap();
+                let case = Case { value, own, shared: None, text: &text, path: &path };
+                let policies = sources::load(&case, &mut None).unwrap().unwrap();
+                let configuration = configurations.of(&case, &mut None).unwrap();
+                let given = read(&case, &policies, &configuration).unwrap();
+                let Ok(given) = given else { continue };
+                let name = case.string("name").unwrap().unwrap_or_default();
+                is_decided_again(&configuration.authorizer, &given, name);
+                played += 1;
+            }
+        }
+        assert!(played > 190, "only {played} messages");
+    }
+
+    fn is_decided_again(authorizer: &Authorizer, given: &Given, name: &str) {
+        let Given { client, envelope, header, now } = given;
+        let facts = facts(client, envelope, header);
+        let shown = |address: &Address| address.as_str().to_owned();
+        let recipients: Vec<_> = envelope.forward_paths.iter().map(shown).collect();
+        let from: Vec<_> = header.from().iter().map(|mailbox| shown(&mailbox.address)).collect();
+        let record = Record {
+            principal: Some(&client.principal.name),
+            client: Some(&client.peer.to_string()),
+            tls: Some("none"),
+            ehlo: Some(&envelope.ehlo),
+            reverse_path: Some(envelope.reverse_path.as_str()),
+            recipients: &recipients,
+            from: &from,
+            waited_ms: Some(2_000),
+            elapsed_ms: Some(5_000),
+            facts: Some(&facts),
+            ..Record::new(Event::Relayed, Uuid::nil())
+        };
+        let line = record.to_line(*now + Duration::from_secs(3));
+        let recorded = Recorded::parse(&line).unwrap();
+        let mail = Mail::of(&recorded).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let late = now.duration_since(mail.at).unwrap();
+        assert!(late < Duration::from_millis(1), "{name}: {late:?}");
+        let at = |now| Occasion { id: Uuid::nil(), now, steps: STEPS };
+        let again = mail.client(&client.principal);
+        assert_eq!(
+            authorizer.decide(&again, &mail.envelope, &mail.header, at(mail.at)),
+            authorizer.decide(client, envelope, header, at(*now)),
+            "{name}\n{}",
+            String::from_utf8_lossy(&line),
+        );
+    }
 }

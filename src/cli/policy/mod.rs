@@ -5,6 +5,7 @@ mod case;
 mod cases;
 mod configuration;
 mod coverage;
+mod decider;
 mod documents;
 mod evaluate;
 mod expect;
@@ -14,10 +15,13 @@ mod fingerprint;
 mod json;
 mod junit;
 mod layers;
+mod lines;
 mod lint;
 mod mail;
 mod message;
 mod question;
+mod records;
+mod replay;
 mod sarif;
 mod sources;
 mod test;
@@ -25,6 +29,9 @@ mod test;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+
+/// Exit status for a question that cannot be asked: EX_USAGE of sysexits.h.
+const EX_USAGE: u8 = 64;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -59,6 +66,13 @@ pub(super) enum Command {
     /// with `action`, `resource`, `principal` and `context`. Of a folder all files `*.json` are taken,
     /// at any depth; policies among them are passed over.
     Test(test::Arguments),
+    /// Decides the mail of a decision log again, by other policies, and tells what differs.
+    ///
+    /// Each record is decided as the relay would with this configuration, at the moment of then, and
+    /// compared with what was decided. Groups of differences are shown with an example, the most
+    /// frequent first. Records can be decided that were written with a file in `[decision_log]` and
+    /// `addresses = "full"` in `[log]`; all others are left out and counted.
+    Replay(Box<replay::Arguments>),
 }
 
 pub(super) fn run(command: &Command) -> ExitCode {
@@ -67,5 +81,6 @@ pub(super) fn run(command: &Command) -> ExitCode {
         Command::Evaluate => evaluate::run(),
         Command::Lint(arguments) => lint::run(arguments),
         Command::Test(arguments) => test::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
     }
 }

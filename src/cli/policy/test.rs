@@ -60,7 +60,10 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
     let reached = player.coverage.map(|it| Reached::new(&it, arguments.coverage.unwrap_or(0)));
     let printed = played.and_then(|()| match arguments.format {
         Format::Text => print_counts(&suites, reached.as_ref()),
-        Format::Junit => junit::write(&suites, reached.as_ref(), &mut io::stdout().lock()),
+        Format::Junit => {
+            let out = &mut io::stdout().lock();
+            junit::write("sesgate policy test", &suites, reached.as_ref(), out)
+        }
     });
     if printed.is_err() {
         return ExitCode::from(NOT_RUN);

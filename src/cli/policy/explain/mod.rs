@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use clap::{Args, ValueHint};
 
 use super::super::problems;
+use super::EX_USAGE;
 use super::asker::{self, Asker, Wanted};
 use super::mail;
 use crate::authorize::{Authorizer, Client, Denial, Message, Occasion, STEPS};
@@ -23,9 +24,6 @@ use asking::Asking;
 /// Requests of each outcome that are explained; of a message with many authors and recipients there
 /// are thousands, all alike.
 const EXPLAINED: usize = 20;
-
-/// Exit status for a question that cannot be asked.
-const EX_USAGE: u8 = 64;
 
 const SANDBOX: &str =
     "the account is in the sandbox, where recipients' identities are resources too";
@@ -83,7 +81,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(EX_USAGE);
         }
     };
-    if !asker::is_enough(&config, &asker.client.principal) {
+    if !asker::is_enough(&config, &asker.client.principal, false) {
         return super::super::refuse(&problems);
     }
     let at = arguments.at.unwrap_or(now);
