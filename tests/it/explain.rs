@@ -53,6 +53,15 @@ fn json_holds_every_request_with_its_context() {
     assert_eq!(requests[0]["refused_by"], json!(["the user's policies"]));
     assert_eq!(requests[0]["why"].as_array().unwrap().len(), 2);
     assert_eq!(answer["client"]["user"], "recipients");
+    assert_eq!(answer["assumed"], json!([]));
+}
+
+#[test]
+fn json_says_what_a_bare_call_assumed() {
+    let output = explain("bare", &["--from", "a@example.com", "--rcpt", "x@example.net", "--json"]);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["assumed"][0], "the client is `app`, the only user: --user");
+    assert_eq!(answer["assumed"].as_array().unwrap().len(), 7);
 }
 
 #[test]

@@ -34,6 +34,13 @@ pub(super) struct Wanted {
     pub(super) no_tls: bool,
 }
 
+impl Wanted {
+    /// Whether user or listener are named, and with them who asks.
+    pub(super) fn names_somebody(&self) -> bool {
+        self.user.is_some() || self.listener.is_some()
+    }
+}
+
 /// The client, and what there is to say about how it was found.
 pub(super) struct Asker {
     pub(super) client: Client,
@@ -41,6 +48,8 @@ pub(super) struct Asker {
     pub(super) listener: String,
     /// What of it the listener states, or was assumed.
     remarks: Vec<String>,
+    /// What of it could be otherwise, each with the option that says it.
+    pub(super) assumed: Vec<String>,
 }
 
 impl Asker {
@@ -61,11 +70,22 @@ impl Asker {
         let principal = users.iter().find(|user| user.name == name);
         let principal =
             principal.ok_or_else(|| format!("there is no user `{name}` in the configuration"))?;
-        match listener {
+        let mut asker = match listener {
             Some(listener) => Self::through(wanted, config, listener, principal)
-                .map_err(|problem| format!("listener {}: {problem}", gateway::name(listener))),
-            None => Self::anywhere(wanted, config, principal),
+                .map_err(|problem| format!("listener {}: {problem}", gateway::name(listener)))?,
+            None => Self::anywhere(wanted, config, principal)?,
+        };
+        if listener.is_none() && !asker.listener.is_empty() {
+            let first = format!(
+                "it connects to {}, the first listener that takes `{name}`: --listener",
+                asker.listener
+            );
+            asker.assumed.insert(0, first);
         }
+        if wanted.user.is_none() {
+            asker.assumed.insert(0, format!("the client is `{name}`, the only user: --user"));
+        }
+        Ok(asker)
     }
 
     /// Through the first listener that takes the user.
@@ -112,7 +132,14 @@ impl Asker {
             "no listener of the configuration takes `{}`: the client is what the command line says",
             principal.name
         )];
-        Self { client, listener: String::new(), remarks }
+        let mut assumed = Vec::new();
+        if wanted.source_ip.is_none() {
+            assumed.push(format!("it connects from {ip}: --source-ip"));
+        }
+        if !wanted.no_tls {
+            assumed.push("it has TLS: --no-tls".to_owned());
+        }
+        Self { client, listener: String::new(), remarks, assumed }
     }
 
     fn through(
@@ -128,12 +155,19 @@ impl Asker {
                 users => format!("it speaks for {}, not for `{user}`", listed(users)),
             });
         }
-        let mut remarks = Vec::new();
+        let (mut remarks, mut assumed) = (Vec::new(), Vec::new());
         let ip = match wanted.source_ip {
             Some(ip) => ip.to_canonical(),
             None => {
-                let (ip, remark) = likely_address(&clients, listener, user);
-                remarks.extend(remark.filter(|_| clients.source_ip.is_none()));
+                let (ip, is_sure) = likely_address(&clients, listener, user);
+                if clients.source_ip.is_none() {
+                    assumed.push(format!("it connects from {ip}: --source-ip"));
+                    if !is_sure {
+                        remarks.push(format!(
+                            "{ip} is assumed to be the client's address: say --source-ip"
+                        ));
+                    }
+                }
                 ip
             }
         };
@@ -153,18 +187,26 @@ impl Asker {
                         `vpc_endpoint` of the listener states one"
                 .to_owned());
         }
+        let is_tls = is_tls(listener, &clients, ip, wanted.no_tls)?;
+        let may_be_in_clear = is_tls && self::is_tls(listener, &clients, ip, true) == Ok(false);
+        if may_be_in_clear && clients.secure_transport.is_none() {
+            assumed.push("it has TLS, which the listener offers: --no-tls".to_owned());
+        }
+        if wanted.vpc_endpoint.is_none() && !clients.proxies.is_empty() {
+            assumed.push("its PROXY header names no endpoint of a VPC: --vpc-endpoint".to_owned());
+        }
         let connected = Connected {
             client: (ip, 0).into(),
             vpc: clients.vpc_behind(wanted.vpc_endpoint.clone()),
             listener: gateway::name(listener).into(),
-            is_tls: is_tls(wanted, listener, &clients, ip)?,
+            is_tls,
             tls: None,
         };
         if clients.secure_transport.is_some_and(|stated| stated != connected.is_tls) {
             remarks.push("`secure_transport` is what the listener states".to_owned());
         }
         let client = clients.client(Arc::new(principal.clone()), None, connected);
-        Ok(Self { client, listener: gateway::name(listener), remarks })
+        Ok(Self { client, listener: gateway::name(listener), remarks, assumed })
     }
 
     fn looks_like(&self, other: &Self) -> bool {
@@ -284,26 +326,25 @@ fn takes(config: &Config, listener: &Listener, user: &str) -> bool {
     listener.clients.iter().any(|client| client.user.value == user)
 }
 
-/// Where a client most probably comes from, and what to say about that.
-fn likely_address(clients: &Clients, listener: &Listener, user: &str) -> (IpAddr, Option<String>) {
+/// Where a client most probably comes from, and whether nothing else is likely.
+fn likely_address(clients: &Clients, listener: &Listener, user: &str) -> (IpAddr, bool) {
     let address = listener.address.value.ip();
     if address.is_loopback() && clients.proxies.is_empty() {
-        return (address, None);
+        return (address, true);
     }
     let theirs = clients.speaks_for.iter().filter(|(_, name)| name == user);
     let mut hosts = theirs.filter_map(|(network, _)| network.hosts().next());
     let likely = hosts.find(|host| clients.user(*host) == Ok(Some(user)));
-    let ip = likely.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    (ip, Some(format!("{ip} is assumed to be the client's address: say --source-ip")))
+    (likely.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), false)
 }
 
 fn is_tls(
-    wanted: &Wanted,
     listener: &Listener,
     clients: &Clients,
     ip: IpAddr,
+    no_tls: bool,
 ) -> Result<bool, String> {
-    match (listener.tls, wanted.no_tls) {
+    match (listener.tls, no_tls) {
         (ListenerTls::Off, _) => Ok(false),
         (_, false) => Ok(true),
         (ListenerTls::Implicit, true) => Err("it has TLS from the first byte".to_owned()),

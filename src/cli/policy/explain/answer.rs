@@ -30,6 +30,8 @@ pub(super) struct Answer {
 /// What there is to say beside the answer.
 pub(super) struct Remarks<'a> {
     pub(super) asker: &'a Asker,
+    /// What the command line left open.
+    pub(super) assumed: &'a [String],
     /// Mistakes for which the relay would not start.
     pub(super) problems: &'a [String],
     /// What the running relay may know beyond what counted here.
@@ -45,6 +47,7 @@ impl Answer {
             "reason": self.reason,
             "uncovered": self.uncovered,
             "client": remarks.asker.to_json(),
+            "assumed": remarks.assumed,
             "unknown": remarks.unknown,
             "problems": remarks.problems,
             "requests": requests.collect::<Vec<_>>(),
@@ -77,6 +80,9 @@ impl Answer {
         }
         for line in remarks.asker.lines() {
             writeln!(out, "{}", printable(&line))?;
+        }
+        for assumed in remarks.assumed {
+            writeln!(out, "assumed: {}", printable(assumed))?;
         }
         for unknown in remarks.unknown {
             writeln!(out, "not known here: {unknown}")?;

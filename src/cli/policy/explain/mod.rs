@@ -2,6 +2,7 @@
 
 mod answer;
 mod asking;
+mod assumed;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -24,6 +25,11 @@ use asking::Asking;
 /// Requests of each outcome that are explained; of a message with many authors and recipients there
 /// are thousands, all alike.
 const EXPLAINED: usize = 20;
+
+/// What counts where the command line does not say it.
+const EHLO: &str = "localhost";
+const ACTION: &str = "ses:SendRawEmail";
+const RESOURCE: &str = "*";
 
 const SANDBOX: &str =
     "the account is in the sandbox, where recipients' identities are resources too";
@@ -52,18 +58,24 @@ pub(in crate::cli) struct Arguments {
     /// several values. The keys of client and user are there already.
     #[arg(long, value_name = "KEY=VALUE", conflicts_with_all = ["message", "from", "rcpt"])]
     context: Vec<String>,
-    /// With --context, the ARN of the resource.
-    #[arg(long, value_name = "ARN", default_value = "*", requires = "context")]
-    resource: String,
-    /// With --context, the action.
-    #[arg(long, default_value = "ses:SendRawEmail", requires = "context")]
-    action: String,
-    /// The client's EHLO name.
-    #[arg(long, value_name = "NAME", default_value = "localhost")]
-    ehlo: String,
+    /// With --context, the ARN of the resource. Default: `*`.
+    #[arg(long, value_name = "ARN", requires = "context")]
+    resource: Option<String>,
+    /// With --context, the action. Default: ses:SendRawEmail.
+    #[arg(long, requires = "context")]
+    action: Option<String>,
+    /// The client's EHLO name. Default: localhost.
+    #[arg(long, value_name = "NAME")]
+    ehlo: Option<String>,
     /// Prints one JSON object instead of text.
     #[arg(long)]
     json: bool,
+}
+
+impl Arguments {
+    fn ehlo(&self) -> &str {
+        self.ehlo.as_deref().unwrap_or(EHLO)
+    }
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
@@ -98,7 +110,12 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    let remarks = Remarks { asker: &asker, problems: &problems, unknown: &explainer.unknown };
+    let remarks = Remarks {
+        asker: &asker,
+        assumed: &assumed::of(arguments, &asker, at),
+        problems: &problems,
+        unknown: &explainer.unknown,
+    };
     let printed =
         if arguments.json { answer.print_json(&remarks) } else { answer.print_text(&remarks) };
     match (printed, answer.allowed) {
@@ -115,7 +132,7 @@ fn of_message(
 ) -> Result<Answer, String> {
     let from = arguments.from.as_deref().unwrap_or_default();
     let paths = arguments.rcpt.iter().map(|path| mail::address(path)).collect::<Result<_, _>>()?;
-    let envelope = match mail::envelope(mail::address(from)?, paths, &arguments.ehlo) {
+    let envelope = match mail::envelope(mail::address(from)?, paths, arguments.ehlo()) {
         Ok(envelope) => envelope,
         Err(reply) => return Ok(Answer { reply: Some(reply.to_string()), ..Answer::default() }),
     };
@@ -171,15 +188,15 @@ fn of_context(
         })?;
         values.entry(key).or_default().push(value.into());
     }
-    let mut context = authorizer.context(client, &arguments.ehlo, now);
+    let mut context = authorizer.context(client, arguments.ehlo(), now);
     for (key, values) in values {
         context.set_list(key, values);
     }
     let principal = &client.principal;
     let who = policy::Principal::User { account: &principal.account, arn: &principal.arn };
     let request = Request {
-        action: &arguments.action,
-        resource: &arguments.resource,
+        action: arguments.action.as_deref().unwrap_or(ACTION),
+        resource: arguments.resource.as_deref().unwrap_or(RESOURCE),
         parents: &[],
         resource_account: &principal.account,
         principal: &who,
