@@ -27,10 +27,11 @@ const SKEW_REFUSED: u64 = 300;
 
 /// Regions with an `email` endpoint in botocore 1.43. Used to explain a failure, never to cause one.
 const REGIONS: &str = "\
-    af-south-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 ap-southeast-1 \
-    ap-southeast-2 ap-southeast-3 ap-southeast-5 ca-central-1 ca-west-1 eu-central-1 eu- \
-    central-2 eu-north-1 eu-south-1 eu-west-1 eu-west-2 eu-west-3 il-central-1 me-central-1 me- \
-    south-1 sa-east-1 us-east-1 us-east-2 us-gov-east-1 us-gov-west-1 us-west-1 us-west-2";
+    af-south-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 \
+    ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-5 ca-central-1 ca-west-1 \
+    eu-central-1 eu-central-2 eu-north-1 eu-south-1 eu-west-1 eu-west-2 eu-west-3 \
+    il-central-1 me-central-1 me-south-1 sa-east-1 us-east-1 us-east-2 us-gov-east-1 \
+    us-gov-west-1 us-west-1 us-west-2";
 
 /// Reports whether SES answers, and whether the clock is right; true when it answers.
 pub(super) async fn check(
@@ -182,5 +183,20 @@ fn clock(date: Option<&str>, at: SystemTime, report: &mut Report) {
         report.warning("clock", seen, fix);
     } else {
         report.ok("clock", seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_region_is_one_word_of_three_parts() {
+        let is_region = |it: &&str| {
+            let parts: Vec<_> = it.trim_start_matches("us-gov-").split('-').collect();
+            parts.iter().all(|part| !part.is_empty()) && it.ends_with(|c: char| c.is_ascii_digit())
+        };
+        assert_eq!(REGIONS.split(' ').filter(is_region).count(), REGIONS.split(' ').count());
+        assert_eq!(REGIONS.split(' ').count(), 29);
     }
 }
