@@ -173,6 +173,11 @@ impl Condition {
         std::iter::once(self.folded_key.as_ref()).chain(self.operands.variables())
     }
 
+    /// Its context key in lower case, where it does not hold for a request without that key.
+    pub(super) fn needed_key(&self) -> Option<&str> {
+        Some(self.folded_key.as_ref()).filter(|_| !self.holds_without_key())
+    }
+
     /// Evaluates the condition in a statement of the given effect.
     ///
     /// In a Deny, a positive String operator that does not hold for the values as written is tried

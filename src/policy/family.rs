@@ -15,6 +15,7 @@ use super::condition::{Condition, Held};
 use super::document::Policy;
 use super::effect::{Effect, SpellingUsed};
 use super::evaluate::{Decision, Layers, Settled, combine};
+use super::keys::KeySet;
 use super::request::Principal;
 use super::request::{Context, Request};
 use super::statement::Statement;
@@ -31,6 +32,8 @@ pub struct Family<'a> {
     resources: Vec<Resource<'a>>,
     /// Each key that a variant sets, with the number of its part.
     part_of_key: Vec<(&'a str, usize)>,
+    /// The keys that any of the requests has.
+    keys: KeySet,
 }
 
 /// A resource that requests of a family are about.
@@ -100,9 +103,12 @@ impl<'a> Family<'a> {
             .collect();
         part_of_key.sort_unstable();
         part_of_key.dedup();
+        let variants = parts.iter().flatten().copied();
+        let keys =
+            variants.chain([shared]).map(Context::key_set).fold(KeySet::default(), KeySet::with);
         let whole = |own: &&'a Context<'a>| Context::joined([*own, shared]);
         let parts = parts.iter().map(|variants| variants.iter().map(whole).collect()).collect();
-        Self { action, principal, has_boundary, shared, parts, resources, part_of_key }
+        Self { action, principal, has_boundary, shared, parts, resources, part_of_key, keys }
     }
 
     /// Whether one part sets these keys, or several do.
@@ -162,6 +168,7 @@ impl<'a> Candidate<'a> {
     fn new(statement: &'a Statement, family: &'a Family<'a>, budget: &StepBudget) -> Option<Self> {
         budget.spend(20);
         if budget.is_used_up()
+            || !statement.may_apply_with(family.keys)
             || !statement.is_about_action(family.action)
             || !statement.is_about_principal(family.principal, family.has_boundary)
         {

@@ -204,6 +204,36 @@ pub(super) fn both_forms(key: &str) -> (Cow<'static, str>, Cow<'static, str>) {
     }
 }
 
+/// A set of context keys as a bit for each, of 64: it may seem to hold a key that was never put in, but
+/// never lacks one that was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct KeySet(u64);
+
+impl KeySet {
+    /// Those of both sets.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether none of these is certainly missing in the other set.
+    pub(super) fn may_be_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+}
+
+impl<'k> FromIterator<&'k str> for KeySet {
+    /// Of keys in the form of [`fold_key`].
+    fn from_iter<I: IntoIterator<Item = &'k str>>(keys: I) -> Self {
+        // FNV-1a, of which the upper bits are the mixed ones.
+        let hash = |key: &str| {
+            key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            })
+        };
+        Self(keys.into_iter().fold(0, |bits, key| bits | 1 << (hash(key) >> 58)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

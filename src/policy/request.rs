@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::date;
-use super::keys::{both_forms, fold_key, is_list_key};
+use super::keys::{KeySet, both_forms, fold_key, is_list_key};
 use super::text;
 
 /// A question to the policies: may this principal do this to this resource?
@@ -290,6 +290,12 @@ impl<'a> Context<'a> {
             Ok(at) => self.entries.get(at),
             Err(_) => self.others.iter().find_map(|other| other.find(folded_key)),
         }
+    }
+
+    /// All keys, those of joined contexts too.
+    pub(super) fn key_set(&self) -> KeySet {
+        let own = self.own_keys().collect();
+        self.others.iter().map(|other| other.key_set()).fold(own, KeySet::with)
     }
 
     /// Iterates over the keys that were set here, in the form of [`fold_key`].

@@ -6,6 +6,7 @@ use super::action::ActionPattern;
 use super::budget::StepBudget;
 use super::condition::{Condition, Held};
 use super::effect::{Effect, SpellingUsed};
+use super::keys::KeySet;
 use super::principal::{Naming, Principals};
 use super::request::Principal;
 use super::request::{Context, Request};
@@ -28,6 +29,8 @@ pub struct Statement {
     resources: Resources,
     principals: Option<Principals>,
     conditions: Vec<Condition>,
+    /// The context keys without which it applies to nothing.
+    needed_keys: KeySet,
 }
 
 /// The entries of `Action`, or of `NotAction`.
@@ -122,6 +125,11 @@ impl Statement {
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         let of_conditions = self.conditions.iter().flat_map(Condition::keys);
         of_conditions.chain(self.resource_variables())
+    }
+
+    /// Whether it may apply to requests that have these context keys.
+    pub(super) fn may_apply_with(&self, keys: KeySet) -> bool {
+        self.needed_keys.may_be_within(keys)
     }
 
     /// Returns the conditions in the order of the document.

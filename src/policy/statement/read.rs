@@ -94,6 +94,7 @@ impl Statement {
             actions: actions?,
             resources: resources?,
             principals,
+            needed_keys: conditions.iter().filter_map(Condition::needed_key).collect(),
             conditions,
         })
     }
