@@ -174,6 +174,7 @@ pub(super) const PAGES: &[Page] = &[
         command: "policy",
         exit_status: &[("…", "each command has its own; see its help")],
         examples: &[
+            ("sesgate policy new --from app@example.com", "a first policy, with cases"),
             ("sesgate policy lint policies/", "find mistakes"),
             ("sesgate policy test cases/", "does each request get the decision expected?"),
         ],
@@ -242,6 +243,33 @@ pub(super) const PAGES: &[Page] = &[
             ("sesgate policy lint --rules", "what it can find"),
         ],
         environment: &[NO_COLOR],
+        files: &[],
+    },
+    Page {
+        command: "policy new",
+        exit_status: &[
+            ("0", "the policy was printed, or written"),
+            (
+                "1",
+                "it was not: the linter or a case objects to what was wished, a file is there, or the\n      output could not be written",
+            ),
+            (
+                "2",
+                "nothing was wished, one wish takes away another, or the command line cannot be\n      understood",
+            ),
+        ],
+        examples: &[
+            ("sesgate policy new", "on a terminal: asks what is wished"),
+            (
+                "sesgate policy new --from app@example.com --to-domain example.com",
+                "as one address, and to one domain alone",
+            ),
+            (
+                "sesgate policy new --from @example.com --write policies/app.json",
+                "writes policies/app.json and policies/cases/app.json",
+            ),
+        ],
+        environment: &[],
         files: &[],
     },
     Page {

@@ -35,6 +35,7 @@ mod messages;
 mod pace;
 mod policies;
 mod policy_cli;
+mod policy_new;
 mod policy_properties;
 mod proxy_protocol;
 mod reference;

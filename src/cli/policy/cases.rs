@@ -113,7 +113,16 @@ impl Player<'_> {
         })
     }
 
-    fn play_text(&mut self, path: &Path, text: &str) -> Result<Option<Vec<Played>>, Mistake> {
+    /// Plays the cases of a text, as if it stood in a file.
+    ///
+    /// # Errors
+    ///
+    /// As for a file.
+    pub(super) fn play_text(
+        &mut self,
+        path: &Path,
+        text: &str,
+    ) -> Result<Option<Vec<Played>>, Mistake> {
         let value = json::parse(text)?;
         let (cases, shared) = match &value {
             Value::Array(cases) => (cases, None),

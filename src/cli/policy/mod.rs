@@ -19,6 +19,7 @@ mod lines;
 mod lint;
 mod mail;
 mod message;
+mod new;
 mod question;
 mod records;
 mod replay;
@@ -55,6 +56,12 @@ pub(super) enum Command {
     /// Each finding has a place, a kind, and mostly what to write instead. Of a folder all files
     /// `*.json` are taken, at any depth; files of cases among them are passed over.
     Lint(lint::Arguments),
+    /// Writes a policy from wishes, with cases that show what it lets through and what it stops.
+    ///
+    /// For whoever never wrote one. On a terminal it asks for what no flag says. What is printed is a
+    /// file of cases for `policy test`, the policy in it under `policies`; --write makes two files of it.
+    /// All that is wished has to hold together. The linter has no objection, and the cases pass.
+    New(Box<new::Arguments>),
     /// Plays files of cases: policies, a message or a request, and the decision expected.
     ///
     /// A file is a JSON list of cases, or an object with `cases` and members that all of them share.
@@ -80,6 +87,7 @@ pub(super) fn run(command: &Command) -> ExitCode {
         Command::Explain(arguments) => explain::run(arguments),
         Command::Evaluate => evaluate::run(),
         Command::Lint(arguments) => lint::run(arguments),
+        Command::New(arguments) => new::run(arguments),
         Command::Test(arguments) => test::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
     }
