@@ -12,7 +12,8 @@ from pathlib import Path
 
 from gate import BINARY, sesgate
 
-ENDS = ": "
+QUESTION_ENDS = ": "
+END_OF_INPUT = "\x04"
 
 
 def answer(folder: Path, *flags: str, answers: list[str]) -> tuple[str, str, int]:
@@ -32,8 +33,9 @@ def answer(folder: Path, *flags: str, answers: list[str]) -> tuple[str, str, int
         except OSError:  # How a terminal says that nobody is left.
             break
         asked, pending = asked + part, pending + part
-        if pending.endswith(ENDS) and answers:
-            os.write(ours, f"{answers.pop(0)}\n".encode())
+        if pending.endswith(QUESTION_ENDS) and answers:
+            given = answers.pop(0)
+            os.write(ours, given.encode() if given == END_OF_INPUT else f"{given}\n".encode())
             pending = ""
     os.close(ours)
     assert process.stdout
@@ -75,8 +77,8 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again(tmp_path: Path) -> Non
 
 
 def test_the_end_of_the_answers_ends_the_questions(tmp_path: Path) -> None:
-    end_of_input = "\x04"
-    asked, printed, status = answer(tmp_path, "--from", "app@example.com", answers=[end_of_input] * 6)
+    asked, printed, status = answer(tmp_path, "--from", "app@example.com", answers=["", END_OF_INPUT])
+    assert "To which domain" not in asked
     assert (status, json.loads(printed)["about"]) == (0, "sesgate policy new --from app@example.com"), asked
 
 

@@ -6,15 +6,15 @@ use super::sender::{Recipient, Sender, domain};
 use super::wishes::{Hours, Wishes, display_name, network};
 use crate::redact::printable;
 
-/// Asks about each wish of which nothing is said, until the answer can be read. An empty answer, or
-/// the end of the input, wishes nothing.
+/// Asks about each wish of which nothing is said, until the answer can be read. An empty answer
+/// wishes nothing, and the end of the input ends the questions.
 pub(super) fn ask(
     wishes: &mut Wishes,
     input: &mut impl BufRead,
     out: &mut impl Write,
 ) -> io::Result<()> {
     writeln!(out, "Empty answers leave it open; several answers have commas between them.")?;
-    let mut asked = Asked { input, out };
+    let mut asked = Asked { input, out, is_over: false };
     asked.about(
         "As whom may it send? An address, or @example.com for all of a domain",
         Sender::parse,
@@ -43,6 +43,8 @@ pub(super) fn ask(
 struct Asked<'a, I, O> {
     input: &'a mut I,
     out: &'a mut O,
+    /// The input has ended, and with it the questions.
+    is_over: bool,
 }
 
 impl<I: BufRead, O: Write> Asked<'_, I, O> {
@@ -52,11 +54,14 @@ impl<I: BufRead, O: Write> Asked<'_, I, O> {
         parse: fn(&str) -> Result<T, String>,
         answers: &mut Vec<T>,
     ) -> io::Result<()> {
-        while answers.is_empty() {
+        while answers.is_empty() && !self.is_over {
             write!(self.out, "{question}: ")?;
             self.out.flush()?;
             let mut line = String::new();
-            self.input.read_line(&mut line)?;
+            if self.input.read_line(&mut line)? == 0 {
+                self.is_over = true;
+                writeln!(self.out)?;
+            }
             let parts = line.split(',').map(str::trim).filter(|part| !part.is_empty());
             let parts: Vec<&str> = parts.collect();
             if parts.is_empty() {
