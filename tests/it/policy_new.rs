@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
+use serde_json::{Value, json};
+
 use crate::support::program;
 use crate::told;
 
@@ -118,4 +120,86 @@ fn what_the_linter_objects_to_is_not_printed() {
     let made = policy(here(), &arguments);
     assert_eq!((made.status.code(), made.stdout.as_slice()), (Some(1), &b""[..]));
     assert!(String::from_utf8_lossy(&made.stderr).contains("warning[policy-size]"));
+}
+
+/// A wish of the page: what it is about, the command, what that prints, and the naive form.
+fn wishes_of_the_page() -> Vec<(String, [String; 3])> {
+    let page = fs::read_to_string(here().join("config/policies/README.md")).unwrap();
+    let (_, wishes) = page.split_once("\n## Ten usual wishes\n").unwrap();
+    assert!(!wishes.contains("\n## "), "the wishes are at the end of the page");
+    let blocks = |wish: &str| -> Vec<String> {
+        let blocks = wish.split("\n```").skip(1).step_by(2);
+        blocks.map(|block| block.split_once('\n').unwrap().1.to_owned()).collect()
+    };
+    let wishes = wishes.split("\n### ").skip(1);
+    let wish = |wish: &str| (wish.to_owned(), blocks(wish).try_into().expect("three blocks"));
+    wishes.map(wish).collect()
+}
+
+#[test]
+fn the_page_has_ten_wishes_as_they_are_printed() {
+    let wishes = wishes_of_the_page();
+    assert_eq!(wishes.len(), 10);
+    for (_, [command, printed, _]) in wishes {
+        let made = new(command.strip_prefix("sesgate policy new ").unwrap());
+        assert_eq!(String::from_utf8_lossy(&made.stdout).trim_end(), printed, "{command}");
+    }
+}
+
+/// Each naive form does what its cases say, and they are mails of which the right policy decides
+/// otherwise. What the page says of the linter holds as well.
+#[test]
+fn the_page_shows_what_goes_wrong_in_the_naive_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, value: &Value| {
+        fs::write(folder.path().join(file), value.to_string()).unwrap();
+    };
+    for (wish, [command, printed, naive]) in wishes_of_the_page() {
+        let mut naive: Value = serde_json::from_str(&naive).unwrap();
+        let right: Value = serde_json::from_str(&printed).unwrap();
+        let count = naive["cases"].as_array().unwrap().len();
+        write("naive.json", &naive);
+        write("policy.json", &naive["policies"]);
+        let played = policy(folder.path(), &["test", "naive.json"]);
+        let told = String::from_utf8_lossy(&played.stdout).into_owned();
+        assert_eq!(told, format!("{count} passed, 0 failed\n"), "{command}");
+
+        let linted = policy(folder.path(), &["lint", "--json", "policy.json"]);
+        let found: Value = serde_json::from_slice(&linted.stdout).unwrap();
+        let found = found.as_array().unwrap().iter();
+        let found: Vec<&str> = found.map(|it| it["code"].as_str().unwrap()).collect();
+        match wish.replace('\n', " ").split_once("The linter: `") {
+            Some((_, rest)) => assert!(found.contains(&rest.split('`').next().unwrap()), "{wish}"),
+            None => {
+                assert!(wish.replace('\n', " ").contains("The linter finds nothing"), "{wish}");
+                assert!(found.iter().all(|code| *code == "broad-resource"), "{found:?}: {wish}");
+            }
+        }
+
+        naive["policies"] = right["policies"].clone();
+        for case in naive["cases"].as_array_mut().unwrap() {
+            let is_allowed = case["expect"]["decision"] == "Allowed";
+            case["expect"] = json!({"decision": if is_allowed { "Denied" } else { "Allowed" }});
+        }
+        write("right.json", &naive);
+        let played = policy(folder.path(), &["test", "right.json"]);
+        let told = String::from_utf8_lossy(&played.stdout).into_owned();
+        assert_eq!(told, format!("{count} passed, 0 failed\n"), "{command}");
+    }
+}
+
+#[test]
+fn the_first_example_of_the_page_writes_what_it_says() {
+    let page = fs::read_to_string(here().join("config/policies/README.md")).unwrap();
+    let (_, start) = page.split_once("\n## Start with a wish\n").unwrap();
+    let (_, block) = start.split_once("\n```sh\n").unwrap();
+    let command = block.split_once("\n```\n").unwrap().0;
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("config/policies")).unwrap();
+    let arguments: Vec<&str> =
+        command.strip_prefix("sesgate policy ").unwrap().split(' ').collect();
+    assert!(policy(folder.path(), &arguments).status.success());
+    assert!(folder.path().join("config/policies/app.json").is_file());
+    let played = policy(folder.path(), &["test", "config/policies/cases/app.json"]);
+    assert_eq!(String::from_utf8_lossy(&played.stdout), "4 passed, 0 failed\n");
 }

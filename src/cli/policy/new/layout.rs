@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 /// Longest line, in characters.
-const WIDTH: usize = 100;
+const WIDTH: usize = 118;
 
 /// A value of a policy or a file of cases.
 #[derive(Debug, Clone, PartialEq, Eq)]
