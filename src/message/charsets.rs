@@ -58,73 +58,17 @@ fn labelled(label: &str) -> Option<(String, &'static Encoding)> {
     Some((label.to_owned(), encoding))
 }
 
+/// The label for a name that Python alone has.
 fn python_alias(name: &str) -> Option<&'static str> {
-    PYTHON.iter().find(|(_, aliases)| aliases.contains(&name)).map(|(label, _)| *label)
+    PYTHON.lines().find_map(|line| {
+        let (label, aliases) = line.split_once(' ')?;
+        aliases.split(' ').any(|alias| alias == name).then_some(label)
+    })
 }
 
-/// Python's names (`encodings.aliases`) that are no labels of the WHATWG, whether with `_` or with `-`.
-const PYTHON: &[(&str, &[&str])] = &[
-    ("big5", &["big5_tw", "x_mac_trad_chinese"]),
-    ("big5-hkscs", &["big5hkscs", "hkscs"]),
-    ("euc-jp", &["eucjp", "u_jis", "ujis"]),
-    ("euc-kr", &["euckr", "ks_c_5601", "ks_c_5601_1987", "ks_x_1001", "ksx1001", "x_mac_korean"]),
-    ("gb18030", &["gb18030_2000"]),
-    (
-        "gb2312",
-        &["euc_cn", "euccn", "eucgb2312_cn", "gb2312_1980", "gb2312_80", "x_mac_simp_chinese"],
-    ),
-    ("gbk", &["936", "cp936", "ms936"]),
-    ("iso-2022-jp", &["iso2022_jp", "iso2022jp"]),
-    ("iso-8859-1", &["8859", "iso8859", "iso_8859_1_1987", "latin", "latin_1"]),
-    ("iso-8859-10", &["iso_8859_10_1992"]),
-    ("iso-8859-11", &["iso_8859_11_2001", "thai"]),
-    ("iso-8859-13", &["l7", "latin7"]),
-    ("iso-8859-14", &["iso_8859_14_1998", "iso_celtic", "iso_ir_199", "l8", "latin8"]),
-    ("iso-8859-15", &["latin9"]),
-    ("iso-8859-16", &["iso8859_16", "iso_8859_16_2001", "iso_ir_226", "l10", "latin10"]),
-    ("iso-8859-2", &["iso_8859_2_1987"]),
-    ("iso-8859-3", &["iso_8859_3_1988"]),
-    ("iso-8859-4", &["iso_8859_4_1988"]),
-    ("iso-8859-5", &["iso_8859_5_1988"]),
-    ("iso-8859-6", &["iso_8859_6_1987"]),
-    ("iso-8859-7", &["iso_8859_7_1987"]),
-    ("iso-8859-8", &["iso_8859_8_1988"]),
-    ("iso-8859-9", &["iso_8859_9_1989"]),
-    ("macintosh", &["mac_roman", "macroman"]),
-    ("shift_jis", &["s_jis", "shiftjis", "x_mac_japanese"]),
-    ("tis-620", &["iso_ir_166", "tis620", "tis_620_0", "tis_620_2529_0", "tis_620_2529_1"]),
-    (
-        "us-ascii",
-        &[
-            "646",
-            "ansi_x3.4_1968",
-            "ansi_x3.4_1986",
-            "ansi_x3_4_1968",
-            "cp367",
-            "csascii",
-            "ibm367",
-            "iso646_us",
-            "iso_646.irv_1991",
-            "iso_ir_6",
-            "us",
-        ],
-    ),
-    ("utf-16be", &["unicodebigunmarked", "utf_16_be"]),
-    ("utf-16le", &["unicodelittleunmarked", "utf_16_le"]),
-    ("utf-8", &["cp65001", "u8", "utf", "utf8_ucs2", "utf8_ucs4"]),
-    ("windows-1250", &["1250"]),
-    ("windows-1251", &["1251"]),
-    ("windows-1252", &["1252"]),
-    ("windows-1253", &["1253"]),
-    ("windows-1254", &["1254"]),
-    ("windows-1255", &["1255"]),
-    ("windows-1256", &["1256"]),
-    ("windows-1257", &["1257"]),
-    ("windows-1258", &["1258"]),
-    ("windows-31j", &["932", "cp932", "mskanji"]),
-    ("windows-949", &["949", "cp949", "ms949", "uhc"]),
-    ("x-mac-cyrillic", &["mac_cyrillic", "maccyrillic"]),
-];
+/// A line has a label and Python's names (`encodings.aliases`) for it that are no labels of the WHATWG,
+/// whether with `_` or with `-`.
+const PYTHON: &str = include_str!("python_charsets.txt");
 
 #[cfg(test)]
 mod tests {
@@ -132,9 +76,10 @@ mod tests {
 
     #[test]
     fn names_of_python_lead_to_labels() {
-        for (label, aliases) in PYTHON {
+        for line in PYTHON.lines() {
+            let (label, aliases) = line.split_once(' ').unwrap();
             let expected = Charset::named(label).unwrap();
-            for alias in *aliases {
+            for alias in aliases.split(' ') {
                 let shouted = alias.to_ascii_uppercase().replace('_', "-");
                 for name in [alias, shouted.as_str()] {
                     let found = Charset::named(name).unwrap();

@@ -1,10 +1,15 @@
 //! Dates as the Date operators compare them: milliseconds since 1970-01-01 UTC.
 
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
+
+use time::{Date, Month, OffsetDateTime};
 
 use super::number::Number;
 
-const DAY_MILLIS: i64 = 86_400_000;
+/// The beginning of the year 0 and the end of the year 9999.
+const FIRST: i64 = -62_167_219_200_000;
+const LAST: i64 = 253_402_300_799_999;
 
 /// Reads a date: `YYYY`, `YYYY-MM`, `YYYY-MM-DD`, `YYYY-MM-DDThh:mm[:ss[.fff]]` with `Z`, `±hh:mm`
 /// or nothing (UTC), or epoch seconds in decimal. Digits beyond the millisecond are cut.
@@ -32,17 +37,15 @@ fn calendar(text: &str) -> Option<i64> {
         None => (text, None),
     };
     let mut fields = date.split('-');
-    let year = digits(fields.next()?, 4)?;
+    let year: i32 = digits(fields.next()?, 4)?;
     let month = fields.next().map(|field| digits(field, 2));
     let day = fields.next().map(|field| digits(field, 2));
     if fields.next().is_some() || (time.is_some() && day.is_none()) {
         return None;
     }
-    let (month, day) = (month.unwrap_or(Some(1))?, day.unwrap_or(Some(1))?);
-    if !(1..=12).contains(&month) || !(1..=days_of_month(year, month)).contains(&day) {
-        return None;
-    }
-    let midnight = days_from_civil(year, month, day) * DAY_MILLIS;
+    let (month, day): (u8, u8) = (month.unwrap_or(Some(1))?, day.unwrap_or(Some(1))?);
+    let date = Date::from_calendar_date(year, Month::try_from(month).ok()?, day).ok()?;
+    let midnight = date.midnight().assume_utc().unix_timestamp() * 1000;
     match time {
         Some(time) => Some(midnight + time_of_day(time)?),
         None => Some(midnight),
@@ -90,7 +93,7 @@ fn seconds_millis(text: &str) -> Option<i64> {
     Some(seconds * 1000 + millis)
 }
 
-fn digits(text: &str, count: usize) -> Option<i64> {
+fn digits<T: FromStr>(text: &str, count: usize) -> Option<T> {
     let right = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     right.then(|| text.parse().ok()).flatten()
 }
@@ -99,45 +102,9 @@ fn below(value: i64, end: i64) -> Option<i64> {
     (value < end).then_some(value)
 }
 
-fn days_of_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Returns the days from 1970-01-01 in the proleptic Gregorian calendar. Years begin in March, so
-/// that the leap day is the last, and come in eras of 400.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
-/// Returns year, month and day of a number of days from 1970-01-01.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
 /// Returns milliseconds since 1970, cut to whole ones downwards; times outside the years 0 to 9999
 /// become the nearest of them.
 pub(super) fn millis(time: SystemTime) -> i64 {
-    const FIRST: i64 = -62_167_219_200_000;
-    const LAST: i64 = 253_402_300_799_999;
     let whole = |distance: Duration| i64::try_from(distance.as_millis()).unwrap_or(i64::MAX);
     let millis = match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => whole(since),
@@ -150,13 +117,15 @@ pub(super) fn millis(time: SystemTime) -> i64 {
     millis.clamp(FIRST, LAST)
 }
 
-/// Writes a moment as `YYYY-MM-DDThh:mm:ss.fffZ`.
+/// Writes a moment as `YYYY-MM-DDThh:mm:ss.fffZ`; one outside the years 0 to 9999 as the nearest of them.
 pub(super) fn format(millis: i64) -> String {
-    let (year, month, day) = civil_from_days(millis.div_euclid(DAY_MILLIS));
-    let of_day = millis.rem_euclid(DAY_MILLIS);
-    let (hours, minutes) = (of_day / 3_600_000, of_day / 60_000 % 60);
-    let (seconds, fraction) = (of_day / 1000 % 60, of_day % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{fraction:03}Z")
+    let nanoseconds = i128::from(millis.clamp(FIRST, LAST)) * 1_000_000;
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds);
+    let moment = moment.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = moment.to_calendar_date();
+    let (hours, minutes, seconds, millis) = moment.time().as_hms_milli();
+    let month = u8::from(month);
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z")
 }
 
 #[cfg(test)]
@@ -233,7 +202,7 @@ mod tests {
     #[test]
     fn writes_what_it_reads() {
         for day in (-800_000..2_900_000).step_by(97) {
-            let millis = (day * DAY_MILLIS + 45_296_789).max(-62_167_219_200_000);
+            let millis = (day * 86_400_000 + 45_296_789).max(-62_167_219_200_000);
             assert_eq!(parse(&format(millis)), Some(millis), "{}", format(millis));
         }
     }

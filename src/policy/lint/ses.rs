@@ -32,160 +32,6 @@ const WITH_FROM: [&str; 3] = [
 /// Verbs of actions that change nothing.
 const READING: [&str; 5] = ["Batch", "Describe", "Get", "List", "Test"];
 
-/// Actions by their verbs that work on no resource of their own, so that only `*` matches.
-const WITHOUT_RESOURCE: [(&str, &str); 13] = [
-    ("Apply", "TrackingConfigurationOverrides"),
-    ("Clone", "ReceiptRuleSet"),
-    (
-        "Create",
-        "ConfigurationSetTrackingOptions ExportJob ImportJob MultiRegionEndpoint \
-         ReceiptFilter ReceiptRule ReceiptRuleSet Template",
-    ),
-    (
-        "Delete",
-        "ConfigurationSetTrackingOptions Identity IdentityPolicy ReceiptFilter \
-         ReceiptRule ReceiptRuleSet Template VerifiedEmailAddress",
-    ),
-    ("Describe", "ActiveReceiptRuleSet ConfigurationSet ReceiptRule ReceiptRuleSet"),
-    (
-        "Get",
-        "Account AccountSendingEnabled BlacklistReports DedicatedIp \
-         DeliverabilityDashboardOptions DomainDeliverabilityCampaign \
-         EmailAddressInsights IdentityDkimAttributes IdentityMailFromDomainAttributes \
-         IdentityNotificationAttributes IdentityPolicies IdentityVerificationAttributes \
-         MessageInsights SendQuota SendStatistics Template",
-    ),
-    (
-        "List",
-        "AddonInstances AddonSubscriptions AddressLists ArchiveExports ArchiveSearches \
-         Archives ConfigurationSets ContactLists CustomVerificationEmailTemplates \
-         DedicatedIpPools DeliverabilityTestReports DomainDeliverabilityCampaigns \
-         EmailIdentities EmailTemplates ExportJobs Identities IdentityPolicies \
-         ImportJobs IngressPoints MultiRegionEndpoints ReceiptFilters ReceiptRuleSets \
-         Relays RuleSets Templates Tenants TrafficPolicies VerifiedEmailAddresses",
-    ),
-    (
-        "Put",
-        "AccountDedicatedIpWarmupAttributes AccountDetails AccountPricingAttributes \
-         AccountSendingAttributes AccountSuppressionAttributes AccountVdmAttributes \
-         DedicatedIpWarmupAttributes DeliverabilityDashboardOption IdentityPolicy",
-    ),
-    ("Reorder", "ReceiptRuleSet"),
-    (
-        "Set",
-        "ActiveReceiptRuleSet IdentityDkimEnabled IdentityFeedbackForwardingEnabled \
-         IdentityHeadersInNotificationsEnabled IdentityMailFromDomain \
-         IdentityNotificationTopic ReceiptRulePosition",
-    ),
-    ("Test", "RenderTemplate"),
-    (
-        "Update",
-        "AccountSendingEnabled ConfigurationSetReputationMetricsEnabled \
-         ConfigurationSetSendingEnabled ConfigurationSetTrackingOptions ReceiptRule \
-         Template",
-    ),
-    ("Verify", "DomainDkim DomainIdentity EmailAddress EmailIdentity"),
-];
-
-/// The actions by their verbs.
-const ACTIONS: [(&str, &str); 26] = [
-    ("Allow", "VendedLogDeliveryForResource"),
-    ("Apply", "TrackingConfigurationOverrides"),
-    ("Associate", "EmailIdentityCertificate"),
-    ("Batch", "GetMetricData"),
-    ("Cancel", "ExportJob"),
-    ("Clone", "ReceiptRuleSet"),
-    (
-        "Create",
-        "AddonInstance AddonSubscription AddressList AddressListImportJob Archive ConfigurationSet \
-         ConfigurationSetEventDestination ConfigurationSetTrackingOptions Contact ContactList \
-         CustomVerificationEmailTemplate DedicatedIpPool DeliverabilityTestReport EmailIdentity \
-         EmailIdentityPolicy EmailTemplate ExportJob ImportJob IngressPoint MultiRegionEndpoint \
-         ReceiptFilter ReceiptRule ReceiptRuleSet Relay RuleSet Template Tenant \
-         TenantResourceAssociation TrafficPolicy",
-    ),
-    (
-        "Delete",
-        "AddonInstance AddonSubscription AddressList Archive ConfigurationSet \
-         ConfigurationSetEventDestination ConfigurationSetTrackingOptions Contact ContactList \
-         CustomVerificationEmailTemplate DedicatedIpPool EmailIdentity EmailIdentityPolicy \
-         EmailTemplate Identity IdentityPolicy IngressPoint MultiRegionEndpoint ReceiptFilter \
-         ReceiptRule ReceiptRuleSet Relay RuleSet SuppressedDestination Template Tenant \
-         TenantResourceAssociation TrafficPolicy VerifiedEmailAddress",
-    ),
-    ("Deregister", "MemberFromAddressList"),
-    ("Describe", "ActiveReceiptRuleSet ConfigurationSet ReceiptRule ReceiptRuleSet"),
-    ("Disassociate", "EmailIdentityCertificate"),
-    (
-        "Get",
-        "Account AccountSendingEnabled AddonInstance AddonSubscription AddressList \
-         AddressListImportJob Archive ArchiveExport ArchiveMessage ArchiveMessageContent \
-         ArchiveSearch ArchiveSearchResults BlacklistReports ConfigurationSet \
-         ConfigurationSetEventDestinations Contact ContactList CustomVerificationEmailTemplate \
-         DedicatedIp DedicatedIpPool DedicatedIps DeliverabilityDashboardOptions \
-         DeliverabilityTestReport DomainDeliverabilityCampaign DomainStatisticsReport \
-         EmailAddressInsights EmailIdentity EmailIdentityPolicies EmailTemplate ExportJob \
-         IdentityDkimAttributes IdentityMailFromDomainAttributes IdentityNotificationAttributes \
-         IdentityPolicies IdentityVerificationAttributes ImportJob IngressPoint \
-         MemberOfAddressList MessageInsights MultiRegionEndpoint Relay ReputationEntity RuleSet \
-         SendQuota SendStatistics SuppressedDestination Template Tenant TrafficPolicy",
-    ),
-    (
-        "List",
-        "AddonInstances AddonSubscriptions AddressListImportJobs AddressLists ArchiveExports \
-         ArchiveSearches Archives ConfigurationSets ContactLists Contacts \
-         CustomVerificationEmailTemplates DedicatedIpPools DeliverabilityTestReports \
-         DomainDeliverabilityCampaigns EmailIdentities EmailIdentityCertificates EmailTemplates \
-         ExportJobs Identities IdentityPolicies ImportJobs IngressPoints MembersOfAddressList \
-         MultiRegionEndpoints ReceiptFilters ReceiptRuleSets Recommendations Relays \
-         ReputationEntities ResourceTenants RuleSets SuppressedDestinations TagsForResource \
-         Templates TenantResources Tenants TrafficPolicies VerifiedEmailAddresses",
-    ),
-    (
-        "Put",
-        "AccountDedicatedIpWarmupAttributes AccountDetails AccountPricingAttributes \
-         AccountSendingAttributes AccountSuppressionAttributes AccountVdmAttributes \
-         ConfigurationSetArchivingOptions ConfigurationSetDeliveryOptions \
-         ConfigurationSetReputationOptions ConfigurationSetSendingOptions \
-         ConfigurationSetSuppressionOptions ConfigurationSetTrackingOptions \
-         ConfigurationSetVdmOptions DedicatedIpInPool DedicatedIpPoolScalingAttributes \
-         DedicatedIpWarmupAttributes DeliverabilityDashboardOption \
-         EmailIdentityConfigurationSetAttributes EmailIdentityDkimAttributes \
-         EmailIdentityDkimSigningAttributes EmailIdentityFeedbackAttributes \
-         EmailIdentityMailFromAttributes IdentityPolicy SuppressedDestination \
-         TenantSuppressionAttributes",
-    ),
-    ("Register", "MemberToAddressList"),
-    ("Reorder", "ReceiptRuleSet"),
-    ("Replicate", "EmailIdentityDkimSigningKey"),
-    (
-        "Send",
-        "Bounce BulkEmail BulkTemplatedEmail CustomVerificationEmail Email RawEmail \
-         TemplatedEmail",
-    ),
-    (
-        "Set",
-        "ActiveReceiptRuleSet IdentityDkimEnabled IdentityFeedbackForwardingEnabled \
-         IdentityHeadersInNotificationsEnabled IdentityMailFromDomain IdentityNotificationTopic \
-         ReceiptRulePosition",
-    ),
-    ("Start", "AddressListImportJob ArchiveExport ArchiveSearch"),
-    ("Stop", "AddressListImportJob ArchiveExport ArchiveSearch"),
-    ("Tag", "Resource"),
-    ("Test", "RenderEmailTemplate RenderTemplate"),
-    ("Untag", "Resource"),
-    (
-        "Update",
-        "AccountSendingEnabled Archive ConfigurationSet ConfigurationSetEventDestination \
-         ConfigurationSetReputationMetricsEnabled ConfigurationSetSendingEnabled \
-         ConfigurationSetTrackingOptions Contact ContactList CustomVerificationEmailTemplate \
-         EmailIdentityPolicy EmailTemplate IngressPoint ReceiptRule Relay \
-         ReputationEntityCustomerManagedStatus ReputationEntityPolicy RuleSet Template \
-         TrafficPolicy",
-    ),
-    ("Verify", "DomainDkim DomainIdentity EmailAddress EmailIdentity"),
-];
-
 /// Types of resources, as they begin the last field of an ARN.
 pub(super) const RESOURCE_TYPES: [&str; 20] = [
     "identity",
@@ -212,7 +58,7 @@ pub(super) const RESOURCE_TYPES: [&str; 20] = [
 
 /// An action of SES.
 struct Action {
-    name: String,
+    name: &'static str,
     /// Whether it works on a resource.
     has_resource: bool,
     /// Whether it changes nothing.
@@ -221,30 +67,26 @@ struct Action {
 
 fn all() -> &'static [Action] {
     static ALL: LazyLock<Vec<Action>> = LazyLock::new(|| {
-        let has = |verb: &str, noun: &str| {
-            let nouns = WITHOUT_RESOURCE.iter().filter(|(other, _)| *other == verb);
-            !nouns.into_iter().any(|(_, nouns)| nouns.split(' ').any(|other| other == noun))
+        let lines = include_str!("ses_actions.txt").lines().filter(|line| !line.starts_with('#'));
+        let action = |line: &'static str| {
+            let name = line.trim_end_matches(" *");
+            let verb = name.trim_start_matches("ses:");
+            let reads = READING.iter().any(|reading| verb.starts_with(reading));
+            Action { name, has_resource: name == line, reads }
         };
-        let actions = ACTIONS.iter().flat_map(|(verb, nouns)| {
-            nouns.split(' ').map(move |noun| Action {
-                name: format!("ses:{verb}{noun}"),
-                has_resource: has(verb, noun),
-                reads: READING.contains(verb),
-            })
-        });
-        actions.collect()
+        lines.map(action).collect()
     });
     &ALL
 }
 
 /// Iterates over the actions of SES, with whether each works on a resource.
 pub(super) fn actions() -> impl Iterator<Item = (&'static str, bool)> {
-    all().iter().map(|action| (action.name.as_str(), action.has_resource))
+    all().iter().map(|action| (action.name, action.has_resource))
 }
 
 /// Tells whether the pattern matches an action of SES.
 pub(super) fn has_action(pattern: &ActionPattern) -> bool {
-    all().iter().any(|action| pattern.matches(&action.name))
+    all().iter().any(|action| pattern.matches(action.name))
 }
 
 /// Returns the action of SES that was probably meant.
@@ -264,7 +106,7 @@ fn has(action: &str, key: &str) -> bool {
 
 /// Tells whether the pattern matches an action that has the key, one of those that tell of a message.
 pub(super) fn may_have_key(pattern: &ActionPattern, key: &str) -> bool {
-    all().iter().any(|action| has(&action.name, key) && pattern.matches(&action.name))
+    all().iter().any(|action| has(action.name, key) && pattern.matches(action.name))
 }
 
 /// Returns an action that the pattern matches and that has no such key.
@@ -282,5 +124,5 @@ pub(super) fn has_no_resource(written: &str) -> bool {
 /// Tells whether the pattern matches an action that changes or sends something of a resource.
 pub(super) fn changes_resources(pattern: &ActionPattern) -> bool {
     let changing = all().iter().filter(|action| action.has_resource && !action.reads);
-    changing.into_iter().any(|action| pattern.matches(&action.name))
+    changing.into_iter().any(|action| pattern.matches(action.name))
 }
