@@ -8,9 +8,10 @@ mod unauthenticated;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -115,13 +116,13 @@ impl Admission {
 
     /// Changes the limits; what is over them stays until it ends.
     pub fn configure(&self, limits: AdmissionLimits) {
-        self.lock().limits = limits;
+        self.state.lock().limits = limits;
     }
 
     /// How many connections there are, and how many of them have not logged in.
     #[must_use]
     pub fn connections(&self) -> (usize, usize) {
-        let state = self.lock();
+        let state = self.state.lock();
         (state.connections, state.unauthenticated.count())
     }
 
@@ -137,7 +138,7 @@ impl Admission {
         client: Option<IpAddr>,
         now: Instant,
     ) -> Result<ConnectionSlot, OverLimit> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let limits = state.limits;
         if over(state.connections, limits.connections) {
             return Err(OverLimit::Connections);
@@ -160,12 +161,8 @@ impl Admission {
 
     /// Whether a refusal may be logged now, and how many were not since the last that was.
     pub fn log_allowance(&self, refusal: &'static str, now: Instant) -> Option<u64> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.logged.entry(refusal).or_insert_with(|| LogLimit::new(QUIET)).allow(now)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -229,7 +226,7 @@ impl ConnectionSlot {
     /// # Errors
     /// When there are too many from its network.
     pub fn comes_from(&mut self, client: IpAddr, now: Instant) -> Result<(), OverLimit> {
-        let mut state = self.admission.lock();
+        let mut state = self.admission.state.lock();
         if self.network.is_none() {
             self.network = Some(state.enter(client, now)?);
             if let Some(token) =
@@ -255,7 +252,7 @@ impl ConnectionSlot {
         if self.user.as_deref() == Some(user) {
             return Ok(());
         }
-        let mut state = self.admission.lock();
+        let mut state = self.admission.state.lock();
         let limit = state.limits.per_user;
         if limit != 0 && state.users.get(user).is_some_and(|count| *count >= limit) {
             return Err(OverLimit::User);
@@ -285,7 +282,7 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut state = self.admission.lock();
+        let mut state = self.admission.state.lock();
         state.connections = state.connections.saturating_sub(1);
         if let Some(number) = self.newcomer {
             state.unauthenticated.leave(self.network, number);
@@ -385,8 +382,8 @@ mod tests {
         assert_eq!(last.belongs_to("user0"), Err(OverLimit::User));
         assert_eq!(last.belongs_to("user3"), Ok(()));
         drop((places, last));
-        assert!(admission.lock().users.is_empty());
-        assert!(admission.lock().networks.is_empty());
+        assert!(admission.state.lock().users.is_empty());
+        assert!(admission.state.lock().networks.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -416,7 +413,7 @@ mod tests {
             let peer = IpAddr::V6((0x2001_0db8_u128 << 96 | (at as u128) << 64).into());
             drop(admission.admit(Some(peer), crate::clock::now()));
         }
-        assert!(admission.lock().begun.len() <= NETWORKS);
+        assert!(admission.state.lock().begun.len() <= NETWORKS);
         assert_eq!(admit(&admission, noisy).unwrap_err(), OverLimit::Rate, "it is not forgotten");
     }
 

@@ -5,9 +5,10 @@
 //! user has more than half of the rest. Who asks first is served first.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -86,7 +87,7 @@ impl Memory {
     /// more than that counts as much.
     #[must_use]
     pub fn share_of(&self, user: &str) -> Share {
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut users = self.users.lock();
         let part = users.get(user).and_then(Weak::upgrade).unwrap_or_else(|| {
             users.retain(|_, part| part.strong_count() > 0);
             let part = Arc::new(Part {
@@ -267,7 +268,7 @@ mod tests {
         for user in 0..100 {
             memory.share_of(&user.to_string()).grow(MIB).await.unwrap();
         }
-        assert!(memory.users.lock().unwrap().len() < 3);
+        assert!(memory.users.lock().len() < 3);
         assert_eq!(memory.used(), 0);
     }
 

@@ -1,7 +1,9 @@
 //! Whether the relay takes mail, and if not, why.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// Whether the relay takes mail; shared with those who know.
 ///
@@ -19,12 +21,12 @@ struct State {
 impl Readiness {
     /// Says whether listeners take connections now.
     pub fn set(&self, serves: bool) {
-        self.lock().serves = serves;
+        self.0.lock().serves = serves;
     }
 
     /// Says that nothing of this kind stands against taking mail, or what does.
     pub fn found(&self, kind: &'static str, obstacle: Option<String>) {
-        let obstacles = &mut self.lock().obstacles;
+        let obstacles = &mut self.0.lock().obstacles;
         match obstacle {
             Some(obstacle) => drop(obstacles.insert(kind, obstacle)),
             None => drop(obstacles.remove(kind)),
@@ -34,21 +36,17 @@ impl Readiness {
     /// Returns whether mail is taken now.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let state = self.lock();
+        let state = self.0.lock();
         state.serves && state.obstacles.is_empty()
     }
 
     /// Returns what stands against it: a line for each, and none when it is ready.
     #[must_use]
     pub fn obstacles(&self) -> Vec<String> {
-        let state = self.lock();
+        let state = self.0.lock();
         let serves = (!state.serves).then(|| "not taking connections".to_owned());
         let found = state.obstacles.iter().map(|(kind, obstacle)| format!("{kind}: {obstacle}"));
         serves.into_iter().chain(found).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

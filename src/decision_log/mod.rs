@@ -12,9 +12,10 @@ mod writer;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Level;
@@ -168,7 +169,7 @@ impl DecisionLog {
     pub async fn close(&self) {
         let Some(log) = &self.0 else { return };
         log.writer.close();
-        let thread = log.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = log.thread.lock().take();
         if let Some(thread) = thread {
             let _ = tokio::time::timeout(LAST, thread.ended()).await;
         }

@@ -13,9 +13,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::{oneshot, watch};
 
 use super::file::LogFile;
@@ -123,7 +124,7 @@ impl Writer {
 
     /// Queues a line that nobody waits for.
     pub(super) fn queue(&self, line: Vec<u8>, kind: RecordKind) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         // An outcome is kept whatever room there is: its message is gone, and nothing else tells of it.
         if kind == RecordKind::Other && queue.bytes.saturating_add(line.len()) > ROOM {
             queue.lost = queue.lost.saturating_add(1);
@@ -156,7 +157,7 @@ impl Writer {
         kind: RecordKind,
     ) -> oneshot::Receiver<Result<(), Unwritten>> {
         let (done, written) = oneshot::channel();
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         if kind == RecordKind::Intention && !queue.makes_room(line.len()) {
             let behind = "its disk is behind with what there is to write";
             let _ = done.send(Err(Unwritten::Failed(behind.into())));
@@ -171,20 +172,20 @@ impl Writer {
 
     /// Has the file opened anew.
     pub(super) fn reopen(&self) {
-        self.lock().reopen = true;
+        self.queue.lock().reopen = true;
         self.wake.notify_one();
     }
 
     /// Has what is left written, and ends the thread.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.queue.lock().closed = true;
         self.wake.notify_one();
     }
 
     /// Takes what is not in the file: lines that wait, but for intentions that came to nothing, and
     /// how many there was no room for since it was written last.
     pub(super) fn missing(&self) -> Missing {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         let mut missing = Missing { others: queue.lost, ..Missing::default() };
         for item in queue.items.drain(..) {
             match item.kind {
@@ -199,11 +200,7 @@ impl Writer {
 
     /// How many lines there was no room for since the start.
     pub(super) fn dropped(&self) -> u64 {
-        self.lock().dropped
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().dropped
     }
 
     fn run(&self, mut file: LogFile) {
@@ -238,7 +235,7 @@ impl Writer {
 
     /// Waits for something to do; none at the end.
     fn next(&self) -> Option<Work> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         loop {
             let pause = if queue.is_failing { AGAIN } else { GATHER };
             let has_lines = !queue.items.is_empty();
@@ -253,11 +250,10 @@ impl Writer {
                 // Until then, or until somebody is in a hurry.
                 let is_calm =
                     |queue: &mut Queue| !(queue.is_urgent || queue.reopen || queue.closed);
-                let waited = self.wake.wait_timeout_while(queue, pause, is_calm);
-                queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+                self.wake.wait_while_for(&mut queue, is_calm, pause);
                 break;
             }
-            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            self.wake.wait(&mut queue);
         }
         let reopen = std::mem::take(&mut queue.reopen);
         let mut batch = Vec::new();
@@ -277,7 +273,7 @@ impl Writer {
     }
 
     fn written(&self) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         let was_failing = std::mem::take(&mut queue.is_failing);
         let lost = std::mem::take(&mut queue.lost);
         if lost > 0 {
@@ -294,7 +290,7 @@ impl Writer {
     /// Keeps what has to be kept; returns whether that is the end.
     fn failed(&self, rest: Vec<Item>, error: &io::Error) -> bool {
         let outcome = Err(Unwritten::Failed(error.to_string().into()));
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         for item in rest.into_iter().rev() {
             queue.bytes = queue.bytes.saturating_add(item.line.len());
             queue.items.push_front(item);

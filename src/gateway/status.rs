@@ -6,10 +6,11 @@ mod page;
 mod process;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::admin::{Readiness, Token};
 use crate::admission::Admission;
@@ -139,6 +140,6 @@ impl GatewayStatus {
     }
 
     fn active(&self) -> MutexGuard<'_, ActiveConfig> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+        self.active.lock()
     }
 }

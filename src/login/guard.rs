@@ -12,12 +12,13 @@
 
 use std::hash::RandomState;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 use super::Login;
@@ -102,26 +103,26 @@ impl Guard {
 
     /// Goes by other settings from now on; counts and locks stay.
     pub fn configure(&self, settings: GuardSettings) {
-        lock(&self.limits).set_rules(settings.network.clone(), settings.user.clone());
-        *lock(&self.settings) = Arc::new(settings);
+        self.limits.lock().set_rules(settings.network.clone(), settings.user.clone());
+        *self.settings.lock() = Arc::new(settings);
     }
 
     /// Forgets which credentials were right. Not needed for safety when users change: a credential
     /// is only remembered together with the stored password that matched.
     pub fn forget(&self) {
-        lock(&self.remembered).clear();
+        self.remembered.lock().clear();
     }
 
     /// What has happened so far, and what is kept now.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let (networks, users) = lock(&self.limits).len();
+        let (networks, users) = self.limits.lock().len();
         Counts {
             waiting: self.pool.waiting(),
             networks_on_record: networks,
             users_on_record: users,
-            remembered: lock(&self.remembered).len(),
-            ..*lock(&self.counts)
+            remembered: self.remembered.lock().len(),
+            ..*self.counts.lock()
         }
     }
 
@@ -129,13 +130,13 @@ impl Guard {
     /// same words and time, and so do their limits.
     pub async fn login(&self, users: &Users, credentials: &Credentials, peer: IpAddr) -> Login {
         let login = self.check(users, credentials, peer).await;
-        lock(&self.counts).login(&login);
+        self.counts.lock().login(&login);
         login
     }
 
     async fn check(&self, users: &Users, credentials: &Credentials, peer: IpAddr) -> Login {
         let (name, password) = (credentials.username.as_str(), &credentials.password);
-        let settings = Arc::clone(&lock(&self.settings));
+        let settings = Arc::clone(&self.settings.lock());
         let attempt = self.attempt(name, peer, &settings);
         let origin = self.origin(name, attempt.network);
         let digest = self.digest(name, password);
@@ -145,13 +146,13 @@ impl Guard {
 
         let today = clock::time_of_day();
         // Before the locks: an app that is right keeps sending while others guess from its network.
-        let known = lock(&self.remembered).matched(&digest, stored, clock::now(), today);
+        let known = self.remembered.lock().matched(&digest, stored, clock::now(), today);
         if let (Some(matched), Some((principal, _))) = (known, found) {
-            lock(&self.counts).passed_unhashed += 1;
-            lock(&self.familiar).logged_in(origin);
+            self.counts.lock().passed_unhashed += 1;
+            self.familiar.lock().logged_in(origin);
             return Login::Accepted(Arc::clone(principal), Matched(matched));
         }
-        if lock(&self.limits).turns_away(&attempt, clock::now()) {
+        if self.limits.lock().turns_away(&attempt, clock::now()) {
             return Login::Locked;
         }
         // Only names that exist are logged: another may be a password in the wrong field (decision 21).
@@ -182,8 +183,8 @@ impl Guard {
                 // A decoy that matches lets nobody in, nor does a password that has expired.
                 let right = found.filter(|(_, stored)| is_live(stored, matched, today));
                 if let (Some((principal, _)), Some(matched)) = (right, matched) {
-                    lock(&self.remembered).put(digest, matched, clock::now());
-                    lock(&self.familiar).logged_in(origin);
+                    self.remembered.lock().put(digest, matched, clock::now());
+                    self.familiar.lock().logged_in(origin);
                     return Login::Accepted(Arc::clone(principal), Matched(matched));
                 }
                 // One hash is one guess, however many connections made it together.
@@ -205,8 +206,8 @@ impl Guard {
     }
 
     fn standing(&self, attempt: &Attempt, origin: &Origin) -> Standing {
-        let familiar = lock(&self.familiar).knows(origin);
-        let limits = lock(&self.limits);
+        let familiar = self.familiar.lock().knows(origin);
+        let limits = self.limits.lock();
         if familiar && !limits.is_user_suspect(attempt, clock::now()) {
             // Whoever else fails at that network is not its fault.
             return Standing::Familiar;
@@ -232,7 +233,7 @@ impl Guard {
         let slot = self.pool.slot(attempt.network, standing, room).await;
         let mut slot = slot.map_err(NotCompared::Full)?;
         // Those before it may have been wrong too often.
-        if lock(&self.limits).turns_away(&attempt, clock::now()) {
+        if self.limits.lock().turns_away(&attempt, clock::now()) {
             return Err(NotCompared::Locked);
         }
         let hashing = tokio::task::spawn_blocking(move || {
@@ -245,19 +246,19 @@ impl Guard {
             (matching.map(|one| *one.fingerprint()), hashes)
         });
         let (matched, hashes) = hashing.await.map_err(|_| NotCompared::Broken)?;
-        lock(&self.counts).hashes += hashes;
+        self.counts.lock().hashes += hashes;
         Ok(Outcome { matched, network: attempt.network })
     }
 
     fn failed(&self, attempt: &Attempt, user: Option<&str>) {
-        let locks = lock(&self.limits).failed(attempt, clock::now());
-        lock(&self.counts).locked(&locks);
+        let locks = self.limits.lock().failed(attempt, clock::now());
+        self.counts.lock().locked(&locks);
         self.reporter.locked(&locks, attempt.network, user);
     }
 
     fn crowded_out(&self, attempt: &Attempt) {
-        let locks = lock(&self.limits).crowded_out(attempt, clock::now());
-        lock(&self.counts).locked(&locks);
+        let locks = self.limits.lock().crowded_out(attempt, clock::now());
+        self.counts.lock().locked(&locks);
         self.reporter.locked(&locks, attempt.network, None);
     }
 
@@ -313,10 +314,6 @@ fn copy(to: &mut [u8], from: &[u8]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

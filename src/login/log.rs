@@ -1,9 +1,9 @@
 //! What the log says about guessing: a line for each lock and now and then one about a full queue,
 //! never one for each attempt.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::limits::Locks;
@@ -48,7 +48,7 @@ impl LoginLog {
 
     /// A login was put off; the line counts all since the line before.
     pub(super) fn busy(&self, now: Instant) {
-        let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut limit = self.0.lock();
         if let Some(suppressed) = limit.allow(now) {
             tracing::warn!(
                 logins = suppressed.saturating_add(1),

@@ -4,9 +4,10 @@
 //! network waits behind a few others, whatever the flood. Each standing has turns of its own and its
 //! share of the room: a flood from networks all over the world is one among four.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::network::Network;
@@ -74,12 +75,12 @@ impl Pool {
     /// Where the memory of those that are not taken is and how much, in blocks.
     #[cfg(test)]
     pub(super) fn memory(&self) -> Vec<(usize, usize)> {
-        lock(&self.0).free.iter().map(HashMemory::place).collect()
+        self.0.lock().free.iter().map(HashMemory::place).collect()
     }
 
     /// How many wait.
     pub(super) fn waiting(&self) -> usize {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         state.waiting.retain(&|turn| !turn.is_closed());
         state.waiting.len()
     }
@@ -105,7 +106,7 @@ impl Pool {
         standing: Standing,
         room: Room,
     ) -> Result<Result<Slot, oneshot::Receiver<Slot>>, Full> {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         if let Some(memory) = state.free.pop() {
             return Ok(Ok(Slot { state: Arc::clone(&self.0), memory }));
         }
@@ -130,7 +131,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut memory = std::mem::take(&mut self.memory);
         let next = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             loop {
                 match state.waiting.pop() {
                     Some(next) if next.is_closed() => {}
@@ -146,10 +147,6 @@ impl Drop for Slot {
         // One that stopped waiting meanwhile gives it back, which drops it again.
         let _ = next.send(Self { state: Arc::clone(&self.state), memory });
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -191,7 +188,7 @@ mod tests {
         }
         let mut outcomes = all.join_all().await;
         outcomes.sort_by_key(|(at, _)| *at);
-        assert_eq!(lock(&pool.0).free.len(), slots, "every slot comes back");
+        assert_eq!(pool.0.lock().free.len(), slots, "every slot comes back");
         assert_eq!(pool.waiting(), 0);
         outcomes
     }
@@ -310,6 +307,6 @@ mod tests {
             drop(held);
         });
         drop(next.unwrap());
-        assert_eq!(lock(&pool.0).free.len(), 1);
+        assert_eq!(pool.0.lock().free.len(), 1);
     }
 }

@@ -2,8 +2,9 @@
 //! restart cost one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::credential_cache::CredentialDigest;
@@ -51,7 +52,7 @@ impl SingleFlight {
             flight: Arc::new(Flight { stored: Arc::clone(stored), outcome: OnceCell::new() }),
             waiters: 0,
         };
-        let mut flights = self.lock();
+        let mut flights = self.0.lock();
         let listed = flights.entry(digest).or_insert_with(begun);
         if !Arc::ptr_eq(&listed.flight.stored, stored) {
             *listed = begun();
@@ -59,15 +60,11 @@ impl SingleFlight {
         listed.waiters += 1;
         Joined { flights: self, digest, flight: Arc::clone(&listed.flight) }
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialDigest, Entered>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Joined<'_> {
     fn drop(&mut self) {
-        let mut flights = self.flights.lock();
+        let mut flights = self.flights.0.lock();
         let Some(listed) = flights.get_mut(&self.digest) else { return };
         if !Arc::ptr_eq(&listed.flight, &self.flight) {
             return;
@@ -105,7 +102,7 @@ mod tests {
         drop(third);
         assert!(!Arc::ptr_eq(&second.flight, &flights.join(digest, &stored).flight));
         drop(second);
-        assert!(flights.lock().is_empty());
+        assert!(flights.0.lock().is_empty());
     }
 
     #[test]
@@ -116,8 +113,8 @@ mod tests {
         let after = flights.join(digest, &passwords());
         assert!(!Arc::ptr_eq(&before.flight, &after.flight));
         drop(before);
-        assert_eq!(flights.lock().len(), 1);
+        assert_eq!(flights.0.lock().len(), 1);
         drop(after);
-        assert!(flights.lock().is_empty());
+        assert!(flights.0.lock().is_empty());
     }
 }

@@ -1,8 +1,8 @@
 //! Records that wait for the collector: bounded in bytes, and never waited for.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// The field of `ScopeSpans` and of `ScopeLogs` in which a record stands.
@@ -34,7 +34,7 @@ impl Queue {
     /// Adds records, or counts them as lost when there is no room.
     pub(super) fn add(&self, records: &[u8], count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         let before = waiting.bytes.len();
         if before + records.len() > WAITING_BYTES {
             drop(waiting);
@@ -51,7 +51,7 @@ impl Queue {
 
     /// Takes everything that waits.
     pub(super) fn take(&self) -> Batch {
-        std::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.waiting.lock())
     }
 
     /// Returns when there is enough for a batch.

@@ -25,9 +25,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -120,7 +121,7 @@ impl Pace {
     ) -> Result<Turn, Exceeded> {
         let recipients = u32::try_from(recipients).unwrap_or(u32::MAX).max(1);
         let now = clock::now();
-        let (user, entry) = self.lock().enter(user, budget, recipients, by, now)?;
+        let (user, entry) = self.state.lock().enter(user, budget, recipients, by, now)?;
         let turn = Turn { pace: self.clone(), user, recipients, is_taken: false };
         match entry {
             Entry::Granted => Ok(turn),
@@ -131,7 +132,7 @@ impl Pace {
     /// Takes over what GetAccount says, which ends what `quota_exceeded` began.
     pub fn learn(&self, quota: Quota) {
         let now = clock::now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.quota.learn(quota, now);
         state.rate.learn(quota.max_send_rate, now);
         state.settle(now);
@@ -139,19 +140,19 @@ impl Pace {
 
     /// Takes over what the operator has changed. Those who wait keep their bound.
     pub fn configure(&self, settings: &PaceSettings) {
-        self.lock().configure(settings, clock::now());
+        self.state.lock().configure(settings, clock::now());
     }
 
     /// Slows down: SES has throttled a call. To be told for each such answer.
     pub fn throttled(&self) {
         let now = clock::now();
-        self.lock().throttled(now);
+        self.state.lock().throttled(now);
     }
 
     /// Holds messages back for a minute or until the next reading: SES said that the account's quota
     /// is used up. That may be meant of something else than all mail, so that a reading is due at once.
     pub fn quota_exceeded(&self) {
-        self.lock().quota.exceeded(clock::now());
+        self.state.lock().quota.exceeded(clock::now());
         self.doubts.send_replace(());
     }
 
@@ -164,11 +165,7 @@ impl Pace {
     /// Returns what there is to see.
     #[must_use]
     pub fn status(&self) -> PaceStatus {
-        self.lock().status(clock::now())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().status(clock::now())
     }
 }
 
@@ -196,7 +193,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let now = clock::now();
-        let mut state = self.pace.lock();
+        let mut state = self.pace.state.lock();
         state.finish(self.user.as_deref(), self.recipients, self.is_taken, now);
     }
 }
@@ -212,7 +209,7 @@ impl Waiting {
     async fn granted(mut self) -> Result<Turn, Exceeded> {
         loop {
             let next = match &self.turn {
-                Some(turn) => turn.pace.lock().next(&self.ticket, clock::now()),
+                Some(turn) => turn.pace.state.lock().next(&self.ticket, clock::now()),
                 None => return Err(Exceeded::Rate),
             };
             match next {
@@ -234,7 +231,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(turn) = &self.turn {
-            turn.pace.lock().leave(self, turn.recipients, clock::now());
+            turn.pace.state.lock().leave(self, turn.recipients, clock::now());
         }
     }
 }

@@ -10,9 +10,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fmt::{self, Debug, Write};
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use tokio::time::Instant;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -91,7 +92,7 @@ impl Repeats {
 
     /// Tells of everything now.
     pub(super) fn finish(&self) {
-        let left = std::mem::take(&mut *self.0.lock());
+        let left = std::mem::take(&mut *self.0.seen.lock());
         left.into_values().for_each(tell);
     }
 }
@@ -158,14 +159,10 @@ where
 }
 
 impl State {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether a line is to be shown.
     fn is_new(&self, kind: Kind, message: impl FnOnce() -> String, now: Instant) -> bool {
         let Kind { key, level, shown } = kind;
-        let mut seen = self.lock();
+        let mut seen = self.seen.lock();
         if let Some(earlier) = seen.get_mut(&key)
             && now < earlier.until
         {
@@ -182,7 +179,7 @@ impl State {
         if !is_known {
             // Outside the lock: a message may fail, and that is told too.
             let (message, until) = (message(), now + WINDOW);
-            let mut seen = self.lock();
+            let mut seen = self.seen.lock();
             if seen.len() < ROOM {
                 seen.entry(key).or_insert(Seen { level, message, until, shown: 1, repeated: 0 });
                 self.wake.notify_one();
@@ -193,19 +190,20 @@ impl State {
 
     /// Takes those whose window is over.
     fn over(&self, now: Instant) -> Vec<Seen> {
-        self.lock().extract_if(|_, seen| now >= seen.until).map(|(_, seen)| seen).collect()
+        self.seen.lock().extract_if(|_, seen| now >= seen.until).map(|(_, seen)| seen).collect()
     }
 }
 
 /// Tells of what is over, and sleeps while there is nothing to tell of.
 fn watch(state: &State) {
     loop {
-        let seen = state.lock();
+        let mut seen = state.seen.lock();
         if seen.is_empty() {
-            drop(state.wake.wait(seen));
+            state.wake.wait(&mut seen);
         } else {
-            drop(state.wake.wait_timeout(seen, LOOK));
+            state.wake.wait_for(&mut seen, LOOK);
         }
+        drop(seen);
         // Outside the lock: telling goes through here again.
         state.over(clock::now()).into_iter().for_each(tell);
     }
@@ -359,7 +357,7 @@ mod tests {
         let is_new =
             |key| state.is_new(Kind { key, level: Level::WARN, shown: 1 }, String::new, start);
         assert_eq!((0..10_000).filter(|key| is_new(*key)).count(), 10_000);
-        assert_eq!(state.lock().len(), ROOM);
+        assert_eq!(state.seen.lock().len(), ROOM);
         assert!(!is_new(0));
     }
 }

@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What may wait, in bytes, the batch that is being written included.
@@ -54,21 +55,20 @@ impl Queue {
 
     /// How many lines were dropped: there was no room, or they could not be written.
     pub(super) fn dropped(&self) -> usize {
-        self.0.lock().dropped
+        self.0.state.lock().dropped
     }
 
     /// Waits until everything is written, for as long as a second, and ends the thread.
     pub(super) fn finish(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.is_ended = true;
         self.0.wake.notify_one();
-        let waited = self.0.written.wait_timeout_while(state, LAST, |state| state.bytes > 0);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.0.written.wait_while_for(&mut state, |state| state.bytes > 0, LAST);
     }
 
     fn add(&self, line: &[u8]) {
         let bytes = line.len() + LINE;
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         if state.bytes + bytes > ROOM {
             state.dropped += 1;
             return;
@@ -81,17 +81,13 @@ impl Queue {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Writes what there is until the end.
     fn write(&self, mut output: impl Write) {
         let mut batch = Vec::new();
         loop {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             while state.lines.is_empty() && !state.is_ended {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.wake.wait(&mut state);
             }
             let (mut lines, mut bytes) = (0, 0);
             while batch.len() < BATCH
@@ -107,7 +103,7 @@ impl Shared {
             drop(state);
             let outcome = output.write_all(&batch).and_then(|()| output.flush());
             batch.clear();
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.bytes = state.bytes.saturating_sub(bytes);
             if outcome.is_err() {
                 state.dropped += lines;
@@ -188,7 +184,7 @@ mod tests {
             let kept = lines - queue.dropped();
             assert!(kept * (length + LINE) <= ROOM, "{kept} of {length}");
             assert!((kept + 1) * (length + LINE) > ROOM, "{kept} of {length}");
-            assert!(queue.0.lock().bytes <= ROOM);
+            assert!(queue.0.state.lock().bytes <= ROOM);
             // The room is free again once they are read.
             let reading = std::thread::spawn(move || read.iter().flatten().count());
             queue.finish();
@@ -203,7 +199,7 @@ mod tests {
     fn a_line_that_is_longer_than_the_room_is_dropped() {
         let queue = Queue::default();
         queue.add(&vec![b'x'; ROOM]);
-        assert_eq!((queue.dropped(), queue.0.lock().bytes), (1, 0));
+        assert_eq!((queue.dropped(), queue.0.state.lock().bytes), (1, 0));
     }
 
     #[test]
@@ -212,6 +208,6 @@ mod tests {
         drop(read);
         queue.add(b"a\n");
         queue.finish();
-        assert_eq!((queue.dropped(), queue.0.lock().bytes), (1, 0));
+        assert_eq!((queue.dropped(), queue.0.state.lock().bytes), (1, 0));
     }
 }

@@ -7,8 +7,9 @@
 mod sampler;
 mod span;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::futures::TaskLocalFuture;
 use tokio::time::Instant;
 
@@ -144,7 +145,7 @@ struct Parts {
 
 impl Live {
     fn parts(&self) -> MutexGuard<'_, Parts> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts.lock()
     }
 }
 
@@ -263,7 +264,7 @@ mod tests {
         let sink = Arc::clone(&seen);
         let ended = move |ended: &Ended<'_>| {
             let state = ended.state.map(str::to_owned);
-            sink.lock().unwrap().push((ended.id, state, ended.spans.to_vec()));
+            sink.lock().push((ended.id, state, ended.spans.to_vec()));
         };
         (Arc::new(Output { sampler, continues: true, ended: Box::new(ended) }), seen)
     }
@@ -297,7 +298,7 @@ mod tests {
         trace.scope(work).await;
         assert_eq!(ids(), None);
         trace.end(vec![("outcome", "refused".into())], None);
-        let seen = seen.lock().unwrap();
+        let seen = seen.lock();
         let [(id, state, spans)] = seen.as_slice() else { panic!("{seen:?}") };
         assert_eq!((*id, state.as_deref()), ([1; 16], Some("a=b")));
         let names: Vec<_> = spans.iter().map(|span| span.name).collect();
@@ -319,7 +320,7 @@ mod tests {
         trace.scope(async { drop(step("pace", Kind::Internal)) }).await;
         assert_eq!(trace.within(ids).unwrap().trace, [1; 16]);
         trace.end(Vec::new(), None);
-        assert!(seen.lock().unwrap().is_empty());
+        assert!(seen.lock().is_empty());
     }
 
     #[test]

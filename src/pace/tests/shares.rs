@@ -208,7 +208,7 @@ proptest! {
                             Ok(turn) => turn.taken(),
                             Err(_) => return,
                         }
-                        sent.lock().unwrap().push((start.elapsed(), recipients));
+                        sent.lock().push((start.elapsed(), recipients));
                     });
                 }
             }
@@ -222,7 +222,7 @@ proptest! {
             messages.join_all().await;
         });
         prop_assert_eq!(pace.status().waiting, 0);
-        let sent = sent.lock().unwrap();
+        let sent = sent.lock();
         // A burst of the account and one of the pool, a large message, and one that is not.
         let burst = 2.0 * rate.max(1.0) + 50.0 + (rate * wait as f64 / 4.0).max(1.0);
         for (number, (first, _)) in sent.iter().enumerate() {
