@@ -5,20 +5,15 @@ use super::super::operator::Family;
 use super::super::words::quoted;
 use super::key::{Key, Presence};
 use super::list::null_check;
-use super::view::{Condition, Document, Statement};
-use super::{Findings, rules, ses};
+use super::view::{Condition, Statement};
+use super::{Check, rules, ses};
 
 /// Checks what the absence of a condition's key means.
-pub(super) fn check(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    condition: &Condition,
-    key: &Key,
-    findings: &mut Findings<'_>,
-) {
+pub(super) fn check(check: &mut Check<'_, '_>, condition: &Condition, key: &Key) {
+    let statement = check.statement;
     if key.presence == Presence::Never {
         if statement.is_about_mail() {
-            check_never(document, statement, condition, key, findings);
+            check_never(check, condition, key);
         }
         return;
     }
@@ -26,20 +21,15 @@ pub(super) fn check(
     if condition.operator.family == Family::Null || is_asked {
         return;
     }
-    check_other_actions(statement, condition, key, findings);
+    check_other_actions(check, condition, key);
     if key.presence == Presence::Sometimes {
-        check_sometimes(document, statement, condition, key, findings);
+        check_sometimes(check, condition, key);
     }
 }
 
 /// No mail has the key.
-fn check_never(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    condition: &Condition,
-    key: &Key,
-    findings: &mut Findings<'_>,
-) {
+fn check_never(check: &mut Check<'_, '_>, condition: &Condition, key: &Key) {
+    let &mut Check { document, statement, .. } = check;
     let (at, shown) = (condition.key_at, quoted(&condition.key));
     if key.name.starts_with("ses:") {
         let action = ses::SMTP_ACTION;
@@ -54,13 +44,13 @@ fn check_never(
                 "part the statement by actions, and decide about mail by a key that it has",
             )
         };
-        findings.add(rules::NOT_AVAILABLE, at, message, fix);
+        check.findings.add(rules::NOT_AVAILABLE, at, message, fix);
         return;
     }
     let holds = condition.holds_when_absent();
     if document.kind == PolicyKind::Resource && statement.allows() && !holds {
         // Written for whoever sends by other ways.
-        findings.add(
+        check.findings.add(
             rules::IRRELEVANT,
             at,
             format!("no mail through the relay has {shown}, so that this never allows any"),
@@ -81,16 +71,12 @@ fn check_never(
             .to_owned(),
     };
     let message = format!("no mail through the relay has {shown}: {then}");
-    findings.add(rules::NOT_SUPPLIED, at, message, fix);
+    check.findings.add(rules::NOT_SUPPLIED, at, message, fix);
 }
 
 /// Other actions of the statement have no such key.
-fn check_other_actions(
-    statement: &Statement<'_>,
-    condition: &Condition,
-    key: &Key,
-    findings: &mut Findings<'_>,
-) {
+fn check_other_actions(check: &mut Check<'_, '_>, condition: &Condition, key: &Key) {
+    let statement = check.statement;
     let is_of_mail = key.is_of_mail() && key.name != "ses:ApiVersion";
     if !statement.allows() || !is_of_mail || !condition.holds_when_absent() {
         return;
@@ -98,7 +84,7 @@ fn check_other_actions(
     let other = statement.purpose.as_ref().and_then(|it| it.action_without_key(key.name));
     if let Some(other) = other {
         let name = quoted(&condition.name);
-        findings.add(
+        check.findings.add(
             rules::HOLDS_FOR_OTHERS,
             condition.key_at,
             format!("{name} also holds for `{other}`, which has no `{}`", key.name),
@@ -108,13 +94,8 @@ fn check_other_actions(
 }
 
 /// Mail may have the key or not.
-fn check_sometimes(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    condition: &Condition,
-    key: &Key,
-    findings: &mut Findings<'_>,
-) {
+fn check_sometimes(check: &mut Check<'_, '_>, condition: &Condition, key: &Key) {
+    let &mut Check { document, statement, .. } = check;
     let (at, shown) = (condition.key_at, quoted(&condition.key));
     // A mail without display name says nothing that could be wrong.
     let is_claimed = key.name == "ses:FromDisplayName";
@@ -123,7 +104,7 @@ fn check_sometimes(
         && condition.holds_when_absent()
         && !is_claimed
     {
-        findings.add(
+        check.findings.add(
             rules::NEGATED_ABSENT,
             at,
             format!("{} also holds for a request without {shown}", quoted(&condition.name)),
@@ -142,7 +123,7 @@ fn check_sometimes(
         && !condition.holds_when_absent()
         && !document.statements.iter().any(denies_by_other)
     {
-        findings.add(
+        check.findings.add(
             rules::DENY_ABSENT,
             at,
             format!("a client that has `{other}` instead of {shown} is not denied"),

@@ -3,23 +3,19 @@
 use super::super::action::ActionPattern;
 use super::super::kind::PolicyKind;
 use super::super::words::quoted;
-use super::view::{Document, Statement, Text};
-use super::{Findings, cover, rules, ses};
+use super::view::Text;
+use super::{Check, Findings, cover, rules, ses};
 
 /// Names that are often written for the service `ses`.
 const NOT_SES: [&str; 9] =
     ["sesv2", "ses2", "amazonses", "email", "mail", "smtp", "sess", "sse", "se"];
 
 /// Checks the actions of a statement.
-pub(super) fn check(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    budget: &mut cover::Budget,
-    findings: &mut Findings<'_>,
-) {
+pub(super) fn check(check: &mut Check<'_, '_>) {
+    let &mut Check { document, statement, .. } = check;
     let list = &statement.actions;
     if statement.allows() && list.negated {
-        findings.add(
+        check.findings.add(
             rules::ALLOW_NOT_ACTION,
             list.at,
             "`Allow` with `NotAction` allows every action of every service that is not named",
@@ -27,12 +23,12 @@ pub(super) fn check(
         );
     }
     for entry in &list.entries {
-        check_name(entry, findings);
+        check_name(entry, check.findings);
         if statement.allows() && !list.negated && !is_guardrail(document.kind) {
-            check_breadth(entry, findings);
+            check_breadth(entry, check.findings);
         }
     }
-    cover::check_actions(&list.entries, budget, findings);
+    cover::check_actions(&list.entries, check.budget, check.findings);
 }
 
 /// Tells whether policies of the kind only limit what others allow, so that they allow much.

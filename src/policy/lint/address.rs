@@ -6,18 +6,14 @@ use super::super::words::quoted;
 use super::key::is_address_key;
 use super::operand::regular_expression;
 use super::parts::{FILLED, bare};
-use super::view::{Condition, Document, Statement, Text};
-use super::{Findings, rules};
+use super::view::{Condition, Text};
+use super::{Check, Findings, rules};
 
 const WILD: [char; 2] = ['*', '?'];
 
 /// Checks the values of a condition on addresses.
-pub(super) fn check(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    condition: &Condition,
-    findings: &mut Findings<'_>,
-) {
+pub(super) fn check(check: &mut Check<'_, '_>, condition: &Condition) {
+    let &mut Check { document, statement, .. } = check;
     if !condition.operator.is_string() || !is_address_key(&condition.folded_key) {
         return;
     }
@@ -27,7 +23,7 @@ pub(super) fn check(
     for text in &condition.operands {
         let bare = bare(&text.text, variables);
         if let Some((message, fix)) = odd_form(condition, &text.text, &bare) {
-            findings.add(rules::ADDRESS_FORM, text.at, message, fix);
+            check.findings.add(rules::ADDRESS_FORM, text.at, message, fix);
             continue;
         }
         if condition.operator.family == Family::StringLike
@@ -35,9 +31,9 @@ pub(super) fn check(
             && regular_expression(&bare, true).is_none()
             && is_open(&bare)
         {
-            open(text, &bare, findings);
+            open(text, &bare, check.findings);
         }
-        check_case(statement, condition, text, &bare, findings);
+        check_case(check, condition, text, &bare);
     }
 }
 
@@ -146,13 +142,8 @@ fn open(text: &Text, bare: &str, findings: &mut Findings<'_>) {
     findings.add(rules::OPEN_ADDRESS, text.at, message, fix);
 }
 
-fn check_case(
-    statement: &Statement<'_>,
-    condition: &Condition,
-    text: &Text,
-    bare: &str,
-    findings: &mut Findings<'_>,
-) {
+fn check_case(check: &mut Check<'_, '_>, condition: &Condition, text: &Text, bare: &str) {
+    let statement = check.statement;
     let operator = condition.operator;
     if operator.family == Family::StringEqualsIgnoreCase || !bare.chars().any(char::is_uppercase) {
         return;
@@ -171,5 +162,5 @@ fn check_case(
         format!("write `{}`", condition.with_base(base))
     };
     let message = format!("{} matches in this letter case only", quoted(&text.text));
-    findings.add(rules::CASE_SENSITIVE, text.at, message, fix);
+    check.findings.add(rules::CASE_SENSITIVE, text.at, message, fix);
 }

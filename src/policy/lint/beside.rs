@@ -6,7 +6,7 @@ use super::super::action::ActionPattern;
 use super::super::kind::PolicyKind;
 use super::super::resource::ResourcePattern;
 use super::cover::{
-    Budget, Compiled, action_covers, compile_actions, compile_resources, is_sound, resource_covers,
+    Budget, Compiled, compile_actions, compile_resources, is_sound,
 };
 use super::view::{Document, Statement};
 use super::{Findings, rules};
@@ -151,8 +151,8 @@ impl<'s> Covering<'s> {
     fn covers(&self, other: &Covering<'_>, statement: &Statement<'_>, budget: &mut Budget) -> bool {
         !statement.actions.negated
             && !statement.resources.negated
-            && all_covered(&self.actions, &other.actions, budget, action_covers)
-            && all_covered(&self.resources, &other.resources, budget, resource_covers)
+            && all_covered(&self.actions, &other.actions, budget, ActionPattern::matches)
+            && all_covered(&self.resources, &other.resources, budget, ResourcePattern::matches)
     }
 }
 

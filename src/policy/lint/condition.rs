@@ -8,18 +8,16 @@ use super::super::operator::{Family, Qualifier};
 use super::super::request::Context;
 use super::super::words::quoted;
 use super::key::{Key, Type};
-use super::view::{Condition, Document, Statement};
-use super::{Findings, absence, address, cover, key, list, operand, resource, rules, together};
+use super::view::Condition;
+use super::{
+    Check, Findings, absence, address, cover, key, list, operand, resource, rules, together,
+};
 
 /// Checks the conditions of a statement.
-pub(super) fn check(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    budget: &mut cover::Budget,
-    findings: &mut Findings<'_>,
-) {
+pub(super) fn check(check: &mut Check<'_, '_>) {
+    let &mut Check { document, statement, .. } = check;
     for at in &statement.empty_objects {
-        findings.add(
+        check.findings.add(
             rules::EMPTY_OBJECT,
             *at,
             "empty object, which adds no condition",
@@ -30,30 +28,30 @@ pub(super) fn check(
     for condition in &statement.conditions {
         // A key with a variable in it is refused, which is reported already.
         if is_about_ses && !condition.key.contains("${") {
-            key::check_name(&condition.key, condition.key_at, findings);
+            key::check_name(&condition.key, condition.key_at, check.findings);
         }
-        check_shape(condition, findings);
+        check_shape(condition, check.findings);
         if let Some(key) = Key::find(&condition.key) {
-            check_type(condition, key, findings);
+            check_type(condition, key, check.findings);
             if is_about_ses {
-                check_key(statement, condition, key, findings);
-                absence::check(document, statement, condition, key, findings);
+                check_key(check, condition, key);
+                absence::check(check, condition, key);
             }
         }
-        operand::check(document, condition, findings);
+        operand::check(document, condition, check.findings);
         if is_about_ses {
-            address::check(document, statement, condition, findings);
+            address::check(check, condition);
         }
         for text in &condition.operands {
             if condition.operator.takes_variables() {
-                resource::variables(document, statement, text, findings);
+                resource::variables(check, text);
             }
         }
-        cover::check_values(condition, document, budget, findings);
+        cover::check_values(condition, document, check.budget, check.findings);
     }
     if is_about_ses {
-        list::check(statement, findings);
-        together::check(statement, findings);
+        list::check(statement, check.findings);
+        together::check(statement, check.findings);
     }
 }
 
@@ -100,19 +98,15 @@ fn check_type(condition: &Condition, key: &Key, findings: &mut Findings<'_>) {
     );
 }
 
-fn check_key(
-    statement: &Statement<'_>,
-    condition: &Condition,
-    key: &Key,
-    findings: &mut Findings<'_>,
-) {
+fn check_key(check: &mut Check<'_, '_>, condition: &Condition, key: &Key) {
+    let statement = check.statement;
     let Condition { operator, name, key: written, key_at, .. } = condition;
     let shown = quoted(written);
     if operator.family == Family::Null {
         return;
     }
     if operator.qualifier.is_some() && !is_list_key(written) {
-        findings.add(
+        check.findings.add(
             rules::SINGLE_VALUED,
             *key_at,
             format!("{shown} has one value, so that {} is not meant for it", quoted(name)),
@@ -120,7 +114,7 @@ fn check_key(
         );
     }
     if key.name == "aws:UserAgent" {
-        findings.add(
+        check.findings.add(
             rules::CALLER_CHOSEN,
             *key_at,
             format!("{shown} is whatever the client writes"),
@@ -134,7 +128,7 @@ fn check_key(
         && !operator.negated
         && !statement.conditions.iter().any(says_address)
     {
-        findings.add(
+        check.findings.add(
             rules::CALLER_CHOSEN_NAME,
             *key_at,
             format!("{shown} is whatever the sender writes, and any address goes with it"),
@@ -142,7 +136,7 @@ fn check_key(
         );
     }
     if key.name == "ses:ApiVersion" && excludes_smtp(condition) && statement.is_about_mail() {
-        findings.add(
+        check.findings.add(
             rules::API_VERSION,
             *key_at,
             "never holds for mail over SMTP, whose `ses:ApiVersion` is `2`",

@@ -82,7 +82,7 @@ fn check_list(
 /// Reports actions that others cover.
 pub(super) fn check_actions(entries: &[Text], budget: &mut Budget, findings: &mut Findings<'_>) {
     let patterns = compile_actions(entries);
-    let covers = |by: usize, number: usize| covers_at(&patterns, by, number, budget, action_covers);
+    let covers = |by: usize, number: usize| covers_at(&patterns, by, number, budget, ActionPattern::matches);
     check_list(
         rules::REDUNDANT_ACTION,
         entries,
@@ -101,7 +101,7 @@ pub(super) fn check_resources(
 ) {
     let patterns = compile_resources(entries, document);
     let covers =
-        |by: usize, number: usize| covers_at(&patterns, by, number, budget, resource_covers);
+        |by: usize, number: usize| covers_at(&patterns, by, number, budget, ResourcePattern::matches);
     check_list(rules::REDUNDANT_RESOURCE, entries, str::to_owned, covers, findings);
 }
 
@@ -167,14 +167,6 @@ pub(super) fn compile_resources<'e>(
         ResourcePattern::parse(text, document.kind, variables).ok().filter(|_| is_fixed)
     };
     entries.iter().map(|entry| (entry.text.as_str(), compile(&entry.text))).collect()
-}
-
-pub(super) fn action_covers(pattern: &ActionPattern, text: &str) -> bool {
-    pattern.matches(text)
-}
-
-pub(super) fn resource_covers(pattern: &ResourcePattern, text: &str) -> bool {
-    pattern.matches(text)
 }
 
 fn covers_at<P>(

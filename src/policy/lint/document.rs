@@ -4,16 +4,16 @@ use super::super::kind::PolicyKind;
 use super::super::words::quoted;
 use super::cover::Budget;
 use super::view::{Document, Version};
-use super::{Findings, beside, rules, statement};
+use super::{Check, Findings, beside, rules, statement};
 
 /// Checks a document; `now` is the present moment in milliseconds since 1970.
-pub(super) fn check(document: &Document<'_>, now: i64, findings: &mut Findings<'_>) {
+pub(super) fn check<'t>(document: &Document<'t>, now: i64, findings: &mut Findings<'t>) {
     check_version(document, findings);
     check_size(document, findings);
     check_characters(document, findings);
     let mut budget = Budget::new();
     for statement in &document.statements {
-        statement::check(document, statement, now, &mut budget, findings);
+        statement::check(&mut Check { document, statement, budget: &mut budget, findings }, now);
     }
     beside::check(document, &mut budget, findings);
 }

@@ -5,35 +5,25 @@ use super::super::kind::PolicyKind;
 use super::super::words::quoted;
 use super::arn::SesArn;
 use super::parts::FILLED;
-use super::view::{Document, Statement, Text};
-use super::{Findings, rules};
+use super::view::Text;
+use super::{Check, rules};
 
 const WILD: [char; 2] = ['*', '?'];
 
 /// Checks the identities that a statement names; `arns` are its entries that are ARNs of SES.
-pub(super) fn check(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    arns: &[(&Text, SesArn)],
-    findings: &mut Findings<'_>,
-) {
+pub(super) fn check(check: &mut Check<'_, '_>, arns: &[(&Text, SesArn)]) {
     let names: Vec<_> =
         arns.iter().filter_map(|(entry, arn)| Some((*entry, arn.identity()?))).collect();
     for (entry, name) in &names {
-        check_name(statement, entry, name, &names, findings);
+        check_name(check, entry, name, &names);
     }
-    if document.kind == PolicyKind::Resource {
-        check_authorization(document, statement, &names, findings);
+    if check.document.kind == PolicyKind::Resource {
+        check_authorization(check, &names);
     }
 }
 
-fn check_name(
-    statement: &Statement<'_>,
-    entry: &Text,
-    name: &str,
-    names: &[(&Text, &str)],
-    findings: &mut Findings<'_>,
-) {
+fn check_name(check: &mut Check<'_, '_>, entry: &Text, name: &str, names: &[(&Text, &str)]) {
+    let statement = check.statement;
     let (local, domain) = match name.rsplit_once('@') {
         Some((local, domain)) => (Some(local), domain),
         None => (None, name),
@@ -42,7 +32,7 @@ fn check_name(
     let literal = domain.trim_matches(WILD).trim_start_matches('.');
     if local.is_none() && name.contains('/') {
         let domain = name.split('/').next().unwrap_or_default();
-        findings.add(
+        check.findings.add(
             rules::IDENTITY_NAME,
             entry.at,
             format!(
@@ -56,7 +46,7 @@ fn check_name(
         let lower = domain.to_ascii_lowercase();
         let lower = local.map_or_else(|| lower.clone(), |local| format!("{local}@{lower}"));
         let lower = format!("identity/{lower}");
-        findings.add(
+        check.findings.add(
             rules::IDENTITY_NAME,
             entry.at,
             format!(
@@ -74,7 +64,7 @@ fn check_name(
     if local.is_some_and(|local| local.contains(WILD)) && !is_filled {
         let is_there = names.iter().any(|(_, other)| *other == literal || *other == "*");
         if !is_there {
-            findings.add(
+            check.findings.add(
                 rules::IDENTITY_OF_ADDRESS,
                 entry.at,
                 format!(
@@ -95,7 +85,7 @@ fn check_name(
                 format!("write `identity/{literal}`, and `identity/*.{literal}` for its subdomains")
             }
         };
-        findings.add(
+        check.findings.add(
             rules::OPEN_IDENTITY,
             entry.at,
             format!("{shown} matches identities of other domains"),
@@ -105,12 +95,8 @@ fn check_name(
 }
 
 /// A sending authorization policy belongs to one identity and names that one. SES guide, policy anatomy.
-fn check_authorization(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    names: &[(&Text, &str)],
-    findings: &mut Findings<'_>,
-) {
+fn check_authorization(check: &mut Check<'_, '_>, names: &[(&Text, &str)]) {
+    let &mut Check { document, statement, .. } = check;
     let list = &statement.resources;
     let own = document.identity;
     let fix = match own {
@@ -136,6 +122,6 @@ fn check_authorization(
         } else {
             continue;
         };
-        findings.add(rules::AUTHORIZATION_RESOURCE, entry.at, message, fix.clone());
+        check.findings.add(rules::AUTHORIZATION_RESOURCE, entry.at, message, fix.clone());
     }
 }

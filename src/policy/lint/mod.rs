@@ -170,6 +170,15 @@ pub fn names() -> impl Iterator<Item = (&'static str, &'static str, &'static str
     actions.chain(keys).chain(resources)
 }
 
+/// One statement that is checked, the document around it, and what is found.
+struct Check<'c, 't> {
+    document: &'c view::Document<'t>,
+    statement: &'c view::Statement<'t>,
+    /// For comparisons, over all statements of the document.
+    budget: &'c mut cover::Budget,
+    findings: &'c mut Findings<'t>,
+}
+
 /// The most findings kept of one severity; a hostile file may have tens of thousands.
 const MOST_FINDINGS: usize = 100;
 

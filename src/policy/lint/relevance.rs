@@ -4,24 +4,21 @@
 use super::super::kind::PolicyKind;
 use super::key::Key;
 use super::purpose::Purpose;
-use super::view::{Document, Statement};
-use super::{Findings, resource, rules, ses};
+use super::view::Statement;
+use super::{Check, resource, rules, ses};
 
 /// Checks whether actions, resources, principals and keys go together, and whether mail is concerned
 /// at all.
-pub(super) fn check(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    findings: &mut Findings<'_>,
-) {
+pub(super) fn check(check: &mut Check<'_, '_>) {
+    let statement = check.statement;
     let Some(purpose) = statement.purpose.as_ref().filter(|purpose| purpose.ses) else { return };
-    check_smtp(document, statement, purpose, findings);
-    check_services(statement, purpose, findings);
-    check_resources(document, statement, purpose, findings);
+    check_smtp(check, purpose);
+    check_services(check, purpose);
+    check_resources(check, purpose);
     for condition in &statement.conditions {
         let Some(key) = Key::find(&condition.key) else { continue };
         if key.is_of_mail() && key.name != "ses:ApiVersion" && !purpose.may_have_key(key.name) {
-            findings.add(
+            check.findings.add(
                 rules::NOT_AVAILABLE,
                 condition.key_at,
                 format!("none of the actions has `{}`", key.name),
@@ -31,12 +28,8 @@ pub(super) fn check(
     }
 }
 
-fn check_smtp(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    purpose: &Purpose,
-    findings: &mut Findings<'_>,
-) {
+fn check_smtp(check: &mut Check<'_, '_>, purpose: &Purpose) {
+    let &mut Check { document, statement, .. } = check;
     if purpose.smtp {
         return;
     }
@@ -49,14 +42,14 @@ fn check_smtp(
         false => "allow",
     };
     if purpose.is_api_mail() && !document.statements.iter().any(|other| same(&other)) {
-        findings.add(
+        check.findings.add(
             rules::API_ALONE,
             at,
             format!("mail over SMTP is `{wanted}`, which this does not {verb}"),
             format!("add `{wanted}`"),
         );
     } else {
-        findings.add(
+        check.findings.add(
             rules::IRRELEVANT,
             at,
             format!("the statement cannot concern `{wanted}`, the action of mail over SMTP"),
@@ -66,7 +59,8 @@ fn check_smtp(
 }
 
 /// A service never is who sends through the relay.
-fn check_services(statement: &Statement<'_>, purpose: &Purpose, findings: &mut Findings<'_>) {
+fn check_services(check: &mut Check<'_, '_>, purpose: &Purpose) {
+    let statement = check.statement;
     let Some(principals) = &statement.principals else { return };
     if principals.negated || !purpose.smtp {
         return;
@@ -76,25 +70,26 @@ fn check_services(statement: &Statement<'_>, purpose: &Purpose, findings: &mut F
     let is_ses = |service: &str| ["ses.", "email."].iter().any(|it| service.starts_with(it));
     if let Some(ses) = principals.services_alone.iter().find(|it| is_ses(&it.text)) {
         let message = "SES itself sends nothing: mail over SMTP is sent by an IAM user or role";
-        findings.add(rules::SERVICE_PRINCIPAL, ses.at, message, fix);
+        check.findings.add(rules::SERVICE_PRINCIPAL, ses.at, message, fix);
     } else {
         let message =
             "no service sends through the relay, so that the statement concerns no mail there";
-        findings.add(rules::IRRELEVANT, first.at, message, format!("if mail is meant, {fix}"));
+        check.findings.add(
+            rules::IRRELEVANT,
+            first.at,
+            message,
+            format!("if mail is meant, {fix}"),
+        );
     }
 }
 
-fn check_resources(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    purpose: &Purpose,
-    findings: &mut Findings<'_>,
-) {
+fn check_resources(check: &mut Check<'_, '_>, purpose: &Purpose) {
+    let &mut Check { document, statement, .. } = check;
     let list = &statement.resources;
     let Some(first) = list.entries.first().filter(|_| !list.negated) else { return };
     let for_mail = |entry| resource::may_be_for_mail(entry, document);
     if purpose.smtp && !list.entries.iter().any(for_mail) {
-        findings.add(
+        check.findings.add(
             rules::RESOURCE_MISMATCH,
             first.at,
             "mail is sent with identities and configuration sets, and the statement names neither",
@@ -105,7 +100,7 @@ fn check_resources(
         && purpose.has_no_resource()
         && !list.entries.iter().any(|entry| entry.text == "*")
     {
-        findings.add(
+        check.findings.add(
             rules::RESOURCE_MISMATCH,
             first.at,
             "the actions work on no resource of their own, so that these have no effect",

@@ -7,19 +7,15 @@ use super::action::is_guardrail;
 use super::arn::{FIELDS, Field, SesArn, fields};
 use super::key::{Key, Presence};
 use super::parts::{FILLED, Part, parts};
-use super::view::{Document, Statement, Text};
-use super::{Findings, cover, identity, key, rules, ses};
+use super::view::{Document, Text};
+use super::{Check, Findings, cover, identity, key, rules, ses};
 
 const PARTITIONS: [&str; 8] =
     ["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"];
 
 /// Checks the resources of a statement.
-pub(super) fn check(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    budget: &mut cover::Budget,
-    findings: &mut Findings<'_>,
-) {
+pub(super) fn check(check: &mut Check<'_, '_>) {
+    let &mut Check { document, statement, .. } = check;
     let list = &statement.resources;
     let changes = statement.purpose.as_ref().is_some_and(|purpose| purpose.changes_resources());
     let is_grant = statement.allows()
@@ -27,7 +23,7 @@ pub(super) fn check(
         && document.kind != PolicyKind::Resource
         && changes;
     if statement.allows() && list.negated {
-        findings.add(
+        check.findings.add(
             rules::ALLOW_NOT_RESOURCE,
             list.at,
             "`Allow` with `NotResource` allows every resource that is not named",
@@ -37,7 +33,7 @@ pub(super) fn check(
     for entry in &list.entries {
         if entry.text == "*" {
             if is_grant && !list.negated {
-                findings.add(
+                check.findings.add(
                     rules::BROAD_RESOURCE,
                     entry.at,
                     "`*` allows every identity and configuration set",
@@ -45,14 +41,17 @@ pub(super) fn check(
                 );
             }
         } else if entry.text.starts_with("arn:") {
-            check_arn(document, entry, findings);
+            check_arn(document, entry, check.findings);
         }
     }
     if statement.is_about_ses() {
         let arns = list.entries.iter().filter_map(|it| Some((it, SesArn::read(document, it)?)));
-        identity::check(document, statement, &arns.collect::<Vec<_>>(), findings);
+        identity::check(check, &arns.collect::<Vec<_>>());
     }
-    cover::check_resources(&list.entries, document, budget, findings);
+    cover::check_resources(&list.entries, document, check.budget, check.findings);
+    for entry in &list.entries {
+        variables(check, entry);
+    }
 }
 
 fn check_arn(document: &Document<'_>, entry: &Text, findings: &mut Findings<'_>) {
@@ -191,29 +190,14 @@ pub(super) fn may_be_for_mail(entry: &Text, document: &Document<'_>) -> bool {
     })
 }
 
-/// Checks the variables of the resources, which older versions do not have.
-pub(super) fn check_variables(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    findings: &mut Findings<'_>,
-) {
-    for entry in &statement.resources.entries {
-        variables(document, statement, entry, findings);
-    }
-}
-
-/// Checks the variables of one text.
-pub(super) fn variables(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    entry: &Text,
-    findings: &mut Findings<'_>,
-) {
+/// Checks the variables of one text, which older versions do not have.
+pub(super) fn variables(check: &mut Check<'_, '_>, entry: &Text) {
+    let &mut Check { document, statement, .. } = check;
     if !entry.text.contains("${") {
         return;
     }
     if !document.has_variables() {
-        findings.add(
+        check.findings.add(
             rules::OLD_VARIABLE,
             entry.at,
             format!("{} has a variable, which this version reads as text", quoted(&entry.text)),
@@ -224,14 +208,14 @@ pub(super) fn variables(
     for part in parts(&entry.text, true) {
         let Part::Variable(name) = part else { continue };
         if is_list_key(name) {
-            findings.add(
+            check.findings.add(
                 rules::LIST_KEY_IN_VARIABLE,
                 entry.at,
                 format!("variable {} is a list, which never has a value here", quoted(name)),
                 "use a key with one value",
             );
         } else if statement.is_about_ses() {
-            key::check_name(name, entry.at, findings);
+            key::check_name(name, entry.at, check.findings);
             let is_never = |key: &Key| key.presence == Presence::Never;
             if statement.is_about_mail() && Key::find(name).is_some_and(is_never) {
                 let message = format!(
@@ -239,7 +223,7 @@ pub(super) fn variables(
                     quoted(name)
                 );
                 let fix = "use a key that mail has, such as `aws:username` or `aws:PrincipalTag/…`";
-                findings.add(rules::NOT_SUPPLIED, entry.at, message, fix);
+                check.findings.add(rules::NOT_SUPPLIED, entry.at, message, fix);
             }
         }
     }

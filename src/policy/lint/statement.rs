@@ -1,38 +1,28 @@
 //! Findings about a statement as a whole.
 
 use super::super::kind::PolicyKind;
-use super::view::{Document, Statement};
-use super::{Findings, action, condition, cover, relevance, resource, rules, window};
+use super::{Check, action, condition, relevance, resource, rules, window};
 
-/// Checks a statement.
-pub(super) fn check(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    now: i64,
-    budget: &mut cover::Budget,
-    findings: &mut Findings<'_>,
-) {
+/// Checks a statement; `now` is the present moment in milliseconds since 1970.
+pub(super) fn check(check: &mut Check<'_, '_>, now: i64) {
+    let statement = check.statement;
     if let Some(at) = statement.empty_sid {
         let fix = "leave it out, or name the statement";
-        findings.add(rules::EMPTY_SID, at, "the `Sid` is empty", fix);
+        check.findings.add(rules::EMPTY_SID, at, "the `Sid` is empty", fix);
     }
-    action::check(document, statement, budget, findings);
-    resource::check(document, statement, budget, findings);
-    resource::check_variables(document, statement, findings);
-    condition::check(document, statement, budget, findings);
-    window::check(statement, now, findings);
-    check_principals(document, statement, findings);
-    relevance::check(document, statement, findings);
+    action::check(check);
+    resource::check(check);
+    condition::check(check);
+    window::check(statement, now, check.findings);
+    check_principals(check);
+    relevance::check(check);
 }
 
-fn check_principals(
-    document: &Document<'_>,
-    statement: &Statement<'_>,
-    findings: &mut Findings<'_>,
-) {
+fn check_principals(check: &mut Check<'_, '_>) {
+    let &mut Check { document, statement, .. } = check;
     let Some(principals) = &statement.principals else { return };
     if principals.is_empty {
-        findings.add(
+        check.findings.add(
             rules::EMPTY_OBJECT,
             principals.value_at,
             "empty object, which names no principal",
@@ -43,7 +33,7 @@ fn check_principals(
         return;
     }
     if statement.denies() && principals.negated {
-        findings.add(
+        check.findings.add(
             rules::DENY_NOT_PRINCIPAL,
             principals.at,
             "`Deny` with `NotPrincipal` denies everybody who has a permissions boundary, named or not",
@@ -54,14 +44,14 @@ fn check_principals(
         return;
     }
     if principals.negated {
-        findings.add(
+        check.findings.add(
             rules::ALLOW_NOT_PRINCIPAL,
             principals.at,
             "`Allow` with `NotPrincipal` allows everybody who is not named",
             "name those who may, under `Principal`",
         );
     } else if principals.everybody && !statement.is_conditional {
-        findings.add(
+        check.findings.add(
             rules::PUBLIC_PRINCIPAL,
             principals.value_at,
             "everybody may, of every account",
