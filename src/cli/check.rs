@@ -4,21 +4,25 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::ConfigFile;
 use super::problems::{self, Severity};
+use super::{CandidateFolder, ConfigFile};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
+    #[command(flatten)]
+    candidate: CandidateFolder,
     /// Fails for warnings too, with exit status 1.
     #[arg(long)]
     strict: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    match super::read(&arguments.file.sources()) {
-        Ok((config, _, warnings)) => {
+    match super::read(&arguments.candidate.with(arguments.file.sources())) {
+        Ok((config, parts, mut warnings)) => {
+            // What is wrong with a candidate stops nothing.
+            warnings.extend(parts.candidate_problems());
             problems::print(&warnings, Severity::Warning);
             let fails = arguments.strict && !warnings.is_empty();
             let ending = match (fails, warnings.len()) {

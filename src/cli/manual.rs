@@ -74,6 +74,10 @@ pub(super) const PAGES: &[Page] = &[
             ("sesgate serve", "with config/sesgate.toml"),
             ("sesgate serve --config /etc/sesgate/sesgate.toml", "with another file"),
             ("kill -HUP PID", "read the configuration again, all or nothing"),
+            (
+                "sesgate serve --candidate next",
+                "try next/policies/app.json beside policies/app.json",
+            ),
         ],
         environment: &[
             SETTINGS,

@@ -163,6 +163,19 @@ impl Config {
         (is_readable.then_some(config), settings, source.into_problems())
     }
 
+    /// Returns every policy that is in force, to put another in its place.
+    pub fn documents_mut(&mut self) -> impl Iterator<Item = &mut Placed<Document>> {
+        let users = self.users.iter_mut();
+        let users = users.flat_map(|user| user.policies.iter_mut().chain(&mut user.boundary));
+        let groups = self.groups.iter_mut().flat_map(|group| &mut group.policies);
+        let known = self.identities.known.iter_mut().flat_map(|identity| &mut identity.policies);
+        let delegated = self.identities.delegated.iter_mut();
+        let delegated = delegated.flat_map(|identity| &mut identity.policies);
+        let levels = &mut self.service_control_policies;
+        let scps = levels.iter_mut().flat_map(|level| &mut level.value);
+        users.chain(groups).chain(known).chain(delegated).chain(scps)
+    }
+
     /// Whether a file is one of [`Config::secret_files`].
     #[must_use]
     pub fn is_secret(&self, file: &Path) -> bool {
@@ -189,10 +202,13 @@ impl Config {
     pub fn files(&self) -> Vec<PathBuf> {
         let users = self.users.iter().flat_map(|user| user.policies.iter().chain(&user.boundary));
         let groups = self.groups.iter().flat_map(|group| &group.policies);
+        let tried = self.users.iter().filter_map(|user| user.policies_candidate.as_ref());
+        let tried = tried.chain(self.groups.iter().filter_map(|it| it.policies_candidate.as_ref()));
         let known = self.identities.known.iter().flat_map(|identity| &identity.policies);
         let delegated = self.identities.delegated.iter().flat_map(|identity| &identity.policies);
         let scps = self.service_control_policies.iter().flat_map(|level| &level.value);
-        let policies = users.chain(groups).chain(known).chain(delegated).chain(scps);
+        let policies =
+            users.chain(groups).chain(known).chain(delegated).chain(scps).chain(tried.flatten());
         let certificates = self.listeners.iter().flat_map(|listener| &listener.certificate);
         let certificates = certificates.flat_map(|it| [&it.chain.value, &it.key.value]);
         let policies = policies.filter_map(|document| document.value.file());

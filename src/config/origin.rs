@@ -28,6 +28,8 @@ pub struct Sources {
     without: bool,
     environment: Vec<(OsString, OsString)>,
     set: Vec<String>,
+    /// A folder of policies that are tried in place of those in force.
+    candidate: Option<PathBuf>,
 }
 
 impl Sources {
@@ -70,6 +72,18 @@ impl Sources {
     #[must_use]
     pub fn of_file(file: &Path) -> Self {
         Self { file: Some(file.to_owned()), ..Self::default() }
+    }
+
+    /// The same with a folder of policies that are tried in place of those in force.
+    #[must_use]
+    pub fn with_candidate(self, folder: Option<PathBuf>) -> Self {
+        Self { candidate: folder, ..self }
+    }
+
+    /// The folder of policies that are tried, if there is one.
+    #[must_use]
+    pub fn candidate(&self) -> Option<&Path> {
+        self.candidate.as_deref()
     }
 
     /// The file, if there is one.

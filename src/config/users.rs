@@ -24,6 +24,7 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
         tags: table.tags(),
         x_ses: x_ses(table.section("x_ses")),
         policies: table.policies(),
+        policies_candidate: table.candidate(),
         groups: table.strings("groups"),
         boundary: table.document("boundary"),
         recipients_per_second: table.rate("recipients_per_second"),
@@ -87,7 +88,11 @@ fn password(mut table: Reader<'_, '_>) -> Password {
 }
 
 pub(super) fn group(mut table: Reader<'_, '_>) -> Group {
-    let group = Group { name: table.required("name"), policies: table.policies() };
+    let group = Group {
+        name: table.required("name"),
+        policies: table.policies(),
+        policies_candidate: table.candidate(),
+    };
     table.finish();
     group
 }

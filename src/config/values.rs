@@ -136,6 +136,8 @@ pub struct User {
     pub x_ses: XSes,
     /// Identity policies.
     pub policies: Vec<Placed<Document>>,
+    /// What is tried in place of these; none when nothing is.
+    pub policies_candidate: Option<Vec<Placed<Document>>>,
     /// Names of groups.
     pub groups: Vec<Placed<String>>,
     /// The permissions boundary, when there is one.
@@ -177,6 +179,8 @@ pub struct Group {
     pub name: Placed<String>,
     /// Identity policies.
     pub policies: Vec<Placed<Document>>,
+    /// What is tried in place of these; none when nothing is.
+    pub policies_candidate: Option<Vec<Placed<Document>>>,
 }
 
 /// Where permitted mail goes.

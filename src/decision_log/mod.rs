@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 pub use facts::{Author, Facts, VpcFacts};
-pub use record::{Event, Record, VERSION};
+pub use record::{CandidateSays, Event, Record, VERSION};
 pub use recorded::{Recorded, Unread};
 use writer::{RecordKind, Thread, Writer};
 

@@ -166,9 +166,30 @@ pub struct Record<'a> {
     /// How long the transaction took from the end of its content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elapsed_ms: Option<u64>,
+    /// What candidate policies say, where that is something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<CandidateSays<'a>>,
     /// What a decision needs beside all this; in the file alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facts: Option<&'a Facts<'a>>,
+}
+
+/// What candidate policies say of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CandidateSays<'a> {
+    /// The decision, or why the message would be refused, or `unknown`.
+    pub decision: &'static str,
+    /// The statement that settles it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement: Option<&'a str>,
+}
+
+impl CandidateSays<'_> {
+    /// Both in one text.
+    fn joined(self) -> String {
+        let list: Vec<_> = [Some(self.decision), self.statement].into_iter().flatten().collect();
+        list.join(",")
+    }
 }
 
 impl<'a> Record<'a> {
@@ -234,6 +255,7 @@ impl<'a> Record<'a> {
                         reply = record.reply,
                         waited_ms = record.waited_ms,
                         elapsed_ms = record.elapsed_ms,
+                        candidate = record.candidate.map(CandidateSays::joined),
                         "{}",
                         record.event.name(),
                     );

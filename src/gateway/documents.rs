@@ -1,6 +1,6 @@
 //! Every policy that a configuration names, with what it is attached to.
 
-use crate::config::{Config, Document, Placed};
+use crate::config::{Config, Document, Placed, User};
 use crate::policy::PolicyKind;
 
 /// A policy as the configuration uses it.
@@ -25,6 +25,18 @@ pub enum By<'c> {
     User(&'c str),
     /// That of the users of the group of this name.
     Group(&'c str),
+}
+
+impl By<'_> {
+    /// Whether it counts for the mail of a user.
+    #[must_use]
+    pub fn counts_for(self, user: &User) -> bool {
+        match self {
+            By::All => true,
+            By::User(name) => user.name.value == name,
+            By::Group(name) => user.groups.iter().any(|group| group.value == name),
+        }
+    }
 }
 
 /// Returns every policy of a configuration: service control policies, identities, users, groups.

@@ -2,6 +2,7 @@
 //!
 //! Everything that is wrong is noted, so that one run of `sesgate check` shows all of it.
 
+mod candidate;
 mod exposed;
 mod identities;
 mod silent;
@@ -15,6 +16,7 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+pub(super) use self::candidate::{CandidatePolicies, watched};
 use self::identities::ConfiguredIdentities;
 use super::documents::documents;
 use crate::authorize::Authorizer;
@@ -42,9 +44,22 @@ pub(super) struct DecisionInputs {
     account: Account,
     listed: ConfiguredIdentities,
     service_control_policies: Vec<Vec<Arc<Policy>>>,
+    /// What is tried beside all this.
+    candidate: Option<Arc<CandidatePolicies>>,
 }
 
 impl DecisionInputs {
+    /// Returns what decides about messages of these users, with what SES says now.
+    pub(super) fn rules(&self, principals: Arc<Principals>, snapshot: Option<&Snapshot>) -> Rules {
+        let candidate = self.candidate.as_ref().and_then(|it| it.candidate(snapshot));
+        Rules { authorizer: self.authorizer(snapshot), principals, candidate }
+    }
+
+    /// What is tried beside it, with what is wrong with that.
+    pub(super) fn candidate(&self) -> Option<&Arc<CandidatePolicies>> {
+        self.candidate.as_ref()
+    }
+
     /// Returns who decides, with what SES says now.
     pub(super) fn authorizer(&self, snapshot: Option<&Snapshot>) -> Authorizer {
         // Where nobody is asked, the configuration's silence means that it is none.
@@ -81,8 +96,16 @@ impl Parts {
     /// Takes what decides about messages and logins, which `guard` guards.
     #[must_use]
     pub fn into_rules(self, guard: Arc<Guard>) -> Rules {
-        let principals = Arc::new(Principals::behind(guard, self.users));
-        Rules { authorizer: self.basis.authorizer(None), principals }
+        self.basis.rules(Arc::new(Principals::behind(guard, self.users)), None)
+    }
+
+    /// What is wrong with the policies that are to be tried beside those in force, so that none of them
+    /// is, and what of them is tried for nobody.
+    #[must_use]
+    pub fn candidate_problems(&self) -> Vec<Problem> {
+        let candidate = self.basis.candidate.as_ref();
+        let problems = candidate.map(|it| it.problems.iter().chain(&it.unmatched).cloned());
+        problems.into_iter().flatten().collect()
     }
 
     /// Takes what decides about messages without asking SES: by what the relay kept of its answers,
@@ -180,11 +203,12 @@ pub(super) fn load_again(config: &Config, kept: Carried) -> Loaded {
     let (problems, warnings) = (Vec::new(), Vec::new());
     let mut loader = Loader { kept, config, files, problems, warnings };
     let scps = config.service_control_policies.iter().map(|level| loader.level(level)).collect();
-    let parts = Parts {
+    let mut parts = Parts {
         basis: DecisionInputs {
             account: config.account.clone(),
             listed: loader.listed(),
             service_control_policies: scps,
+            candidate: None,
         },
         users: config.users.iter().map(|user| loader.user(user)).collect(),
         tls: loader.tls(),
@@ -196,6 +220,7 @@ pub(super) fn load_again(config: &Config, kept: Carried) -> Loaded {
         loader.policies(PolicyKind::Identity, &group.policies);
     }
     loader.lint();
+    parts.basis.candidate = loader.candidate(&parts).map(Arc::new);
     loader.unknown_identities(&parts);
     loader.warnings.extend(exposed::warnings(config));
     loader.silent(&parts);

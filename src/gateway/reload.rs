@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::file_watch::FileStamps;
-use super::load::{Carried, DecisionInputs, load_again};
+use super::load::{Carried, DecisionInputs, load_again, watched};
 use super::service::{pace_settings, service};
 use super::status::{ActiveConfig, GatewayStatus};
 use crate::admission::Admission;
@@ -24,10 +24,10 @@ use crate::config::{Config, Identities, Limits, Listener, Placed, Problem, Rate,
 use crate::connection::Service;
 use crate::identities::Account;
 use crate::inventory::{AccountState, Inventory, Snapshot};
+use crate::login::Principals;
 use crate::memory::Memory;
 use crate::pace::{Pace, Quota};
 use crate::relay::Relay;
-use crate::rules::Rules;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -84,7 +84,7 @@ impl Reloader {
 
     /// Reads again whenever there is reason to, until `end`.
     pub(super) async fn run(mut self, end: CancellationToken) {
-        let mut in_use = FileStamps::take(self.config.files()).await;
+        let mut in_use = FileStamps::take(watched(&self.config)).await;
         let mut last = in_use.clone();
         let mut changes = self.shared.inventory.as_ref().map(Inventory::changes);
         // SES may say something new more often than files are looked at.
@@ -110,7 +110,7 @@ impl Reloader {
                 continue;
             }
             self.read_again().await;
-            in_use = now.merge(self.config.files()).await;
+            in_use = now.merge(watched(&self.config)).await;
             last = in_use.clone();
         }
     }
@@ -134,14 +134,18 @@ impl Reloader {
             return self.refuse(&problems);
         }
         let (tls, kept) = (loaded.parts.tls.clone(), loaded.parts.kept.clone());
-        let in_use =
-            tokio::task::block_in_place(|| ActiveConfig::new(&config, &tls, clock::time_of_day()));
+        let in_use = tokio::task::block_in_place(|| {
+            ActiveConfig::new(&config, &loaded.parts.basis, &tls, clock::time_of_day())
+        });
         // Failures, locks and what was right are not forgotten with the users.
         let guard = Arc::clone(self.relay.rules().principals.guard());
         guard.configure(config.limits.logins.clone());
         let basis = loaded.parts.basis.clone();
-        let mut rules = loaded.parts.into_rules(guard);
-        rules.authorizer = tokio::task::block_in_place(|| basis.authorizer(self.snapshot()));
+        let principals = Arc::new(Principals::behind(guard, loaded.parts.users));
+        let rules = tokio::task::block_in_place(|| basis.rules(principals, self.snapshot()));
+        if let Some(candidate) = basis.candidate() {
+            candidate.tell();
+        }
         self.basis = basis;
         for warning in loaded.warnings {
             tracing::warn!("{warning}");
@@ -210,8 +214,9 @@ impl Reloader {
         if is_new {
             let principals = Arc::clone(&self.relay.rules().principals);
             // Compiling the policies of a large account takes part of a second.
-            let authorizer = tokio::task::block_in_place(|| self.basis.authorizer(self.snapshot()));
-            self.relay.renew(Rules { authorizer, principals });
+            let rules =
+                tokio::task::block_in_place(|| self.basis.rules(principals, self.snapshot()));
+            self.relay.renew(rules);
             if self.last_snapshot.account.is_none() && self.last_snapshot.taken.is_none() {
                 // Nothing was said yet, neither now nor to an earlier process.
                 return;

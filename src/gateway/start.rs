@@ -61,7 +61,10 @@ impl Gateway {
         let mut server = Server::new(config.limits.admission);
         let (admission, memory) = (Arc::clone(server.admission()), memory(&config.limits));
         announce_made(&config);
-        let active = ActiveConfig::new(&config, &tls, clock::time_of_day());
+        if let Some(candidate) = basis.candidate() {
+            candidate.tell();
+        }
+        let active = ActiveConfig::new(&config, &basis, &tls, clock::time_of_day());
         let services = listen(&config, tls, &relay, &memory, &mut sockets, &mut server).await?;
 
         let readiness = Readiness::default();

@@ -12,6 +12,8 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::load::{CandidatePolicies, DecisionInputs};
+
 use crate::admin::{Readiness, Token};
 use crate::admission::Admission;
 use crate::config::{Config, ListenerTls};
@@ -56,6 +58,8 @@ pub(super) struct ActiveConfig {
     token: Option<Token>,
     /// By what names the admin port is asked, in lower case.
     names: Vec<String>,
+    /// What is tried beside the policies in force.
+    candidate: Option<Arc<CandidatePolicies>>,
     /// The last reading, when it was refused.
     refused: Option<(SystemTime, usize)>,
 }
@@ -77,7 +81,12 @@ struct Certificate {
 
 impl ActiveConfig {
     /// What these are, just read.
-    pub(super) fn new(config: &Config, tls: &[Option<Tls>], now: SystemTime) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        basis: &DecisionInputs,
+        tls: &[Option<Tls>],
+        now: SystemTime,
+    ) -> Self {
         let listeners = config.listeners.iter().zip(tls).map(|(listener, tls)| ListenerStatus {
             address: listener.address.value.to_string(),
             tls: match listener.tls {
@@ -108,6 +117,7 @@ impl ActiveConfig {
             files: config.files().into_iter().map(|file| (file.clone(), hash(&file))).collect(),
             token: config.admin_token,
             names: names.map(|name| name.to_ascii_lowercase()).collect(),
+            candidate: basis.candidate().cloned(),
             refused: None,
         }
     }

@@ -41,6 +41,7 @@ pub struct Metrics {
     handshakes: Counters<2>,
     messages: Counters<3>,
     decisions: Bounded<3>,
+    candidate_differences: Counters<2>,
     recipients: Counters<1>,
     bytes: Counters<1>,
     possible_duplicates: Counter,
@@ -51,6 +52,37 @@ pub struct Metrics {
     pacing: Histogram,
     upstream: Histograms<1>,
     registry: Registry,
+}
+
+/// What candidate policies say of a message other than those in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// They allow what is refused.
+    Allows,
+    /// They refuse what is allowed.
+    Denies,
+    /// They refuse what is refused, in another way.
+    DeniesOtherwise,
+    /// It is not known what they say.
+    Unknown,
+}
+
+impl Direction {
+    const ALL: [Self; 4] = [Self::Allows, Self::Denies, Self::DeniesOtherwise, Self::Unknown];
+
+    /// The name in metrics and on the page of the status.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Allows => "allows",
+            Self::Denies => "denies",
+            Self::DeniesOtherwise => "denies_otherwise",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn labels(self, user: &str) -> Labels<2> {
+        [label("user", user), ("direction", self.name().into())]
+    }
 }
 
 /// How one transaction ended.
@@ -79,6 +111,7 @@ impl Metrics {
             handshakes: Family::default(),
             messages: Family::default(),
             decisions: Bounded::new(STATEMENTS),
+            candidate_differences: Family::default(),
             recipients: Family::default(),
             bytes: Family::default(),
             possible_duplicates: Counter::default(),
@@ -104,6 +137,8 @@ impl Metrics {
         all.register("messages", help, self.messages.clone());
         let help = "Decisions by user and the statement that settled them";
         all.register("decisions", help, self.decisions.family.clone());
+        let help = "Messages of which candidate policies say something else, by user and what";
+        all.register("candidate_differences", help, self.candidate_differences.clone());
         let help = "Recipients of messages that were taken";
         all.register("relayed_recipients", help, self.recipients.clone());
         let help = "Bytes of messages that were taken";
@@ -176,6 +211,21 @@ impl Metrics {
         let statement = statement.map_or("none".into(), |text| text.to_owned().into());
         let labels = [label("user", user), ("decision", decision.into()), ("statement", statement)];
         self.decisions.count(labels);
+    }
+
+    /// Counts a message of which candidate policies say something else.
+    pub fn candidate_differs(&self, user: &str, direction: Direction) {
+        self.candidate_differences.get_or_create(&direction.labels(user)).inc();
+    }
+
+    /// Returns how many messages of a user were counted so, by the name of the direction.
+    #[must_use]
+    pub fn candidate_differences(&self, user: &str) -> Vec<(&'static str, u64)> {
+        let count = |direction: Direction| {
+            let counter = self.candidate_differences.get(&direction.labels(user));
+            (direction.name(), counter.map_or(0, |counter| counter.get()))
+        };
+        Direction::ALL.into_iter().map(count).collect()
     }
 
     /// Counts an error of SES.

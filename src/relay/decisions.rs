@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::report::Report;
 use super::slow_decisions::{QUICK_STEPS, Undecided};
-use super::{Refusal, Relay};
+use super::{Refusal, Relay, candidate};
 use crate::authorize::{Client, Denial, NotPermitted, Occasion, Permit, STEPS, Screened, Verdict};
 use crate::clock;
 use crate::message::HeaderSection;
@@ -38,31 +38,37 @@ impl Relay {
         let occasion = occasion();
         let started = clock::now();
         let rules = self.rules.load();
-        let refusal = match rules.known(client, occasion.now) {
+        let (took, differs, refusal) = match rules.known(client, occasion.now) {
             Some(client) => match rules.authorizer.screen(&client, envelope, header, occasion) {
                 Ok(screened) => return Ok(screened),
                 // What takes long is decided once, with the binding decision.
                 Err(Denial::TooManySteps) => return Ok(None),
-                Err(source) => self.denied(occasion.id, source),
+                Err(source) => {
+                    let took = started.elapsed();
+                    let decided = Err(&source);
+                    let differs =
+                        candidate::differs(&rules, &client, envelope, header, occasion, decided);
+                    (took, differs, self.denied(occasion.id, source))
+                }
             },
-            None => Refusal::NoUser,
+            None => (started.elapsed(), None, Refusal::NoUser),
         };
-        let took = started.elapsed();
         self.decided(client, Err(&refusal), took);
         let trace = &trace::begin(begun, header.trace_parent());
         let report = Report::new(self, trace, client, envelope, Some(header), occasion.id);
+        report.tried(differs);
         Err(report.refused(&refusal, None, took))
     }
 
     /// The binding decision, by the rules of this moment, and what says whether they still hold.
     pub(super) async fn permit(
         &self,
-        client: &Client,
+        report: &Report<'_>,
         mut transaction: Transaction,
         screened: Option<Screened>,
-        id: Uuid,
         by: Instant,
     ) -> Result<(Permit, InForce), Refusal> {
+        let (client, id) = (report.client(), report.id());
         if self.settings.strip_traceparent && transaction.header.has_trace_fields() {
             Arc::make_mut(&mut transaction.header).remove_trace_fields();
         }
@@ -78,8 +84,11 @@ impl Relay {
             }
             permit => permit,
         };
+        let took = started.elapsed();
+        let decided = permit.as_ref().map(Permit::verdict).map_err(|not| &not.denial);
+        report.tried(candidate::differs(&rules, &client, &envelope, &header, occasion, decided));
         let permit = permit.map_err(|not| self.denied(id, not.denial));
-        self.decided(&client, permit.as_ref().map(Permit::verdict), started.elapsed());
+        self.decided(&client, permit.as_ref().map(Permit::verdict), took);
         let permit = permit?;
         let parameters = permit.parameters().clone();
         let current = Arc::clone(&self.rules);

@@ -1,5 +1,6 @@
 //! One finished transaction: one decision, one upstream call, one reply, one log line.
 
+mod candidate;
 mod clients;
 mod decisions;
 mod facts;
@@ -20,7 +21,7 @@ use uuid::Uuid;
 
 pub use clients::CLIENTS;
 pub use facts::{Mail, NotDecidable, facts};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, word};
 
 use crate::authorize::{Client, Screened};
 use crate::clock;
@@ -202,7 +203,7 @@ impl Relay {
         let waited = begun.elapsed();
         self.metrics.waited(waited);
         let deciding = trace::step("decide", Kind::Internal);
-        let (permit, in_force) = self.permit(client, transaction, screened, id, by).await?;
+        let (permit, in_force) = self.permit(report, transaction, screened, by).await?;
         drop(deciding);
         report.decided(permit.verdict());
         tokio::select! {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tracing::Level;
 use uuid::Uuid;
 
+use super::candidate::Differs;
 use super::{Refusal, facts::facts};
 use crate::authorize::{Client, Denial, Permit, Verdict};
 use crate::decision_log::{DecisionLog, Event, Facts, Record, Unwritten};
@@ -39,6 +40,8 @@ pub(super) struct TransactionLog<'a> {
     facts: Option<Facts<'a>>,
     /// What the policies said, once they have allowed the message.
     decided: OnceLock<Verdict>,
+    /// What candidate policies say of it, where that is something else.
+    candidate: OnceLock<Differs>,
     /// Whether the intention to send it is in the file.
     is_intended: AtomicBool,
 }
@@ -71,6 +74,7 @@ impl<'a> TransactionLog<'a> {
             unknown_x_ses: unknown.filter(is_shown).cloned().collect(),
             facts: known.map(|header| facts(client, envelope, header)),
             decided: OnceLock::new(),
+            candidate: OnceLock::new(),
             is_intended: AtomicBool::new(false),
         }
     }
@@ -91,6 +95,7 @@ impl<'a> TransactionLog<'a> {
             unknown_x_ses: &self.unknown_x_ses,
             // The record of the outcome follows.
             facts: self.facts.as_ref().filter(|_| event != Event::Permitted),
+            candidate: self.candidate.get().map(Differs::shown),
             ..Record::new(event, self.id)
         }
     }
@@ -99,6 +104,12 @@ impl<'a> TransactionLog<'a> {
     pub(super) fn decided(&self, verdict: &Verdict) {
         // A message is decided about once.
         let _ = self.decided.set(verdict.clone());
+    }
+
+    /// Notes what candidate policies say.
+    pub(super) fn tried(&self, differs: Differs) {
+        // Once a message as well.
+        let _ = self.candidate.set(differs);
     }
 
     /// What may be seen of a text that may hold addresses: all of it, or the reply code.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tracing::Level;
 use uuid::Uuid;
 
-use crate::authorize::Denial;
+use crate::authorize::{Denial, Verdict};
 use crate::decision_log::Unwritten;
 use crate::pace::Exceeded;
 use crate::smtp::Reply;
@@ -55,6 +55,16 @@ pub(super) struct Told<'r> {
 }
 
 const DASHBOARD: Option<&str> = Some("see the account dashboard of SES and the mail AWS sent");
+
+/// Names what came of a message: what policies say, or else why it is refused.
+#[must_use]
+pub fn word(decided: Result<&Verdict, &Denial>) -> &'static str {
+    match decided {
+        Ok(verdict) => verdict.decision,
+        Err(Denial::Policy { verdict, .. }) => verdict.decision,
+        Err(denial) => Refusal::name_of(denial),
+    }
+}
 
 impl Refusal {
     /// Names it in one word, which does not change: for metrics and the decision log.

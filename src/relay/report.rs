@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::candidate::Differs;
 use super::record::{MEMORY, Sent, TransactionLog};
 use super::span::TransactionSpan;
 use super::{Refusal, Relay};
@@ -53,6 +54,14 @@ impl<'a> Report<'a> {
     /// Notes what the policies said, for the case that the message is refused all the same.
     pub(super) fn decided(&self, verdict: &Verdict) {
         self.log.decided(verdict);
+    }
+
+    /// Notes what candidate policies say, where that is something else.
+    pub(super) fn tried(&self, differs: Option<Differs>) {
+        if let Some(differs) = differs {
+            self.metrics.candidate_differs(&self.client().principal.name, differs.direction);
+            self.log.tried(differs);
+        }
     }
 
     /// Writes that the message is about to be sent, where that is required.

@@ -86,6 +86,8 @@ class Gate:
     environment: Mapping[str, str] = field(default_factory=dict)
     # The program, behind a tool that watches it if there is one.
     command: Sequence[str | Path] = (BINARY,)
+    # Further flags of `serve`.
+    flags: Sequence[str | Path] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -133,7 +135,7 @@ class Gate:
         environment = {"PATH": os.environ["PATH"], **self.environment}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.command, "serve", "--config", self.config],
+                [*self.command, "serve", "--config", self.config, *self.flags],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

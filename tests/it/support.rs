@@ -127,7 +127,7 @@ pub(crate) fn relay(upstream: Upstream) -> Arc<Relay> {
 /// No identities, and the users of [`principals`].
 pub(crate) fn rules() -> Rules {
     let authorizer = Authorizer::new(account(), Identities::default(), Vec::new());
-    Rules { authorizer, principals: principals() }
+    Rules { authorizer, principals: principals(), candidate: None }
 }
 
 /// A relay that shows everything and keeps clients waiting for 20 s.

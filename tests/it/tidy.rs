@@ -107,7 +107,7 @@ const MAY_USE: [(&str, &[&str]); 38] = [
             "upstream",
         ],
     ),
-    ("rules", &["authorize", "login"]),
+    ("rules", &["authorize", "login", "message", "principals", "smtp"]),
     ("login", &["clock", "log_limit", "principals", "smtp"]),
     (
         "upstream",

@@ -252,8 +252,7 @@ pub(super) fn is_enough(config: &Config, principal: &Principal, replaced: bool) 
     let counts = |used: &gateway::Used<'_>| match used.by {
         gateway::By::All => true,
         _ if replaced && used.kind == PolicyKind::Identity => false,
-        gateway::By::User(name) => name == principal.name,
-        gateway::By::Group(name) => groups.contains(&name),
+        by => user.is_some_and(|user| by.counts_for(user)),
     };
     let is_readable = |used: &gateway::Used<'_>| {
         let text = used.document.value.read();

@@ -261,14 +261,7 @@ impl Toml {
 
     /// Puts the policies of the JSON where files were named for them.
     fn put_documents(&self, config: &mut Config) {
-        let users =
-            config.users.iter_mut().flat_map(|it| it.policies.iter_mut().chain(&mut it.boundary));
-        let groups = config.groups.iter_mut().flat_map(|it| &mut it.policies);
-        let known = config.identities.known.iter_mut().flat_map(|it| &mut it.policies);
-        let delegated = config.identities.delegated.iter_mut().flat_map(|it| &mut it.policies);
-        let levels = &mut config.service_control_policies;
-        let scps = levels.iter_mut().flat_map(|level| &mut level.value);
-        for document in users.chain(groups).chain(known).chain(delegated).chain(scps) {
+        for document in config.documents_mut() {
             let name = document.value.file().and_then(Path::file_name).and_then(|it| it.to_str());
             let number = name.and_then(|name| name.strip_prefix(PLACE)?.parse::<usize>().ok());
             if let Some(it) = number.and_then(|number| self.documents.get(number)) {

@@ -13,7 +13,7 @@ use crate::authorize::{Authorizer, Denial, Occasion, STEPS, Verdict};
 use crate::decision_log::Recorded;
 use crate::policy::{Policy, PolicyKind};
 use crate::principals::{PolicyFileError, PolicyFiles, Principal};
-use crate::relay::{Mail, Refusal};
+use crate::relay::{Mail, Refusal, word};
 
 /// What a user's policies are where they do not load.
 const UNREADABLE: &str = "policies of its user do not load, as said above";
@@ -102,9 +102,8 @@ impl Answer {
     /// Names it as the decision log does: what policies say, or else why the message is refused.
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Self::Allowed(verdict) => verdict.decision,
-            Self::Refused(Denial::Policy { verdict, .. }) => verdict.decision,
-            Self::Refused(denial) => Refusal::name_of(denial),
+            Self::Allowed(verdict) => word(Ok(verdict)),
+            Self::Refused(denial) => word(Err(denial)),
             Self::NoUser => Refusal::NoUser.name(),
         }
     }

@@ -97,6 +97,14 @@ impl<'s, 't> Reader<'s, 't> {
         policies
     }
 
+    /// Policies that are tried in place of those in force, if any are; an empty list is such a list.
+    pub(in crate::config) fn candidate(&mut self) -> Option<Vec<Placed<Document>>> {
+        const KEY: &str = "policies_candidate";
+        let is_there = self.has(KEY);
+        let policies = self.documents(KEY);
+        is_there.then_some(policies)
+    }
+
     fn resolve(&self, text: Placed<String>) -> Placed<PathBuf> {
         let folder = self.source.file().filter(|_| text.place.is_in_file());
         let folder = folder.and_then(Path::parent).unwrap_or(Path::new(""));

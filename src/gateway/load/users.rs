@@ -1,12 +1,13 @@
 //! Users: their policies, what their messages may say, and their passwords.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Loader, x_ses};
 use crate::authorize;
 use crate::clock;
 use crate::config::{self, Placed, Secret};
-use crate::policy::{Context, PolicyKind};
+use crate::policy::{Context, Policy, PolicyKind};
 use crate::principals::{Principal, StoredPassword, User, XSesRules};
 
 /// The hashes of the users in `config/sesgate.toml`.
@@ -22,16 +23,7 @@ impl Loader<'_> {
         let name = &user.name.value;
         let passwords = user.passwords.iter().filter_map(|it| self.password(name, it)).collect();
         let (account, user_name) = self.user_arn(&user.arn);
-        let mut policies = self.policies(PolicyKind::Identity, &user.policies);
-        for group in &self.config.groups {
-            if user.groups.iter().any(|name| name.value == group.name.value) {
-                policies.extend(self.policies(PolicyKind::Identity, &group.policies));
-            }
-        }
-        let boundary = user
-            .boundary
-            .as_ref()
-            .map(|file| self.policies(PolicyKind::Boundary, std::slice::from_ref(file)));
+        let (policies, boundary) = (self.identity_policies(user), self.boundary(user));
         if user.policies.is_empty() && policies.is_empty() {
             let message = format!(
                 "user `{}` has no policy: nothing that it sends is allowed",
@@ -60,6 +52,23 @@ impl Loader<'_> {
         let x_ses = x_ses::rules(&user.x_ses, &context, |at, message| self.note(at, message));
         principal.x_ses = x_ses;
         User { principal, passwords }
+    }
+
+    /// The identity policies of a user and its groups.
+    pub(super) fn identity_policies(&mut self, user: &config::User) -> Vec<Arc<Policy>> {
+        let mut policies = self.policies(PolicyKind::Identity, &user.policies);
+        for group in &self.config.groups {
+            if user.groups.iter().any(|name| name.value == group.name.value) {
+                policies.extend(self.policies(PolicyKind::Identity, &group.policies));
+            }
+        }
+        policies
+    }
+
+    /// The permissions boundary of a user.
+    pub(super) fn boundary(&mut self, user: &config::User) -> Option<Vec<Arc<Policy>>> {
+        let file = user.boundary.as_ref()?;
+        Some(self.policies(PolicyKind::Boundary, std::slice::from_ref(file)))
     }
 
     /// Everybody knows the passwords of the default file.

@@ -6,7 +6,9 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde_json::{Value, json};
 
+use super::CandidatePolicies;
 use super::GatewayStatus;
+use crate::config::Problem;
 use crate::{build_info, clock};
 
 impl GatewayStatus {
@@ -51,6 +53,7 @@ impl GatewayStatus {
                 "users": active.users,
                 "files": files,
             },
+            "candidate": active.candidate.as_ref().map(|it| self.candidate_status(it)),
             "listeners": listeners,
             "connections": { "open": open, "before_login": before_login },
             "memory": { "budget_bytes": self.sources.memory.bytes(), "used_bytes": self.sources.memory.used() },
@@ -66,6 +69,24 @@ impl GatewayStatus {
             "ses": self.ses_status(),
         });
         format!("{status:#}\n")
+    }
+
+    fn candidate_status(&self, candidate: &CandidatePolicies) -> Value {
+        let metrics = self.sources.relay.metrics();
+        let users = candidate.users().into_iter().map(|user| {
+            let counts = metrics.candidate_differences(user);
+            let counts =
+                counts.into_iter().map(|(direction, count)| (direction.to_owned(), count.into()));
+            json!({ "user": user, "differences": counts.collect::<serde_json::Map<_, _>>() })
+        });
+        let told =
+            |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+        json!({
+            "in_use": candidate.problems.is_empty(),
+            "problems": told(&candidate.problems),
+            "matches_no_policy": told(&candidate.unmatched),
+            "users": users.collect::<Value>(),
+        })
     }
 
     fn pace_status(&self) -> Value {
