@@ -80,7 +80,7 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
         }
     };
     let logging = telemetry::start(json, config.log.level, export.lines());
-    let variables: Vec<_> = config.origin.said().collect();
+    let variables: Vec<_> = config.origin.overrides().collect();
     tracing::info!(
         version = build_info::VERSION,
         commit = build_info::COMMIT,

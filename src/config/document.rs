@@ -13,7 +13,7 @@ pub enum Document {
     File(PathBuf),
     /// What a variable or the configuration file holds.
     Text {
-        /// What lines of it are told by: `$SESGATE_USER_POLICY`.
+        /// The name under which lines of it are reported: `$SESGATE_USER_POLICY`.
         name: String,
         /// The document.
         text: String,

@@ -19,7 +19,7 @@ pub(super) fn identities(mut table: Reader<'_, '_>) -> Identities {
     let known = identities.known.iter().map(|identity| &identity.name);
     for name in known.chain(identities.delegated.iter().map(|identity| &identity.arn)) {
         if !name.value.is_empty() && !names.insert(folded(&name.value)) {
-            table.note_at(name.place, format!("identity `{}` is there twice", name.value));
+            table.report_at(name.place, format!("identity `{}` is there twice", name.value));
         }
     }
     table.finish();
@@ -33,7 +33,7 @@ fn identity(mut table: Reader<'_, '_>) -> Identity {
     if let Some(set) = &set
         && !is_set_name(&set.value)
     {
-        table.source().note_at(
+        table.source().report_at(
             set.place,
             "`configuration_set` must be 1 to 64 letters, digits, `-` and `_`".to_owned(),
         );

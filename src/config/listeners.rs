@@ -26,11 +26,11 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
         (Some(chain), Some(key)) => Some(Certificate { chain, key }),
         (None, None) => None,
         (Some(only), None) => {
-            table.note_at(only.place, "`certificate` needs a `key` beside it");
+            table.report_at(only.place, "`certificate` needs a `key` beside it");
             None
         }
         (None, Some(only)) => {
-            table.note_at(only.place, "`key` needs a `certificate` beside it");
+            table.report_at(only.place, "`key` needs a `certificate` beside it");
             None
         }
     };
@@ -52,16 +52,16 @@ pub(super) fn listener(mut table: Reader<'_, '_>) -> Listener {
     };
     let loopback = listener.address.value.ip().is_loopback();
     if auth_in_clear && !loopback {
-        table.note("`auth_in_clear` is possible on a loopback address alone");
+        table.report("`auth_in_clear` is possible on a loopback address alone");
     }
     if tls == ListenerTls::Off && listener.clients.is_empty() && !auth_in_clear {
-        table.note(
+        table.report(
             "with `tls = \"off\"` nobody could log in; offer TLS, or on loopback set \
              `auth_in_clear = true`, or name a `user`",
         );
     }
     if tls == ListenerTls::Off && listener.certificate.is_some() {
-        table.note("`certificate` has no use with `tls = \"off\"`");
+        table.report("`certificate` has no use with `tls = \"off\"`");
     }
     table.finish();
     listener
@@ -73,15 +73,15 @@ pub(super) fn networks(table: &mut Reader<'_, '_>, key: &'static str) -> Vec<IpN
     for name in table.strings(key) {
         match name.value.parse::<IpNet>() {
             Ok(network) if network.trunc() != network => {
-                table.note_at(name.place, bits_behind(network));
+                table.report_at(name.place, bits_behind(network));
             }
-            Ok(network) if is_nearly_everybody(network) => table.note_at(
+            Ok(network) if is_nearly_everybody(network) => table.report_at(
                 name.place,
                 "so large a network is nearly everybody; name networks of your own, at most a /8 \
                  (IPv4) or a /16 (IPv6)",
             ),
             Ok(network) => networks.push(network),
-            Err(_) => table.note_at(
+            Err(_) => table.report_at(
                 name.place,
                 format!("`{key}` must list networks such as `10.0.0.0/8`, not `{}`", name.value),
             ),
@@ -107,13 +107,13 @@ fn clients(table: &mut Reader<'_, '_>, address: &Placed<SocketAddr>) -> Vec<Clie
     for client in table.sections("clients").into_iter().filter_map(client) {
         if clients.iter().any(|earlier| earlier.network == client.network) {
             let message = format!("network `{}` is there twice", client.network);
-            table.note_at(client.user.place, message);
+            table.report_at(client.user.place, message);
         }
         clients.push(client);
     }
     if let Some(user) = table.string("user") {
         if !clients.is_empty() {
-            table.note_at(user.place, "write `user` or `clients`, not both");
+            table.report_at(user.place, "write `user` or `clients`, not both");
         } else if address.value.ip().is_loopback() {
             let networks = [
                 IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
@@ -121,7 +121,7 @@ fn clients(table: &mut Reader<'_, '_>, address: &Placed<SocketAddr>) -> Vec<Clie
             ];
             clients.extend(networks.map(|network| ClientNetwork { network, user: user.clone() }));
         } else {
-            table.note_at(
+            table.report_at(
                 user.place,
                 "a listener that is not on loopback and speaks for a user would be an open relay; \
                  name the `clients`, each network with its user",
@@ -135,7 +135,7 @@ fn client(mut table: Reader<'_, '_>) -> Option<ClientNetwork> {
     let user = table.required("user");
     let network = table.required("network");
     let parsed = network.value.parse::<IpNet>().ok();
-    let note = |message: String| table.note_at(network.place, message);
+    let note = |message: String| table.report_at(network.place, message);
     match parsed {
         None if network.value.is_empty() => {}
         None => note(format!("`network` must look like `10.0.0.0/8`, not `{}`", network.value)),

@@ -7,23 +7,23 @@
 //! names a file of. `config/sesgate.toml` is the reference of every key with its default,
 //! `config/README.md` says how file and environment go together.
 
+mod catalogue;
+mod diagnostics;
 mod document;
-mod environment;
 mod identities;
+mod inferred;
 mod listeners;
 mod organization;
 mod origin;
+mod overrides;
 mod path;
 mod place;
 mod print;
 mod reader;
-mod sections;
-mod settings;
-mod sidecar;
-mod source;
+mod schema;
+mod toml_text;
 mod users;
 mod values;
-mod written;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,12 +32,12 @@ use std::time::Duration;
 
 use toml_span::value::{Table, ValueInner};
 
+use diagnostics::Source;
 pub use document::{Document, Secret};
 pub use origin::{Origin, Sources};
 pub use place::{Place, Placed, Problem};
 pub use print::Settings;
 use reader::Reader;
-use source::Source;
 pub use values::{
     Certificate, ClientNetwork, DecisionLog, Delegated, Group, Identities, Identity, Level, Limits,
     Lint, Listener, ListenerTls, Log, LogAddresses, LogFormat, Otlp, Password, Rate, Server, Ses,
@@ -46,7 +46,7 @@ pub use values::{
 
 use crate::identities::Account;
 
-/// Everything the operator said, with defaults filled in.
+/// Everything the operator configured, with defaults filled in.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where it was read from.
@@ -62,11 +62,11 @@ pub struct Config {
     pub identities: Identities,
     /// Where mail is taken.
     pub listeners: Vec<Listener>,
-    /// Where health is told; none turns it off.
+    /// Where health is served; none turns it off.
     pub admin: Option<SocketAddr>,
     /// The SHA-256 of the token that allows a reload over HTTP.
     pub admin_token: Option<[u8; 32]>,
-    /// Names by which its pages are asked for, besides the host name.
+    /// Names by which its pages are requested, besides the host name.
     pub admin_hosts: Vec<String>,
     /// Who may log in.
     pub users: Vec<User>,
@@ -86,7 +86,7 @@ pub struct Config {
     pub lint: Lint,
     /// Where records of decisions go beside the log.
     pub decision_log: DecisionLog,
-    /// What an OpenTelemetry collector is told.
+    /// What is exported to an OpenTelemetry collector.
     pub otlp: Otlp,
 }
 
@@ -94,8 +94,8 @@ pub struct Config {
 /// `<n>` is the number of an entry of a list, from 0.
 #[must_use]
 pub fn variables() -> Vec<(String, Vec<String>)> {
-    let all = settings::all().iter();
-    all.map(|setting| (setting.key(), settings::spellings(setting))).collect()
+    let all = catalogue::all().iter();
+    all.map(|setting| (setting.key(), catalogue::spellings(setting))).collect()
 }
 
 impl Config {
@@ -140,26 +140,26 @@ impl Config {
             Ok(text) => table(&source, text),
             Err(problem) => {
                 let name = sources.file().unwrap_or(Path::new(""));
-                source.note_of(&name.display().to_string(), problem);
+                source.report_about(&name.display().to_string(), problem);
                 None
             }
         };
         let is_readable = file.is_some();
         let mut root = file.unwrap_or_default();
-        let laid = environment::overlay(&source, sources, &mut root);
-        sidecar::fill(&source, sources, &laid, &mut root);
+        let overlay = overrides::overlay(&source, sources, &mut root);
+        inferred::fill(&source, sources, &overlay, &mut root);
         let origin = Origin {
             sources: Arc::new(sources.clone()),
             labels: source.labels().into(),
-            secrets: laid.secrets,
+            secrets: overlay.secrets,
         };
         let noted = source.noted();
-        let config = sections::config(origin.clone(), Reader::root(&source, root));
+        let config = schema::config(origin.clone(), Reader::root(&source, root));
         if !is_readable {
-            // Everything that the file says would be told as missing.
+            // Everything that the file says would be reported as missing.
             source.forget(noted);
         }
-        let settings = Settings { asked: source.take_asked(), origin };
+        let settings = Settings { settings: source.take_read(), origin };
         (is_readable.then_some(config), settings, source.into_problems())
     }
 
@@ -190,11 +190,11 @@ impl Config {
         let keys = certificates.map(|it| &it.key).chain(&self.log.hash_key);
         let placed =
             keys.map(|file| (file.value.as_path(), self.origin.problem(file.place, String::new())));
-        let said = self.origin.secrets.iter().map(|(name, file)| {
+        let named = self.origin.secrets.iter().map(|(name, file)| {
             let problem = Problem { file: name.clone(), place: None, message: String::new() };
             (file.as_path(), problem)
         });
-        placed.chain(said).collect()
+        placed.chain(named).collect()
     }
 
     /// Returns every file that the configuration is made of, itself first.
@@ -230,7 +230,7 @@ fn table<'t>(source: &Source<'t>, text: &'t str) -> Option<Table<'t>> {
             _ => Some(Table::new()),
         },
         Err(error) => {
-            source.note(error.span, error.to_string());
+            source.report(error.span, error.to_string());
             None
         }
     }

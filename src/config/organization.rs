@@ -25,7 +25,7 @@ pub(super) fn organization(table: &mut Reader<'_, '_>) -> Option<Organization> {
             }
             Some(_) => continue,
         };
-        table.note_at(path.place, message);
+        table.report_at(path.place, message);
     }
     let paths = paths.into_iter().map(|path| path.value).collect();
     id.map(|id| Organization { id: id.value, paths })

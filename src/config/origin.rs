@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::path::PREFIX;
-use super::place::{By, Label, Place, Problem, one_line, problem};
+use super::place::{Label, OriginKind, Place, Problem, one_line, problem};
 
 /// The variable that names the file, as `--config` does.
 pub(super) const CONFIG: &str = "SESGATE_CONFIG";
@@ -23,7 +23,7 @@ pub(super) const REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 pub struct Sources {
     file: Option<PathBuf>,
     /// Whether nobody named the file: it lay where the command was run.
-    is_found: bool,
+    is_default_file: bool,
     /// Whether no file is wanted, whatever there is.
     without: bool,
     environment: Vec<(OsString, OsString)>,
@@ -53,8 +53,8 @@ impl Sources {
         sources.file = named.or_else(|| sources.variable(CONFIG).map(PathBuf::from));
         if sources.file.is_none() {
             let default = PathBuf::from(DEFAULT_FILE);
-            sources.is_found = default.exists();
-            sources.file = (sources.is_found || !sources.says_something()).then_some(default);
+            sources.is_default_file = default.exists();
+            sources.file = (sources.is_default_file || !sources.has_overrides()).then_some(default);
         }
         sources
     }
@@ -120,7 +120,7 @@ impl Sources {
         found.map(|(_, value)| value.as_os_str())
     }
 
-    fn says_something(&self) -> bool {
+    fn has_overrides(&self) -> bool {
         !self.set.is_empty() || self.settings().next().is_some()
     }
 
@@ -201,9 +201,9 @@ impl Origin {
     /// that the region in force, where that one is of the file, is not the one of the environment.
     #[must_use]
     pub fn found_file(&self, region: &str) -> Option<String> {
-        self.file().filter(|_| self.sources.is_found)?;
+        self.file().filter(|_| self.sources.is_default_file)?;
         let beaten = self.sources.region().filter(|(_, other)| other != region);
-        if beaten.is_none() && self.said().next().is_none() {
+        if beaten.is_none() && self.overrides().next().is_none() {
             return None;
         }
         let beaten = beaten.map(|(name, other)| {
@@ -217,9 +217,9 @@ impl Origin {
     }
 
     /// Returns the names of the variables and flags whose values are in use.
-    pub fn said(&self) -> impl Iterator<Item = &str> {
-        let said = self.labels.iter().filter(|label| label.by != By::Default);
-        said.map(|label| label.name.as_str())
+    pub fn overrides(&self) -> impl Iterator<Item = &str> {
+        let overrides = self.labels.iter().filter(|label| label.by != OriginKind::Default);
+        overrides.map(|label| label.name.as_str())
     }
 }
 

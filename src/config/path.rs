@@ -17,19 +17,19 @@ pub(super) enum Step {
     Item(usize),
 }
 
-/// A setting that was asked for, and what came of it.
+/// A setting that was read, and what came of it.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub(super) struct ReadSetting {
     pub(super) path: Vec<Step>,
     /// Whether its value must not be shown.
     pub(super) secret: bool,
     pub(super) place: Place,
-    pub(super) shown: Shown,
+    pub(super) value: SettingValue,
 }
 
 /// The value of a setting, as TOML.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum SettingValue {
     /// It is not set and has no default that could be written.
     Absent,
     /// It is not set.

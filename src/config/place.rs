@@ -28,8 +28,8 @@ impl fmt::Display for Problem {
 /// The place of a value in the configuration: what a later check names. `Origin` has its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
 pub struct Place {
-    /// Which variable or flag, counted from 1; 0 is the file.
-    pub(super) said: usize,
+    /// Which label, a variable or a flag, counted from 1; 0 is the file.
+    pub(super) label: usize,
     /// Line of the file, counted from 1.
     pub(super) line: usize,
     /// Column, counted from 1.
@@ -39,7 +39,7 @@ pub struct Place {
 impl Place {
     /// Whether it is in the file.
     pub(super) fn is_in_file(self) -> bool {
-        self.said == 0
+        self.label == 0
     }
 }
 
@@ -56,14 +56,14 @@ pub struct Placed<T> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Label {
     /// Which of them.
-    pub(super) by: By,
+    pub(super) by: OriginKind,
     /// The variable, the flag, or `default`.
     pub(super) name: String,
 }
 
 /// What says a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum By {
+pub(super) enum OriginKind {
     /// An environment variable.
     Variable,
     /// The flag `--set`.
@@ -80,7 +80,7 @@ pub(super) fn problem(
     message: String,
 ) -> Problem {
     let message = one_line(&message);
-    match (place.said.checked_sub(1).and_then(|at| labels.get(at)), file) {
+    match (place.label.checked_sub(1).and_then(|at| labels.get(at)), file) {
         (Some(label), _) => Problem { file: label.name.clone(), place: None, message },
         (None, Some(file)) => Problem {
             file: file.display().to_string(),

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use toml_span::value::ValueInner;
 
 use super::Origin;
-use super::path::{self, Asked, Shown, Step};
+use super::path::{self, ReadSetting, SettingValue, Step};
 use super::place::Place;
 use crate::redact::printable;
 
@@ -16,7 +16,7 @@ const MASK: &str = "\"********\"";
 /// The settings of a configuration, in the order in which they are read.
 #[derive(Debug)]
 pub struct Settings {
-    pub(super) asked: Vec<Asked>,
+    pub(super) settings: Vec<ReadSetting>,
     pub(super) origin: Origin,
 }
 
@@ -27,8 +27,8 @@ impl Settings {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut out = String::new();
-        let asked: Vec<_> = self.asked.iter().collect();
-        self.write(&mut out, 0, &asked);
+        let settings: Vec<_> = self.settings.iter().collect();
+        self.write(&mut out, 0, &settings);
         out.trim_start().to_owned()
     }
 
@@ -36,32 +36,32 @@ impl Settings {
     /// not understood.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let shown = self.asked.iter().filter_map(|asked| {
-            let value = match &asked.shown {
-                Shown::Absent => return None,
-                Shown::Wrong => Json::Null,
-                Shown::Value(_) | Shown::Default(_) => to_json(&literal(asked)?),
+        let shown = self.settings.iter().filter_map(|setting| {
+            let value = match &setting.value {
+                SettingValue::Absent => return None,
+                SettingValue::Wrong => Json::Null,
+                SettingValue::Value(_) | SettingValue::Default(_) => to_json(&literal(setting)?),
             };
-            let key = path::key(&asked.path);
-            Some(json!({ "key": key, "value": value, "from": self.from(asked) }))
+            let key = path::key(&setting.path);
+            Some(json!({ "key": key, "value": value, "from": self.from(setting) }))
         });
         shown.collect()
     }
 
     /// Writes the tables that begin with so many steps in common.
-    fn write(&self, out: &mut String, depth: usize, asked: &[&Asked]) {
-        let (own, mut inner): (Vec<&Asked>, Vec<&Asked>) =
-            asked.iter().partition(|asked| asked.path.len() == depth + 1);
-        for asked in own {
-            self.write_one(out, asked);
+    fn write(&self, out: &mut String, depth: usize, settings: &[&ReadSetting]) {
+        let (own, mut inner): (Vec<&ReadSetting>, Vec<&ReadSetting>) =
+            settings.iter().partition(|setting| setting.path.len() == depth + 1);
+        for setting in own {
+            self.write_one(out, setting);
         }
-        // Tables stand together, in the order in which they were asked for first.
+        // Tables stand together, in the order in which they were read first.
         while let Some(first) = inner.first().copied() {
             let is_item = matches!(first.path.get(depth + 1), Some(Step::Item(_)));
             let deeper = depth + if is_item { 2 } else { 1 };
             let steps = first.path.get(..deeper).unwrap_or_default();
             let (table, others) =
-                inner.into_iter().partition(|asked| asked.path.starts_with(steps));
+                inner.into_iter().partition(|setting| setting.path.starts_with(steps));
             inner = others;
             let mut body = String::new();
             self.write(&mut body, deeper, &table);
@@ -82,10 +82,10 @@ impl Settings {
         }
     }
 
-    fn write_one(&self, out: &mut String, asked: &Asked) {
-        let Some(Step::Key(key)) = asked.path.last() else { return };
+    fn write_one(&self, out: &mut String, setting: &ReadSetting) {
+        let Some(Step::Key(key)) = setting.path.last() else { return };
         // One comment, whatever the file is called.
-        let mut from = printable(&self.from(asked)).into_owned();
+        let mut from = printable(&self.from(setting)).into_owned();
         // A file does not take it in clear.
         let key = if *key == "password" {
             from.push_str(", hashed at the start");
@@ -93,23 +93,23 @@ impl Settings {
         } else {
             *key
         };
-        let _ = match &asked.shown {
-            Shown::Absent => return,
-            Shown::Wrong => writeln!(out, "# {key} was not understood  # {from}"),
-            Shown::Value(_) | Shown::Default(_) => match literal(asked) {
+        let _ = match &setting.value {
+            SettingValue::Absent => return,
+            SettingValue::Wrong => writeln!(out, "# {key} was not understood  # {from}"),
+            SettingValue::Value(_) | SettingValue::Default(_) => match literal(setting) {
                 Some(value) => writeln!(out, "{key} = {value}  # {from}"),
                 None => return,
             },
         };
     }
 
-    fn from(&self, asked: &Asked) -> String {
-        if asked.place == Place::default() {
+    fn from(&self, setting: &ReadSetting) -> String {
+        if setting.place == Place::default() {
             return "default".to_owned();
         }
-        let at = self.origin.at(asked.place);
-        let mut others = self.asked.iter().filter(|other| other.place == asked.place);
-        match others.find(|other| follows(asked, other)) {
+        let at = self.origin.at(setting.place);
+        let mut others = self.settings.iter().filter(|other| other.place == setting.place);
+        match others.find(|other| follows(setting, other)) {
             Some(other) => format!("follows from {}: {at}", path::key(&other.path)),
             None => at,
         }
@@ -117,21 +117,21 @@ impl Settings {
 }
 
 /// Whether of two settings of one place this one follows from the other (see `sidecar`).
-fn follows(asked: &Asked, other: &Asked) -> bool {
-    let last = |asked: &Asked| asked.path.last().copied();
+fn follows(setting: &ReadSetting, other: &ReadSetting) -> bool {
+    let last = |setting: &ReadSetting| setting.path.last().copied();
     matches!(
-        (last(asked), last(other)),
+        (last(setting), last(other)),
         (Some(Step::Key("id")), Some(Step::Key("arn")))
             | (Some(Step::Key("arn")), Some(Step::Key("name")))
     )
 }
 
 /// The value as TOML, masked if it is secret.
-fn literal(asked: &Asked) -> Option<String> {
-    match &asked.shown {
-        Shown::Value(_) if asked.secret => Some(MASK.to_owned()),
-        Shown::Value(value) | Shown::Default(value) => Some(value.clone()),
-        Shown::Absent | Shown::Wrong => None,
+fn literal(setting: &ReadSetting) -> Option<String> {
+    match &setting.value {
+        SettingValue::Value(_) if setting.secret => Some(MASK.to_owned()),
+        SettingValue::Value(value) | SettingValue::Default(value) => Some(value.clone()),
+        SettingValue::Absent | SettingValue::Wrong => None,
     }
 }
 

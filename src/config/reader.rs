@@ -1,9 +1,9 @@
 //! Reading one table at a time, with every problem noted and none hiding the next.
 //!
 //! A reader hands out checked plain values. What is missing takes its default, what is wrong is
-//! noted with its place and replaced by the default, and a key that nobody asked for is a problem
+//! noted with its place and replaced by the default, and a key that nobody has read is a problem
 //! when the reader is finished. A value of a variable or a flag is a text, and is read as what is
-//! asked for. Which keys exist is the business of the parent module.
+//! wanted. Which keys exist is the business of the parent module.
 
 mod nested;
 mod numbers;
@@ -15,10 +15,10 @@ use std::str::FromStr;
 use toml_span::value::{Table, ValueInner};
 use toml_span::{Span, Value};
 
-use super::path::{Asked, Shown, Step};
+use super::diagnostics::Source;
+use super::path::{ReadSetting, SettingValue, Step};
 use super::place::{Place, Placed};
-use super::source::Source;
-use super::written;
+use super::toml_text;
 
 /// One table of the configuration.
 pub(super) struct Reader<'s, 't> {
@@ -44,13 +44,13 @@ impl<'s, 't> Reader<'s, 't> {
     }
 
     /// Notes a problem with the table as a whole.
-    pub(super) fn note(&self, message: impl Into<String>) {
-        self.source.note(self.span, message);
+    pub(super) fn report(&self, message: impl Into<String>) {
+        self.source.report(self.span, message);
     }
 
     /// Notes a problem at a place.
-    pub(super) fn note_at(&self, place: Place, message: impl Into<String>) {
-        self.source.note_at(place, message);
+    pub(super) fn report_at(&self, place: Place, message: impl Into<String>) {
+        self.source.report_at(place, message);
     }
 
     /// Notes a text that is not as it must be; `what` completes "`key` must …".
@@ -62,17 +62,17 @@ impl<'s, 't> Reader<'s, 't> {
         is_right: impl Fn(&str) -> bool,
     ) {
         if !is_right(&text.value) {
-            self.note_at(text.place, format!("`{key}` must {what}, not `{}`", text.value));
+            self.report_at(text.place, format!("`{key}` must {what}, not `{}`", text.value));
         }
     }
 
     /// Notes that a key is missing: where nothing is read but variables, under the name of its own.
     pub(super) fn missing(&self, key: &'static str, message: impl Into<String>) {
-        if self.source.misses_variables(self.span) {
+        if self.source.expects_variables(self.span) {
             let path = [self.path.as_slice(), &[Step::Key(key)]].concat();
-            self.source.note_of(&self.source.variable(&path), message);
+            self.source.report_about(&self.source.variable(&path), message);
         } else {
-            self.note(message);
+            self.report(message);
         }
     }
 
@@ -86,30 +86,34 @@ impl<'s, 't> Reader<'s, 't> {
         self.table.contains_key(key)
     }
 
-    /// Takes a value out; whoever takes one says with `amend` what it is.
+    /// Takes a value out; whoever takes one says with `amend_last` what it is.
     fn take(&mut self, key: &'static str, secret: bool) -> Option<Value<'t>> {
         self.known.push(key);
         let value = self.table.remove(key);
         let place = value.as_ref().map_or(Place::default(), |value| self.source.place(value.span));
-        let shown = if value.is_some() { Shown::Wrong } else { Shown::Absent };
+        let state = if value.is_some() { SettingValue::Wrong } else { SettingValue::Absent };
         let path = [self.path.as_slice(), &[Step::Key(key)]].concat();
-        self.source.ask(Asked { path, secret, place, shown });
+        self.source.record(ReadSetting { path, secret, place, value: state });
         value
     }
 
-    /// Says what the value that was taken last is.
-    fn shows(&self, value: impl Into<String>) {
-        self.source.amend(Shown::Value(value.into()));
+    /// Records what the value that was taken last is.
+    fn record_value(&self, value: impl Into<String>) {
+        self.source.amend_last(SettingValue::Value(value.into()));
     }
 
-    /// Says what holds where the key that was asked for last is absent.
-    fn defaults(&self, value: impl Display) {
-        self.source.amend(Shown::Default(value.to_string()));
+    /// Records what holds where the key that was read last is absent.
+    fn record_default(&self, value: impl Display) {
+        self.source.amend_last(SettingValue::Default(value.to_string()));
     }
 
-    /// Says what a list is, which is the default where the key is absent.
-    fn shows_or_defaults(&self, is_there: bool, list: String) {
-        self.source.amend(if is_there { Shown::Value(list) } else { Shown::Default(list) });
+    /// Records what a list is, which is the default where the key is absent.
+    fn record_list(&self, is_there: bool, list: String) {
+        self.source.amend_last(if is_there {
+            SettingValue::Value(list)
+        } else {
+            SettingValue::Default(list)
+        });
     }
 
     /// Reads a key; where it is absent the default holds.
@@ -122,18 +126,19 @@ impl<'s, 't> Reader<'s, 't> {
         let is_there = self.has(key);
         let value = read(self);
         if !is_there {
-            self.defaults(default);
+            self.record_default(default);
         }
         value
     }
 
-    fn wanted(&self, key: &str, what: &str, found: &ValueInner<'_>, span: Span) {
+    fn report_type(&self, key: &str, what: &str, found: &ValueInner<'_>, span: Span) {
         match found {
-            ValueInner::String(text) if self.source.is_said(span) => {
-                self.source.note(span, format!("`{key}` must be {what}, not `{text}`"));
+            ValueInner::String(text) if self.source.is_override(span) => {
+                self.source.report(span, format!("`{key}` must be {what}, not `{text}`"));
             }
             found => {
-                self.source.note(span, format!("`{key}` must be {what}, not {}", found.type_str()));
+                self.source
+                    .report(span, format!("`{key}` must be {what}, not {}", found.type_str()));
             }
         }
     }
@@ -145,17 +150,17 @@ impl<'s, 't> Reader<'s, 't> {
     /// A URL without credentials: they would end up in the log and wherever it is shown.
     pub(super) fn url(&mut self, key: &'static str) -> Option<Placed<String>> {
         let url = self.string(key)?;
-        let masked = written::masked_url(&url.value);
+        let masked = toml_text::masked_url(&url.value);
         let shown = masked.as_deref().unwrap_or(&url.value);
-        self.shows(written::string(shown));
+        self.record_value(toml_text::string(shown));
         if !(url.value.starts_with("https://") || url.value.starts_with("http://")) {
-            self.source.note_at(
+            self.source.report_at(
                 url.place,
                 format!("`{key}` must begin with `https://` or `http://`, not `{shown}`"),
             );
         }
         if masked.is_some() {
-            self.source.note_at(
+            self.source.report_at(
                 url.place,
                 format!(
                     "`{key}` must hold no user name, password or query, which nobody asks for and \
@@ -176,11 +181,11 @@ impl<'s, 't> Reader<'s, 't> {
         match value.take() {
             ValueInner::String(text) => {
                 // A secret is in no more places than it has to be.
-                self.shows(if secret { String::new() } else { written::string(&text) });
+                self.record_value(if secret { String::new() } else { toml_text::string(&text) });
                 Some(Placed { value: text.into_owned(), place: self.source.place(value.span) })
             }
             found => {
-                self.wanted(key, "a string", &found, value.span);
+                self.report_type(key, "a string", &found, value.span);
                 None
             }
         }
@@ -188,7 +193,7 @@ impl<'s, 't> Reader<'s, 't> {
 
     /// A string, or its default.
     pub(super) fn string_or(&mut self, key: &'static str, default: &str) -> Placed<String> {
-        let text = self.with_default(key, written::string(default), |table| table.string(key));
+        let text = self.with_default(key, toml_text::string(default), |table| table.string(key));
         text.unwrap_or_else(|| Placed { value: default.to_owned(), place: Place::default() })
     }
 
@@ -221,11 +226,11 @@ impl<'s, 't> Reader<'s, 't> {
         }
     }
 
-    /// What is missing has the place of its table, for whatever else is told of it.
+    /// What is missing has the place of its table, for whatever else is reported of it.
     fn not_empty(&self, key: &str, text: Option<Placed<String>>) -> Placed<String> {
         let Some(text) = text else { return Placed { value: String::new(), place: self.place() } };
         if text.value.is_empty() {
-            self.source.note_at(text.place, format!("`{key}` is empty{}", self.in_table()));
+            self.source.report_at(text.place, format!("`{key}` is empty{}", self.in_table()));
         }
         text
     }
@@ -253,15 +258,15 @@ impl<'s, 't> Reader<'s, 't> {
         what: &str,
         default: T,
     ) -> Placed<T> {
-        let shown = written::string(&default.to_string());
+        let shown = toml_text::string(&default.to_string());
         let value = self.with_default(key, shown, |table| table.parsed(key, what));
         value.unwrap_or(Placed { value: default, place: Place::default() })
     }
 
     /// Notes what is wrong with the value that was taken last.
     pub(super) fn wrong(&self, place: Place, message: impl Into<String>) {
-        self.source.amend(Shown::Wrong);
-        self.source.note_at(place, message);
+        self.source.amend_last(SettingValue::Wrong);
+        self.source.report_at(place, message);
     }
 
     /// One of a few words, or the default.
@@ -271,7 +276,7 @@ impl<'s, 't> Reader<'s, 't> {
         default: (&str, T),
         others: &[(&str, T)],
     ) -> T {
-        let text = self.with_default(key, written::string(default.0), |table| table.string(key));
+        let text = self.with_default(key, toml_text::string(default.0), |table| table.string(key));
         let choices = [&[default], others].concat();
         text.and_then(|text| self.chosen(key, &text, &choices)).unwrap_or(default.1)
     }
@@ -309,7 +314,7 @@ impl<'s, 't> Reader<'s, 't> {
         name.map_or_else(String::new, |name| format!(" in `{name}`"))
     }
 
-    /// Ends the reading: whatever nobody asked for is a mistake (decision 18).
+    /// Ends the reading: whatever nobody has read is a mistake (decision 18).
     pub(super) fn finish(self) {
         for key in self.table.keys() {
             let near = self
@@ -327,7 +332,7 @@ impl<'s, 't> Reader<'s, 't> {
                 |(_, known)| format!("; did you mean `{known}`?"),
             );
             self.source
-                .note(key.span, format!("unknown key `{}`{}{hint}", key.name, self.in_table()));
+                .report(key.span, format!("unknown key `{}`{}{hint}", key.name, self.in_table()));
         }
     }
 }

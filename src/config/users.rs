@@ -13,7 +13,7 @@ pub(super) fn user(mut table: Reader<'_, '_>) -> User {
         if passwords.is_empty() {
             passwords.push(Password { secret, expires: None });
         } else {
-            table.note_at(secret.place, "write `password_hash` or `passwords`, not both");
+            table.report_at(secret.place, "write `password_hash` or `passwords`, not both");
         }
     }
     let user = User {

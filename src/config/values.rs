@@ -40,7 +40,7 @@ pub type Level = Placed<Vec<Placed<Document>>>;
 pub struct Identities {
     /// Whether the list is complete: then an address without identity is refused as SES would.
     pub authoritative: bool,
-    /// Whether SES is asked for them as well.
+    /// Whether they are read from SES as well.
     pub from_ses: bool,
     /// The directory in which what SES says is kept.
     pub cache: Option<PathBuf>,
@@ -217,7 +217,7 @@ pub struct Rate {
     pub recipients_per_second: Option<f64>,
     /// How long a message waits for its turn.
     pub wait: Duration,
-    /// Whether SES is asked for its rate and quota.
+    /// Whether rate and quota are read from SES.
     pub ask_ses: bool,
 }
 
@@ -295,7 +295,7 @@ pub enum LogAddresses {
     Hash,
 }
 
-/// What an OpenTelemetry collector is told.
+/// What is exported to an OpenTelemetry collector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Otlp {
     /// The collector's URL, without the path of a signal; none exports nothing.

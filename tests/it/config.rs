@@ -153,7 +153,7 @@ fn the_default_file_is_right_and_says_the_defaults() {
 #[test]
 fn the_default_file_names_every_key() {
     let text = std::fs::read_to_string(path("config/sesgate.toml")).unwrap();
-    let source = ["src/config/sections.rs", "src/config/listeners.rs"]
+    let source = ["src/config/schema.rs", "src/config/listeners.rs"]
         .map(|file| std::fs::read_to_string(path(file)).unwrap())
         .concat();
     let mut keys = 0;

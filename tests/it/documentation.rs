@@ -183,9 +183,9 @@ fn defaults() -> BTreeMap<String, Value> {
     settings.as_array().unwrap().iter().filter_map(of_default).collect()
 }
 
-/// The keys that a function of `src/config/sections.rs` reads.
+/// The keys that a function of `src/config/schema.rs` reads.
 fn keys_of(function: &str) -> Vec<String> {
-    let code = std::fs::read_to_string(path("src/config/sections.rs")).unwrap();
+    let code = std::fs::read_to_string(path("src/config/schema.rs")).unwrap();
     let body = code.split(&format!("\nfn {function}(")).nth(1).unwrap();
     let calls = body.split("\n}\n").next().unwrap().split("table").skip(1);
     calls.filter_map(|call| call.split('"').nth(1)).map(str::to_owned).collect()
@@ -222,10 +222,13 @@ fn the_page_of_limits_has_each_default() {
                 assert!(named(key), "config/limits.md: no `{key}` of {section}");
             }
         }
-        if ["limits", "rate"].contains(&section) {
-            for key in keys_of(section) {
-                assert!(named(&key), "config/limits.md: no `{key}` of {section}");
-            }
+        let functions: &[_] = match section {
+            "limits" => &["limits", "logins"],
+            "rate" => &["rate"],
+            _ => &[],
+        };
+        for key in functions.iter().flat_map(|function| keys_of(function)) {
+            assert!(named(&key), "config/limits.md: no `{key}` of {section}");
         }
     }
     assert!(compared > 30, "only {compared} keys");

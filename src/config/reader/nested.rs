@@ -5,7 +5,7 @@ use toml_span::{Span, Value};
 
 use super::super::path::Step;
 use super::super::place::Placed;
-use super::super::written;
+use super::super::toml_text;
 use super::Reader;
 
 impl<'s, 't> Reader<'s, 't> {
@@ -13,11 +13,11 @@ impl<'s, 't> Reader<'s, 't> {
     pub(in crate::config) fn strings(&mut self, key: &'static str) -> Vec<Placed<String>> {
         let is_there = self.has(key);
         let mut strings = Vec::new();
-        for mut value in self.array(key, |text, span| Ok(written::entries(text, span))) {
+        for mut value in self.array(key, |text, span| Ok(toml_text::entries(text, span))) {
             strings.extend(self.entry(key, value.take(), value.span, "a list of strings"));
         }
-        let list = written::list(strings.iter().map(|text| written::string(&text.value)));
-        self.shows_or_defaults(is_there, list);
+        let list = toml_text::list(strings.iter().map(|text| toml_text::string(&text.value)));
+        self.record_list(is_there, list);
         strings
     }
 
@@ -32,12 +32,12 @@ impl<'s, 't> Reader<'s, 't> {
         let place = self.source.place(span);
         match value {
             ValueInner::String(text) if text.is_empty() && !place.is_in_file() => {
-                self.source.note_at(place, format!("`{key}` has an empty entry"));
+                self.source.report_at(place, format!("`{key}` has an empty entry"));
                 None
             }
             ValueInner::String(text) => Some(Placed { value: text.into_owned(), place }),
             found => {
-                self.wanted(key, what, &found, span);
+                self.report_type(key, what, &found, span);
                 None
             }
         }
@@ -52,17 +52,17 @@ impl<'s, 't> Reader<'s, 't> {
         let span = value.span;
         let table = match value.take() {
             ValueInner::Table(table) => table,
-            ValueInner::String(text) if self.source.is_said(span) => {
-                match written::pairs(&text, span) {
+            ValueInner::String(text) if self.source.is_override(span) => {
+                match toml_text::pairs(&text, span) {
                     Ok(table) => table,
                     Err(problem) => {
-                        self.source.note(span, format!("`{key}` {problem}"));
+                        self.source.report(span, format!("`{key}` {problem}"));
                         return Vec::new();
                     }
                 }
             }
             _ => {
-                self.source.note(span, format!("`{key}` must be a table of strings"));
+                self.source.report(span, format!("`{key}` must be a table of strings"));
                 return Vec::new();
             }
         };
@@ -74,10 +74,12 @@ impl<'s, 't> Reader<'s, 't> {
                     pairs
                         .push((name.name.into_owned(), Placed { value: text.into_owned(), place }));
                 }
-                found => self.wanted(&name.name, "a string", &found, value.span),
+                found => self.report_type(&name.name, "a string", &found, value.span),
             }
         }
-        self.shows(written::table(pairs.iter().map(|(key, it)| (key.as_str(), it.value.as_str()))));
+        self.record_value(toml_text::table(
+            pairs.iter().map(|(key, it)| (key.as_str(), it.value.as_str())),
+        ));
         pairs
     }
 
@@ -93,7 +95,7 @@ impl<'s, 't> Reader<'s, 't> {
         if let Some(mut value) = self.table.remove(key) {
             match value.take() {
                 ValueInner::Table(table) => (reader.table, reader.span) = (table, value.span),
-                found => self.wanted(key, &format!("a table, `[{key}]`"), &found, value.span),
+                found => self.report_type(key, &format!("a table, `[{key}]`"), &found, value.span),
             }
         }
         reader
@@ -109,7 +111,7 @@ impl<'s, 't> Reader<'s, 't> {
         let values = match value.take() {
             ValueInner::Array(values) => values,
             found => {
-                self.wanted(key, "a list", &found, value.span);
+                self.report_type(key, "a list", &found, value.span);
                 Vec::new()
             }
         };
@@ -120,7 +122,12 @@ impl<'s, 't> Reader<'s, 't> {
                     readers.push(self.inner(key, Some(number), table, value.span));
                 }
                 found => {
-                    self.wanted(key, &format!("a list of tables, `[[{key}]]`"), &found, value.span);
+                    self.report_type(
+                        key,
+                        &format!("a list of tables, `[[{key}]]`"),
+                        &found,
+                        value.span,
+                    );
                 }
             }
         }
@@ -150,13 +157,13 @@ impl<'s, 't> Reader<'s, 't> {
         let span = value.span;
         match value.take() {
             ValueInner::Array(values) => values,
-            ValueInner::String(text) if self.source.is_said(span) => split(&text, span)
+            ValueInner::String(text) if self.source.is_override(span) => split(&text, span)
                 .unwrap_or_else(|problem| {
-                    self.source.note(span, format!("`{key}` {problem}"));
+                    self.source.report(span, format!("`{key}` {problem}"));
                     Vec::new()
                 }),
             found => {
-                self.wanted(key, "a list", &found, span);
+                self.report_type(key, "a list", &found, span);
                 Vec::new()
             }
         }

@@ -82,15 +82,15 @@ impl Reader<'_, '_> {
     ) -> Option<T> {
         let mut value = self.take(key, false)?;
         let found = value.take();
-        let text = found.as_str().filter(|_| self.source.is_said(value.span));
+        let text = found.as_str().filter(|_| self.source.is_override(value.span));
         let read = text.map_or_else(|| T::from_toml(&found), T::from_text);
         let read = read.filter(|read| bounds.contains(read));
         match read {
-            Some(read) => self.shows(read.to_string()),
+            Some(read) => self.record_value(read.to_string()),
             None => {
                 let but = text.map(|text| format!(", not `{text}`")).unwrap_or_default();
                 let message = format!("`{key}` must be {}{but}", T::must_be(&bounds));
-                self.source.note(value.span, message);
+                self.source.report(value.span, message);
             }
         }
         read

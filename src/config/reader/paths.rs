@@ -8,8 +8,8 @@ use toml_span::value::ValueInner;
 use super::super::document::Document;
 use super::super::path::Step;
 use super::super::place::Placed;
+use super::super::toml_text;
 use super::super::values::Level;
-use super::super::written;
 use super::Reader;
 
 impl<'s, 't> Reader<'s, 't> {
@@ -18,7 +18,7 @@ impl<'s, 't> Reader<'s, 't> {
     pub(in crate::config) fn path(&mut self, key: &'static str) -> Option<Placed<PathBuf>> {
         let text = self.string(key)?;
         let path = self.resolve(text);
-        self.shows(written::path(&path.value));
+        self.record_value(toml_text::path(&path.value));
         Some(path)
     }
 
@@ -27,7 +27,9 @@ impl<'s, 't> Reader<'s, 't> {
         let is_there = self.has(key);
         let paths: Vec<_> = self.strings(key).into_iter().map(|it| self.resolve(it)).collect();
         if is_there {
-            self.shows(written::list(paths.iter().map(|path| written::path(&path.value))));
+            self.record_value(toml_text::list(
+                paths.iter().map(|path| toml_text::path(&path.value)),
+            ));
         }
         paths
     }
@@ -48,7 +50,7 @@ impl<'s, 't> Reader<'s, 't> {
         const WHAT: &str = "a list of files and of lists of files";
         let is_there = self.has(key);
         let mut levels = Vec::new();
-        for mut value in self.array(key, written::nested_entries) {
+        for mut value in self.array(key, toml_text::nested_entries) {
             let (span, place) = (value.span, self.source.place(value.span));
             let files: Vec<_> = match value.take() {
                 ValueInner::Array(files) if files.is_empty() => {
@@ -56,7 +58,7 @@ impl<'s, 't> Reader<'s, 't> {
                         "`{key}` has an empty level, which would allow nothing; name its policies, \
                          or take it out"
                     );
-                    self.source.note_at(place, message);
+                    self.source.report_at(place, message);
                     continue;
                 }
                 ValueInner::Array(files) => {
@@ -71,10 +73,10 @@ impl<'s, 't> Reader<'s, 't> {
             }
         }
         let shown = levels.iter().map(|level| match level.value.as_slice() {
-            [file] => written::path(&file.value),
-            files => written::list(files.iter().map(|file| written::path(&file.value))),
+            [file] => toml_text::path(&file.value),
+            files => toml_text::list(files.iter().map(|file| toml_text::path(&file.value))),
         });
-        self.shows_or_defaults(is_there, written::list(shown));
+        self.record_list(is_there, toml_text::list(shown));
         let documents = |files: Vec<_>| files.into_iter().map(in_file).collect();
         let level = |level: Placed<_>| Placed { value: documents(level.value), place: level.place };
         levels.into_iter().map(level).collect()

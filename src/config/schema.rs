@@ -50,10 +50,10 @@ pub(super) fn config(origin: Origin, mut root: Reader<'_, '_>) -> Config {
         otlp: otlp(&mut root),
     };
     if config.listeners.is_empty() {
-        root.note("no `[[listeners]]`: nothing would take mail");
+        root.report("no `[[listeners]]`: nothing would take mail");
     }
     if config.identities.from_ses && !matches!(config.upstream, Upstream::Ses(_)) {
-        root.note("`source = \"ses\"` in `[identities]` needs `kind = \"ses\"` in `[upstream]`");
+        root.report("`source = \"ses\"` in `[identities]` needs `kind = \"ses\"` in `[upstream]`");
     }
     if config.users.is_empty() {
         root.missing_list("users", "name", "no `[[users]]`: nobody may send mail");
@@ -74,30 +74,31 @@ fn references(config: &Config, root: &Reader<'_, '_>) {
         let mut seen = HashSet::new();
         for name in list {
             if !name.value.is_empty() && !seen.insert(&name.value) {
-                source.note_at(name.place, format!("{kind} `{}` is there twice", name.value));
+                source.report_at(name.place, format!("{kind} `{}` is there twice", name.value));
             }
         }
     }
     for (at, address) in addresses.iter().enumerate() {
         let twice = addresses.iter().take(at).any(|earlier| earlier.value == address.value);
         if twice && address.value.port() != 0 {
-            source.note_at(address.place, format!("address `{}` is there twice", address.value));
+            source.report_at(address.place, format!("address `{}` is there twice", address.value));
         }
     }
     if let Some(admin) = config.admin.filter(|admin| admin.port() != 0)
         && let Some(same) = addresses.iter().find(|address| address.value == admin)
     {
-        source.note_at(same.place, format!("address `{admin}` is that of `[admin]` too"));
+        source.report_at(same.place, format!("address `{admin}` is that of `[admin]` too"));
     }
     for wanted in config.users.iter().flat_map(|user| &user.groups) {
         if !groups.iter().any(|group| group.value == wanted.value) {
-            source.note_at(wanted.place, format!("there is no group `{}`", wanted.value));
+            source.report_at(wanted.place, format!("there is no group `{}`", wanted.value));
         }
     }
     for client in config.listeners.iter().flat_map(|listener| &listener.clients) {
         let user = &client.user.value;
         if !user.is_empty() && !names.iter().any(|name| name.value == *user) {
-            source.note_at(client.user.place, format!("there is no user `{}`", client.user.value));
+            source
+                .report_at(client.user.place, format!("there is no user `{}`", client.user.value));
         }
     }
     if config.listeners.iter().any(|listener| listener.clients.is_empty())
@@ -158,7 +159,7 @@ fn admin(mut table: Reader<'_, '_>) -> (Option<SocketAddr>, Option<[u8; 32]>, Ve
     let address = table.parsed_or("address", what, default);
     let token = table.secret("token");
     if let Some(short) = token.as_ref().filter(|token| token.value.len() < TOKEN_BYTES) {
-        table.note_at(
+        table.report_at(
             short.place,
             format!("`token` must have {TOKEN_BYTES} characters or more: `openssl rand -hex 32`"),
         );
@@ -288,7 +289,7 @@ fn log(mut table: Reader<'_, '_>) -> Log {
     if let Some(key) = &log.hash_key
         && log.addresses != LogAddresses::Hash
     {
-        table.note_at(key.place, "`hash_key_file` needs `addresses = \"hash\"`");
+        table.report_at(key.place, "`hash_key_file` needs `addresses = \"hash\"`");
     }
     table.finish();
     log
@@ -303,10 +304,10 @@ fn decision_log(mut table: Reader<'_, '_>) -> DecisionLog {
     };
     if log.file.is_none() {
         if log.required {
-            table.note("`audit = \"required\"` needs a `file`");
+            table.report("`audit = \"required\"` needs a `file`");
         }
         if !log.is_in_log {
-            table.note("`in_log = false` needs a `file`: there would be no decision log at all");
+            table.report("`in_log = false` needs a `file`: there would be no decision log at all");
         }
     }
     table.finish();
@@ -320,7 +321,7 @@ fn otlp(root: &mut Reader<'_, '_>) -> Otlp {
     let mut table = root.section("otlp");
     if !cfg!(feature = "otlp") {
         if is_there {
-            table.note(
+            table.report(
                 "`[otlp]` needs a build that has it: the image, or `cargo build --features otlp`",
             );
         }

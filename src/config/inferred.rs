@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use toml_span::value::{Key, Table, ValueInner};
 use toml_span::{Span, Value};
 
-use super::environment::Laid;
+use super::diagnostics::Source;
 use super::origin::Sources;
-use super::place::{By, Label};
-use super::source::Source;
+use super::overrides::Overlay;
+use super::place::{Label, OriginKind};
 
 /// Where a sidecar's app finds it.
 const ADDRESS: &str = "127.0.0.1:2525";
@@ -20,11 +20,16 @@ const ADDRESS: &str = "127.0.0.1:2525";
 const OUTBOX_REGION: &str = "us-east-1";
 
 /// Fills in what follows.
-pub(super) fn fill<'t>(source: &Source<'t>, sources: &Sources, laid: &Laid, root: &mut Table<'t>) {
+pub(super) fn fill<'t>(
+    source: &Source<'t>,
+    sources: &Sources,
+    overlay: &Overlay,
+    root: &mut Table<'t>,
+) {
     region(source, sources, root);
     account(root);
     arns(root);
-    let default = source.say(Label { name: "default".to_owned(), by: By::Default });
+    let default = source.say(Label { name: "default".to_owned(), by: OriginKind::Default });
     let kind = text(root, &["upstream", "kind"]);
     if kind.is_some_and(|(kind, _)| kind == "outbox") {
         insert(root, "region", OUTBOX_REGION.to_owned(), default);
@@ -34,7 +39,7 @@ pub(super) fn fill<'t>(source: &Source<'t>, sources: &Sources, laid: &Laid, root
         let listener = Value::with_span(ValueInner::Table(Table::new()), default);
         let list = Value::with_span(ValueInner::Array(vec![listener]), default);
         root.insert(key("listeners", default), list);
-    } else if !laid.single.contains("listeners") {
+    } else if !overlay.single.contains("listeners") {
         return;
     }
     each(root, "listeners", |listener| sidecar(listener, default, of.as_deref()));
@@ -45,7 +50,7 @@ fn region<'t>(source: &Source<'t>, sources: &Sources, root: &mut Table<'t>) {
     let Some((name, region)) = sources.region() else { return };
     let account = root.get("account").and_then(|account| account.as_table());
     if !account.is_some_and(|account| account.contains_key("region")) {
-        let span = source.say(Label { name: name.to_owned(), by: By::Variable });
+        let span = source.say(Label { name: name.to_owned(), by: OriginKind::Variable });
         insert(root, "region", region, span);
     }
 }

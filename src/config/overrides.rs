@@ -1,7 +1,7 @@
-//! Environment variables and flags, laid over the tables of the file before anything is read.
+//! Environment variables and flags, put over the tables of the file before anything is read.
 //!
 //! They take the place of what the file says, key by key; a list of tables that they speak of takes
-//! the place of the file's whole list. What is laid over is read by the very code that reads a file,
+//! the place of the file's whole list. What is put over it is read by the very code that reads a file,
 //! so that every check holds for it too.
 
 use std::collections::BTreeSet;
@@ -12,60 +12,60 @@ use toml_span::value::{Key, Table, ValueInner};
 use toml_span::{Span, Value};
 use zeroize::Zeroizing;
 
+use super::catalogue::{self, FILE, Named};
+use super::diagnostics::Source;
 use super::origin::Sources;
 use super::path::{SINGLE, Step, shortest};
-use super::place::{By, Label};
-use super::settings::{self, FILE, Named};
-use super::source::Source;
+use super::place::{Label, OriginKind};
 
 /// A file of a secret is not longer than that.
 const LONGEST: u64 = 64 * 1024;
 /// What is read of it at once, with room to see that it is longer and that it ends.
 const READ: usize = 64 * 1024 + 64;
 
-/// What was laid over.
+/// What was overridden.
 #[derive(Debug, Default)]
-pub(super) struct Laid {
+pub(super) struct Overlay {
     /// Variables with the files that they name because secrets are in them.
     pub(super) secrets: Vec<(String, PathBuf)>,
-    /// Lists whose one entry was said by the short name.
+    /// Lists whose one entry was given by the short name.
     pub(super) single: BTreeSet<&'static str>,
 }
 
 /// A value and what says it.
-struct Said {
+struct Override {
     label: Label,
     named: Named,
     text: String,
 }
 
-/// Lays what variables and flags say over a table; notes what cannot be laid.
-pub(super) fn overlay<'t>(source: &Source<'t>, sources: &Sources, root: &mut Table<'t>) -> Laid {
-    let mut laid = Laid::default();
-    let mut said = variables(source, sources, &mut laid.secrets);
-    said.extend(flags(source, sources));
-    said.sort_by(|one, other| {
+/// Puts what variables and flags say over a table; reports what cannot be put there.
+pub(super) fn overlay<'t>(source: &Source<'t>, sources: &Sources, root: &mut Table<'t>) -> Overlay {
+    let mut overlay = Overlay::default();
+    let mut overrides = variables(source, sources, &mut overlay.secrets);
+    overrides.extend(flags(source, sources));
+    overrides.sort_by(|one, other| {
         (&one.named.path, &one.label).cmp(&(&other.named.path, &other.label))
     });
-    conflicts(source, &said);
+    conflicts(source, &overrides);
     // Entries of a list in their order, and a flag over a variable.
-    for Said { label, named, text } in said {
+    for Override { label, named, text } in overrides {
         let name = label.name.clone();
         let span = source.say(label);
         let value = Value::with_span(ValueInner::String(text.into()), span);
         if let [Step::Key(list), Step::Item(_), ..] = named.path.as_slice() {
             if named.single {
-                laid.single.insert(list);
+                overlay.single.insert(list);
             } else {
                 source.number(list);
             }
         }
         if !put(source, root, &named.path, value, span) {
             let message = "an entry before it in its list is missing: they count from 0";
-            source.note_of(&name, message);
+            source.report_about(&name, message);
         }
     }
-    laid
+    overlay
 }
 
 /// What the variables say.
@@ -73,20 +73,20 @@ fn variables(
     source: &Source<'_>,
     sources: &Sources,
     files: &mut Vec<(String, PathBuf)>,
-) -> Vec<Said> {
-    let mut said = Vec::new();
+) -> Vec<Override> {
+    let mut overrides = Vec::new();
     for (name, value) in sources.settings() {
         let shown = name.to_string_lossy();
-        let Some(named) = name.to_str().and_then(settings::of_variable) else {
-            source.note_of(&shown, unknown(&shown));
+        let Some(named) = name.to_str().and_then(catalogue::of_variable) else {
+            source.report_about(&shown, unknown(&shown));
             continue;
         };
         let Some(text) = value.to_str() else {
-            source.note_of(&shown, "the value is not UTF-8");
+            source.report_about(&shown, "the value is not UTF-8");
             continue;
         };
         if text.is_empty() {
-            source.note_of(&shown, "is empty; give it a value or take it away");
+            source.report_about(&shown, "is empty; give it a value or take it away");
             continue;
         }
         let text = if named.in_file {
@@ -96,7 +96,7 @@ fn variables(
                     secret
                 }
                 Err(problem) => {
-                    source.note_of(&shown, format!("`{text}` {problem}"));
+                    source.report_about(&shown, format!("`{text}` {problem}"));
                     continue;
                 }
             }
@@ -104,34 +104,34 @@ fn variables(
             text.to_owned()
         };
         if text.contains('\0') {
-            source.note_of(&shown, "there is a NUL in the value");
+            source.report_about(&shown, "there is a NUL in the value");
             continue;
         }
-        said.push(Said {
-            label: Label { name: shown.into_owned(), by: By::Variable },
+        overrides.push(Override {
+            label: Label { name: shown.into_owned(), by: OriginKind::Variable },
             named,
             text,
         });
     }
-    said
+    overrides
 }
 
 /// What the flags say.
-fn flags(source: &Source<'_>, sources: &Sources) -> Vec<Said> {
-    let mut said = Vec::new();
+fn flags(source: &Source<'_>, sources: &Sources) -> Vec<Override> {
+    let mut overrides = Vec::new();
     for flag in sources.set() {
         let Some((key, text)) = flag.split_once('=') else {
-            source.note_of("--set", format!("must look like `log.level=debug`, not `{flag}`"));
+            source.report_about("--set", format!("must look like `log.level=debug`, not `{flag}`"));
             continue;
         };
         let name = format!("--set {key}");
-        let Some(named) = settings::of_key(key) else {
-            let near = settings::near_key(key);
+        let Some(named) = catalogue::of_key(key) else {
+            let near = catalogue::near_key(key);
             let hint = near.map_or_else(
                 || "`sesgate config variables` lists them".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
-            source.note_of(&name, format!("no such setting; {hint}"));
+            source.report_about(&name, format!("no such setting; {hint}"));
             continue;
         };
         if named.secret {
@@ -140,35 +140,39 @@ fn flags(source: &Source<'_>, sources: &Sources) -> Vec<Said> {
                 shortest(&named.path),
                 shortest(&named.path),
             );
-            source.note_of(&name, message);
+            source.report_about(&name, message);
             continue;
         }
-        said.push(Said { label: Label { name, by: By::Flag }, named, text: text.to_owned() });
+        overrides.push(Override {
+            label: Label { name, by: OriginKind::Flag },
+            named,
+            text: text.to_owned(),
+        });
     }
-    said
+    overrides
 }
 
-/// Notes what is said twice, or by two kinds of names. `said` is in order.
-fn conflicts(source: &Source<'_>, said: &[Said]) {
-    for (one, other) in said.iter().zip(said.iter().skip(1)) {
+/// Reports what is given twice, or by two kinds of names. `overrides` are in order.
+fn conflicts(source: &Source<'_>, overrides: &[Override]) {
+    for (one, other) in overrides.iter().zip(overrides.iter().skip(1)) {
         if one.named.path == other.named.path && one.label.by == other.label.by {
             let message = if one.label.name == other.label.name {
                 "is there twice".to_owned()
             } else {
                 format!("says the same as {}; keep one of the two", one.label.name)
             };
-            source.note_of(&other.label.name, message);
+            source.report_about(&other.label.name, message);
         }
     }
     for (list, _) in SINGLE {
         let of_list = |single| {
-            let mut said = said.iter().filter(move |it| it.named.single == single);
-            said.find(|it| matches!(it.named.path.as_slice(), [Step::Key(key), Step::Item(_), ..] if *key == list))
+            let mut overrides = overrides.iter().filter(move |it| it.named.single == single);
+            overrides.find(|it| matches!(it.named.path.as_slice(), [Step::Key(key), Step::Item(_), ..] if *key == list))
         };
         if let (Some(single), Some(numbered)) = (of_list(true), of_list(false)) {
             let message =
                 format!("is of the same list as {}; number all or none", numbered.label.name);
-            source.note_of(&single.label.name, message);
+            source.report_about(&single.label.name, message);
         }
     }
 }
@@ -189,7 +193,7 @@ fn put<'t>(
     let (done, value) = match rest {
         [] => (true, value),
         [Step::Item(number), inner @ ..] => {
-            let held = held.filter(|held| source.is_said(held.span));
+            let held = held.filter(|held| source.is_override(held.span));
             let mut list =
                 held.unwrap_or_else(|| Value::with_span(ValueInner::Array(Vec::new()), span));
             let mut entries = match list.take() {
@@ -244,10 +248,10 @@ fn secret_of(file: &Path) -> Result<String, String> {
 
 fn unknown(name: &str) -> String {
     let plain = name.strip_suffix(FILE);
-    if let Some(plain) = plain.filter(|plain| settings::of_variable(plain).is_some()) {
+    if let Some(plain) = plain.filter(|plain| catalogue::of_variable(plain).is_some()) {
         return format!("no such setting; {plain} is no secret and is given itself");
     }
-    settings::near_variable(name).map_or_else(
+    catalogue::near_variable(name).map_or_else(
         || "no such setting; `sesgate config variables` lists them".to_owned(),
         |near| format!("no such setting; did you mean {near}?"),
     )

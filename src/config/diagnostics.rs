@@ -7,8 +7,8 @@ use std::path::Path;
 
 use toml_span::Span;
 
-use super::path::{self, Asked, Shown, Step};
-use super::place::{By, Label, Place, Problem, one_line, problem};
+use super::path::{self, ReadSetting, SettingValue, Step};
+use super::place::{Label, OriginKind, Place, Problem, one_line, problem};
 
 /// What is read, and what was found wrong in it so far.
 pub(super) struct Source<'t> {
@@ -21,7 +21,7 @@ pub(super) struct Source<'t> {
     numbered: RefCell<BTreeSet<&'static str>>,
     discovers: bool,
     problems: RefCell<Vec<Problem>>,
-    asked: RefCell<Vec<Asked>>,
+    settings: RefCell<Vec<ReadSetting>>,
 }
 
 impl<'t> Source<'t> {
@@ -34,11 +34,11 @@ impl<'t> Source<'t> {
             numbered: RefCell::default(),
             discovers: false,
             problems: RefCell::default(),
-            asked: RefCell::default(),
+            settings: RefCell::default(),
         }
     }
 
-    /// A source without values, of which every setting is asked, those of lists included.
+    /// A source without values, from which every setting is read, those of lists included.
     pub(super) fn discovering() -> Self {
         Self { discovers: true, ..Self::new(None, "") }
     }
@@ -55,8 +55,8 @@ impl<'t> Source<'t> {
         self.labels.borrow().clone()
     }
 
-    pub(super) fn take_asked(&self) -> Vec<Asked> {
-        self.asked.take()
+    pub(super) fn take_read(&self) -> Vec<ReadSetting> {
+        self.settings.take()
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {
@@ -97,66 +97,66 @@ impl<'t> Source<'t> {
         }
     }
 
-    /// Returns what lines of a text that a setting holds are told by.
+    /// Returns the name under which lines of a text that a setting holds are reported.
     pub(super) fn name_of_text(&self, place: Place, path: &[Step]) -> String {
         let labels = self.labels.borrow();
-        match (place.said.checked_sub(1).and_then(|at| labels.get(at)), self.file) {
-            (Some(Label { by: By::Variable, name }), _) => format!("${name}"),
+        match (place.label.checked_sub(1).and_then(|at| labels.get(at)), self.file) {
+            (Some(Label { by: OriginKind::Variable, name }), _) => format!("${name}"),
             (None, Some(file)) => format!("{}#{}", file.display(), path::key(path)),
             _ => path::key(path),
         }
     }
 
     /// Which variable or flag a place belongs to, counted from 1; 0 is the file.
-    fn said(&self, span: Span) -> usize {
+    fn label(&self, span: Span) -> usize {
         span.start.saturating_sub(self.text.len())
     }
 
     /// Whether a value came from a variable or a flag, so that it is a text whatever is wanted.
-    pub(super) fn is_said(&self, span: Span) -> bool {
-        self.said(span) > 0
+    pub(super) fn is_override(&self, span: Span) -> bool {
+        self.label(span) > 0
     }
 
-    /// Whether what is missing at this place is to be said by a variable.
-    pub(super) fn misses_variables(&self, span: Span) -> bool {
-        match self.said(span).checked_sub(1) {
+    /// Whether what is missing at this place should be given as a variable.
+    pub(super) fn expects_variables(&self, span: Span) -> bool {
+        match self.label(span).checked_sub(1) {
             Some(at) => {
                 let labels = self.labels.borrow();
-                labels.get(at).is_some_and(|label| label.by != By::Flag)
+                labels.get(at).is_some_and(|label| label.by != OriginKind::Flag)
             }
             // A section that the file does not have, beside variables that say others.
             None if span.end == 0 => {
                 let labels = self.labels.borrow();
-                self.file.is_none() || labels.iter().any(|label| label.by == By::Variable)
+                self.file.is_none() || labels.iter().any(|label| label.by == OriginKind::Variable)
             }
             None => self.file.is_none(),
         }
     }
 
     pub(super) fn place(&self, span: Span) -> Place {
-        let said = self.said(span);
-        if said > 0 {
-            return Place { said, ..Place::default() };
+        let label = self.label(span);
+        if label > 0 {
+            return Place { label, ..Place::default() };
         }
         let line = self.lines.partition_point(|start| *start <= span.start);
         let start = line.checked_sub(1).and_then(|at| self.lines.get(at)).copied().unwrap_or(0);
         let before = self.text.get(start..span.start).unwrap_or_default();
         // A byte order mark is nothing that an editor counts.
         let before = before.strip_prefix('\u{feff}').unwrap_or(before);
-        Place { said, line, column: before.chars().count() + 1 }
+        Place { label, line, column: before.chars().count() + 1 }
     }
 
-    pub(super) fn note(&self, span: Span, message: impl Into<String>) {
-        self.note_at(self.place(span), message);
+    pub(super) fn report(&self, span: Span, message: impl Into<String>) {
+        self.report_at(self.place(span), message);
     }
 
-    pub(super) fn note_at(&self, place: Place, message: impl Into<String>) {
+    pub(super) fn report_at(&self, place: Place, message: impl Into<String>) {
         let problem = problem(self.file, &self.labels.borrow(), place, message.into());
         self.problems.borrow_mut().push(problem);
     }
 
     /// Notes a problem of a variable or a flag that says nothing which could be read.
-    pub(super) fn note_of(&self, name: &str, message: impl Into<String>) {
+    pub(super) fn report_about(&self, name: &str, message: impl Into<String>) {
         self.problems.borrow_mut().push(Problem {
             file: one_line(name),
             place: None,
@@ -164,14 +164,14 @@ impl<'t> Source<'t> {
         });
     }
 
-    pub(super) fn ask(&self, asked: Asked) {
-        self.asked.borrow_mut().push(asked);
+    pub(super) fn record(&self, setting: ReadSetting) {
+        self.settings.borrow_mut().push(setting);
     }
 
-    /// Corrects what was noted of the setting that was asked for last.
-    pub(super) fn amend(&self, shown: Shown) {
-        if let Some(last) = self.asked.borrow_mut().last_mut() {
-            last.shown = shown;
+    /// Corrects what was recorded of the setting that was read last.
+    pub(super) fn amend_last(&self, value: SettingValue) {
+        if let Some(last) = self.settings.borrow_mut().last_mut() {
+            last.value = value;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which settings there are, and which one a variable or a flag names.
 //!
 //! There is no list of settings to keep: reading an empty configuration, with the code that reads every
-//! other, asks for each key once, and what was asked for is the list (`all`). So a key that is read has its
+//! other, reads each key once, and what was read is the list (`all`). So a key that is read has its
 //! variable, and none can be forgotten; of a list its first entry stands for all.
 //! A name cannot be split at its underscores, since keys have underscores too: `SESGATE_USERS_0_USER_ID`.
 //! It is followed along the path of each setting instead, and names the one that it reaches the end of. A
@@ -10,9 +10,9 @@
 
 use std::sync::OnceLock;
 
+use super::diagnostics::Source;
 use super::path::{PREFIX, SINGLE, Step, key, single};
-use super::source::Source;
-use super::{Origin, reader, sections};
+use super::{Origin, reader, schema};
 
 /// The ending of a variable that names a file with the value in it.
 pub(super) const FILE: &str = "_FILE";
@@ -58,9 +58,9 @@ pub(super) fn all() -> &'static [Setting] {
     ALL.get_or_init(|| {
         let source = Source::discovering();
         let root = reader::Reader::root(&source, toml_span::value::Table::new());
-        let _ = sections::config(Origin::default(), root);
-        let asked = source.take_asked();
-        asked.into_iter().map(|it| Setting { path: it.path, secret: it.secret }).collect()
+        let _ = schema::config(Origin::default(), root);
+        let read = source.take_read();
+        read.into_iter().map(|it| Setting { path: it.path, secret: it.secret }).collect()
     })
 }
 
