@@ -255,8 +255,7 @@ impl Loader<'_> {
             let message = "this level of service control policies allows nothing, so that no mail \
                            may be sent; write the policies of a level as one list, \
                            `[[\"FullAWSAccess.json\", \"deny.json\"]]`";
-            let warning = self.problem(level, message.to_owned());
-            self.warnings.push(warning);
+            self.warn(level, message);
         }
         policies
     }
@@ -427,13 +426,13 @@ impl Loader<'_> {
                 None => "the certificate is made at start-up, so that clients cannot check it"
                     .to_owned(),
             };
-            self.warn(&listener.address, &format!("{who}; set `certificate` and `key`"));
+            self.warn(&listener.address, format!("{who}; set `certificate` and `key`"));
         }
         Some(tls)
     }
 
-    fn warn<T>(&mut self, at: &Placed<T>, message: &str) {
-        let warning = self.problem(at, message.to_owned());
+    fn warn<T>(&mut self, at: &Placed<T>, message: impl Into<String>) {
+        let warning = self.problem(at, message.into());
         self.warnings.push(warning);
     }
 }

@@ -66,8 +66,7 @@ impl Loader<'_> {
         let policies = self.policies(PolicyKind::Resource, &delegated.policies);
         if delegated.policies.is_empty() {
             let message = "without the owner's `policies` nothing may be sent from this identity";
-            let warning = self.problem(&delegated.arn, message.to_owned());
-            self.warnings.push(warning);
+            self.warn(&delegated.arn, message);
         }
         Some(Delegated { arn: self.foreign_arn(&delegated.arn)?, policies })
     }

@@ -34,7 +34,7 @@ impl Loader<'_> {
                 (!read.principal.policies.is_empty()).then(|| sender.reason(levels)).flatten()
             {
                 let message = format!("user `{}` can send nothing: {reason}", user.name.value);
-                self.warn(&user.name, &message);
+                self.warn(&user.name, message);
             }
         }
     }

@@ -29,8 +29,7 @@ impl Loader<'_> {
                 "user `{}` has no policy: nothing that it sends is allowed",
                 user.name.value
             );
-            let warning = self.problem(&user.name, message);
-            self.warnings.push(warning);
+            self.warn(&user.name, message);
         }
         let mut principal = Principal {
             name: user.name.value.clone(),
@@ -79,8 +78,7 @@ impl Loader<'_> {
         if !self.config.listeners.iter().all(is_local) {
             self.note(secret, message.to_owned());
         } else if matches!(self.config.upstream, config::Upstream::Ses(_)) {
-            let warning = self.problem(secret, message.to_owned());
-            self.warnings.push(warning);
+            self.warn(secret, message);
         }
     }
 
@@ -106,8 +104,7 @@ impl Loader<'_> {
                 if stored.is_weak() {
                     let message = "the password hash is cheap to guess; make a new one with \
                                    `sesgate user hash-password`";
-                    let warning = self.problem(secret, message.to_owned());
-                    self.warnings.push(warning);
+                    self.warn(secret, message);
                 }
                 self.expiry(password);
                 Some(stored.expiring(password.expires))
@@ -131,8 +128,7 @@ impl Loader<'_> {
             }
             Ok(_) => return,
         };
-        let warning = self.problem(&password.secret, message);
-        self.warnings.push(warning);
+        self.warn(&password.secret, message);
     }
 
     /// Account and friendly name of `arn:PARTITION:iam::ACCOUNT:user/PATH/NAME`.

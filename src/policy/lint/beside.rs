@@ -5,9 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::action::ActionPattern;
 use super::super::kind::PolicyKind;
 use super::super::resource::ResourcePattern;
-use super::cover::{
-    Budget, Compiled, compile_actions, compile_resources, is_sound,
-};
+use super::cover::{Budget, Compiled, compile_actions, compile_resources, is_sound};
 use super::view::{Document, Statement};
 use super::{Findings, rules};
 

@@ -82,7 +82,8 @@ fn check_list(
 /// Reports actions that others cover.
 pub(super) fn check_actions(entries: &[Text], budget: &mut Budget, findings: &mut Findings<'_>) {
     let patterns = compile_actions(entries);
-    let covers = |by: usize, number: usize| covers_at(&patterns, by, number, budget, ActionPattern::matches);
+    let covers =
+        |by: usize, number: usize| covers_at(&patterns, by, number, budget, ActionPattern::matches);
     check_list(
         rules::REDUNDANT_ACTION,
         entries,
@@ -100,8 +101,9 @@ pub(super) fn check_resources(
     findings: &mut Findings<'_>,
 ) {
     let patterns = compile_resources(entries, document);
-    let covers =
-        |by: usize, number: usize| covers_at(&patterns, by, number, budget, ResourcePattern::matches);
+    let covers = |by: usize, number: usize| {
+        covers_at(&patterns, by, number, budget, ResourcePattern::matches)
+    };
     check_list(rules::REDUNDANT_RESOURCE, entries, str::to_owned, covers, findings);
 }
 
