@@ -312,6 +312,20 @@ async fn what_was_provably_not_taken_is_tried_again() {
     }
 }
 
+/// Most of its pieces are made anew for each attempt.
+#[tokio::test]
+async fn a_large_message_is_tried_again_whole() {
+    let lines: String = (0..60_000).map(|number| format!("line {number}\r\n")).collect();
+    let throttled = Act::Refuse(429, "TooManyRequestsException", "Maximum sending rate exceeded.");
+    let fake = FakeSes::start([throttled, Act::Take("id")]).await;
+    let relay = ses(settings(&fake.url));
+    let content = format!("{MESSAGE}{lines}");
+    assert_eq!(reply_to(&relay, &content, &CancellationToken::new()).await, "250 Ok id");
+    let sent: Vec<_> = fake.requests().into_iter().map(|request| request.message()).collect();
+    let expected = format!("{FORWARDED}{lines}").into_bytes();
+    assert!(sent.len() == 2 && sent.iter().all(|message| *message == expected));
+}
+
 #[tokio::test]
 async fn an_expired_credential_is_asked_for_anew() {
     let expired = Act::Refuse(403, "ExpiredTokenException", "The security token has expired");
