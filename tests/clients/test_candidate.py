@@ -142,6 +142,9 @@ def test_a_folder_stands_for_the_policies_of_the_same_paths(logged: Start, tmp_p
 def test_files_of_a_folder_are_watched(logged: Start, tmp_path: Path) -> None:
     folder = tmp_path / "candidate"
     folder.mkdir()
+    # Links that lead back are followed no second time.
+    for name in "abcd":
+        (folder / name).symlink_to(folder)
     gate = logged(run=False)
     gate.flags = ("--candidate", folder)
     gate.start()

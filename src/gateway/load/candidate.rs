@@ -16,9 +16,6 @@ use crate::policy::PolicyKind;
 use crate::principals::Principal;
 use crate::rules::Candidate;
 
-/// How deep folders lie in each other; a link may lead back.
-const DEPTH: usize = 16;
-
 /// What is tried.
 #[derive(Debug, Default)]
 pub(in crate::gateway) struct CandidatePolicies {
@@ -142,7 +139,7 @@ fn replaced(config: &Config) -> Option<(Config, CandidatePolicies)> {
     };
     let own = config.origin.file().and_then(Path::parent).unwrap_or(Path::new(""));
     let mut files = Vec::new();
-    if let Err(error) = walk(folder, 0, &mut files, &mut Vec::new()) {
+    if let Err(error) = walk(folder, &mut Vec::new(), &mut files, &mut Vec::new()) {
         found.problems.push(problem(folder, format!("cannot be read: {error}")));
     }
     // The same file, however the configuration writes it.
@@ -176,23 +173,26 @@ pub(in crate::gateway) fn watched(config: &Config) -> Vec<PathBuf> {
     if let Some(folder) = config.origin.sources().candidate() {
         let mut folders = Vec::new();
         // What cannot be read is told when it is read.
-        let _ = walk(folder, 0, &mut watched, &mut folders);
+        let _ = walk(folder, &mut Vec::new(), &mut watched, &mut folders);
         watched.extend(folders);
     }
     watched
 }
 
 /// Finds all files of a folder and the folders in it, itself included; what is hidden is passed over.
+/// `above` are the folders around it, to which a link may lead back.
 fn walk(
     folder: &Path,
-    depth: usize,
+    above: &mut Vec<PathBuf>,
     files: &mut Vec<PathBuf>,
     folders: &mut Vec<PathBuf>,
 ) -> io::Result<()> {
     folders.push(folder.to_owned());
-    if depth == DEPTH {
+    let itself = folder.canonicalize()?;
+    if above.contains(&itself) {
         return Ok(());
     }
+    above.push(itself);
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
@@ -200,10 +200,11 @@ fn walk(
         }
         // Kubernetes has links in the place of files and folders.
         if path.is_dir() {
-            walk(&path, depth + 1, files, folders)?;
+            walk(&path, above, files, folders)?;
         } else {
             files.push(path);
         }
     }
+    above.pop();
     Ok(())
 }
