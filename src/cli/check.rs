@@ -4,22 +4,20 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::Served;
 use super::problems::{self, Severity};
-use super::{CandidateFolder, ConfigFile};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    file: ConfigFile,
-    #[command(flatten)]
-    candidate: CandidateFolder,
+    served: Served,
     /// Fails for warnings too, with exit status 1.
     #[arg(long)]
     strict: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    match super::read(&arguments.candidate.with(arguments.file.sources())) {
+    match super::read(&arguments.served.sources()) {
         Ok((config, parts, mut warnings)) => {
             // What is wrong with a candidate stops nothing.
             warnings.extend(parts.candidate_problems());

@@ -49,7 +49,7 @@ enum Command {
     /// Runs in the foreground and logs to standard output. SIGHUP reads the configuration again, all
     /// or nothing; SIGTERM and SIGINT stop taking connections, finish what is in flight, and end it;
     /// a second signal ends it at once.
-    Serve(serve::Arguments),
+    Serve(Served),
     /// Reads the configuration and everything that it names, and lists every mistake.
     ///
     /// Policies, password hashes and certificates are read as `serve` would; nothing is bound and
@@ -108,18 +108,21 @@ impl ConfigFile {
     }
 }
 
+/// What is served, and tried beside it.
 #[derive(Debug, Args)]
-struct CandidateFolder {
+struct Served {
+    #[command(flatten)]
+    file: ConfigFile,
     /// A folder of policies that are tried beside those in force and decide nothing: each file in place
     /// of the policy that has the same path from the folder of the configuration.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     candidate: Option<PathBuf>,
 }
 
-impl CandidateFolder {
-    /// The sources with this folder.
-    fn with(&self, sources: Sources) -> Sources {
-        sources.with_candidate(self.candidate.clone())
+impl Served {
+    /// What the configuration is read from.
+    fn sources(&self) -> Sources {
+        self.file.sources().with_candidate(self.candidate.clone())
     }
 }
 
@@ -133,7 +136,7 @@ pub fn run() -> ExitCode {
         Err(error) => error.exit(),
     };
     match cli.command {
-        Command::Serve(arguments) => serve::run(&arguments.sources()),
+        Command::Serve(served) => serve::run(&served.sources()),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Policy(command) => policy::run(&command),

@@ -7,11 +7,8 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use clap::Args;
-
 use super::otlp::Export;
 use super::problems::tell;
-use super::{CandidateFolder, ConfigFile};
 use crate::build_info;
 use crate::config::{LogFormat, Problem, Sources};
 use crate::gateway::{self, Gateway};
@@ -20,21 +17,6 @@ use crate::telemetry;
 
 /// More descriptors than any number of connections needs.
 const DESCRIPTORS: u64 = 1 << 20;
-
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    #[command(flatten)]
-    file: ConfigFile,
-    #[command(flatten)]
-    candidate: CandidateFolder,
-}
-
-impl Arguments {
-    /// What the configuration is read from.
-    pub(super) fn sources(&self) -> Sources {
-        self.candidate.with(self.file.sources())
-    }
-}
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
     // Before any secret is read.
