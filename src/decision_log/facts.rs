@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What policies were asked about a message, beside the fields of [`Record`](super::Record): with
 /// both, other policies can be asked the same. In the file alone, and only with addresses in full.
-/// A fact that is not known here is none that can be left out: such a record is not read.
+/// A record with a fact that this version does not know is not read: the decision may depend on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts<'a> {

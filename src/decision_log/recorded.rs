@@ -62,6 +62,7 @@ pub struct Recorded {
     /// What a decision needs beside all this.
     pub facts: Option<Facts<'static>>,
 }
+
 /// Why a line is no record that can be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unread {

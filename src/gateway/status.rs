@@ -13,7 +13,6 @@ use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::load::{CandidatePolicies, DecisionInputs};
-
 use crate::admin::{Readiness, Token};
 use crate::admission::Admission;
 use crate::config::{Config, ListenerTls};
