@@ -211,7 +211,7 @@ fn the_projects_own_examples_are_free_of_warnings() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         // What is shown as naive is wrong on purpose; `policy_new.rs` says in which way.
-        let sections = text.split("\n### ").map(|it| it.split("\nNaively:").next().unwrap_or(it));
+        let sections = text.split("\n## ").map(|it| it.split("\nNaively:").next().unwrap_or(it));
         for policy in sections.flat_map(policies_in) {
             kinds.push((PolicyKind::Identity, file.clone(), policy.to_owned()));
         }
